@@ -1,0 +1,261 @@
+"""The command line: each command reads its arguments, calls one function, and prints what came of it.
+
+Exit codes: 0 done, 2 bad input (one line says what and how to mend it), 3 done but some files could not be read,
+130 and 143 interrupted by Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from avparse import __version__
+from avparse.foundation.errors import UserError
+
+app = typer.Typer(
+    help="Which events are heard, which are seen and which are both, second by second.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring published features into a feature store.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(import_app, name="import")
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)]
+RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
+Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
+Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line and exit code 2."""
+    # Idle threads sleep instead of spinning: many times faster where another process holds a core. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
+    try:
+        app()
+    except UserError as error:
+        print(f"avparse: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("avparse: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"avparse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    clips: Annotated[list[Path] | None, typer.Argument(help="Your own videos, parsed into the report too.")] = None,
+    videos: Annotated[int, typer.Option(help="Size of the synthesised corpus.", min=40)] = 300,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Do the whole job on a small corpus that is made here: synthesise, extract, train, score, parse, show."""
+    from avparse.app.demo import demo as run_demo
+
+    run = run_demo(out, videos=videos, seed=seed, clips=clips or [], workers=workers)
+    print((run.path / "results.md").read_text(encoding="utf-8"))
+    print(f"Look at {run.path / 'report.html'}; parse your own: avparse parse VIDEO --run {run.path} -o OUT")
+
+
+@app.command()
+def parse(
+    videos: Annotated[list[Path], typer.Argument(help="Video or audio files, of any length.")],
+    run: RunFolder,
+    out: Out,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Only these classes may appear: names with commas between, or a table 'video,labels'."),
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Parse videos: a JSON timeline each, events.csv and report.html."""
+    from avparse.app.parsing import parse_files
+    from avparse.training.run import Run
+
+    failures = parse_files(videos, Run.open(run), out, labels=labels, workers=workers)
+    print(f"{out}: a timeline each, events.csv, report.html")
+    _tell_failures([(str(f.path), f.reason) for f in failures])
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe ('avparse recipes' lists them) or a YAML file.")],
+    data: Store,
+    out: Out,
+    seed: Seed = 1,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the recipe: training.epochs=10. Repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Train a recipe on a feature store and score it on the test split."""
+    from avparse.data.store import FeatureStore
+    from avparse.training.loop import train as run_training
+    from avparse.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, changes or [])
+    store = FeatureStore.open(data)
+    store.verify()
+    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device)
+    results = run.path / "results.md"
+    print(results.read_text(encoding="utf-8") if results.exists() else f"{run.path}: trained; no annotated test split")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Store,
+    split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
+) -> None:
+    """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
+    from avparse.app.scoring import evaluate_run
+    from avparse.data.store import FeatureStore
+    from avparse.training.run import Run
+
+    print(evaluate_run(Run.open(run), FeatureStore.open(data), split))
+
+
+@app.command()
+def recipes() -> None:
+    """List the shipped recipes."""
+    from avparse.training.recipe import load_recipe, shipped_recipes
+
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        print(f"{name:12} {recipe.title}. {recipe.source}")
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    videos: Annotated[int, typer.Option(help="How many.", min=1)] = 300,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Synthesise a corpus of real encoded videos with known truth, in the LLP table format."""
+    from avparse.data.corpus import synthesise
+
+    print(synthesise(out, videos, seed, workers=workers))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder of the feature store.")],
+    seed: Seed = 0,
+    train: Annotated[int, typer.Option(help="Training videos.", min=0)] = 10_000,
+    val: Annotated[int, typer.Option(help="Validation videos.", min=0)] = 649,
+    test: Annotated[int, typer.Option(help="Test videos.", min=0)] = 1_200,
+    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
+    annotations: Annotated[Path | None, typer.Option(help="Folder of the official LLP tables to start from.")] = None,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+    workers: Workers = None,
+) -> None:
+    """Simulate a feature store of LLP's shapes and label statistics, with hidden truth for every video."""
+    from avparse.data.simulation.simulate import simulate as run_simulation
+
+    run_simulation(
+        out,
+        seed=seed,
+        train=train,
+        val=val,
+        test=test,
+        segments=segments,
+        annotations=annotations,
+        dtype=dtype,
+        workers=workers,
+    )
+    _print_store(out)
+
+
+@app.command()
+def extract(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos, each named by its id.")],
+    out: Out,
+    labels: Annotated[
+        Path, typer.Option(help="Table 'video,labels[,split]', or a folder of tables in the LLP format.")
+    ],
+    classes: Annotated[Path | None, typer.Option(help="Class names, one a line (with a table of labels).")] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
+    ] = None,
+    extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
+    segment_seconds: Annotated[float, typer.Option(help="Length of a segment.", min=0.01)] = 1.0,
+    workers: Workers = None,
+) -> None:
+    """Extract features of labelled videos into a feature store; a killed extraction continues."""
+    from avparse.app.extracting import extract_store, read_labels
+
+    failures = extract_store(
+        folder,
+        read_labels(labels, classes, events),
+        out,
+        extractor=extractor,
+        segment_seconds=segment_seconds,
+        workers=workers,
+    )
+    _print_store(out)
+    _tell_failures([(str(f.path), f.reason) for f in failures])
+
+
+@data_app.command("info")
+def data_info(store: Annotated[Path, typer.Argument(help="A feature store.")]) -> None:
+    """Tell what a feature store holds, and check every checksum."""
+    _print_store(store)
+
+
+@import_app.command("llp")
+def import_llp(
+    features: Annotated[Path, typer.Option(help="Folder with vggish/, res152/ and r2plus1d_18/.")],
+    annotations: Annotated[Path, typer.Option(help="Folder of the official tables.")],
+    out: Out,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+) -> None:
+    """Import the official LLP features and annotations."""
+    from avparse.data.importing import import_llp as run_import
+
+    report = run_import(features, annotations, out, dtype)
+    print(report)
+
+
+def _print_store(path: Path) -> None:
+    from avparse.data.info import describe
+    from avparse.data.store import FeatureStore
+
+    print(describe(FeatureStore.open(path)))
+
+
+def _tell_failures(failures: Sequence[tuple[str, str]]) -> None:
+    """Name what could not be read and exit with 3, so that a script can tell partial from full success."""
+    for path, reason in failures:
+        print(f"skipped {path}: {reason}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(3)
+
+
+if __name__ == "__main__":
+    main()

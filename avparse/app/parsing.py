@@ -1,0 +1,202 @@
+"""Videos become timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from avparse.app.exports import write_events_csv
+from avparse.app.report import ReportVideo, write_report
+from avparse.data.tables import read_weak_table
+from avparse.data.timeline import Decisions, Timeline, events_of
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.evaluation.prediction import predict_windows
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import writing
+from avparse.foundation.progress import track
+from avparse.media.extractors import EXTRACTORS
+from avparse.media.pipeline import Extracted, Failed, extract_videos
+from avparse.media.waveform import waveform_peaks
+from avparse.models.decoding import DecodingRule
+from avparse.models.parser import Parser
+from avparse.training.run import Run
+
+_WAVEFORM_BINS = 2000
+Only = Callable[[str], Sequence[str] | None]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A parsed video.
+
+    Attributes:
+        path: the file.
+        timeline: probabilities and events.
+        gates: per modality the probabilities ``[T, C]`` that opened its classes.
+        only: the classes the parse was restricted to, None for all.
+    """
+
+    path: Path
+    timeline: Timeline
+    gates: dict[str, npt.NDArray[np.float32]]
+    only: Sequence[str] | None
+
+
+def parse_videos(
+    paths: Sequence[Path], run: Run, *, only: Only = lambda video: None, workers: int | None = None
+) -> Iterator[Parsed | Failed]:
+    """Parse videos of any length with the parser of ``run``, in the order given.
+
+    Args:
+        paths: video or audio files.
+        run: a trained run whose features avparse can extract.
+        only: file stem -> the classes that may appear, None for all (a video whose weak label is known).
+        workers: decoding processes; all cores by default.
+
+    Raises:
+        UserError: the run's features cannot be extracted from a video, or it has no trained parser.
+    """
+    spec = run.info.spec
+    if spec.extractor not in EXTRACTORS:
+        made_by = f"'{spec.extractor}'" if spec.extractor else "features of unknown origin"
+        raise UserError(
+            f"{run.path}: its parser reads {made_by}, which avparse cannot extract from a video "
+            f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
+        )
+    parser = run.parser()
+    # One video needs no second process.
+    workers = 0 if len(paths) == 1 else workers
+    results = extract_videos(paths, spec.extractor, segment_seconds=spec.segment_seconds, workers=workers)
+    for path, result in zip(paths, track(results, "parse", total=len(paths)), strict=True):
+        if isinstance(result, Failed):
+            yield result
+        else:
+            yield parse_extracted(result, path, parser, run.recipe.decoding, only(path.stem))
+
+
+def parse_extracted(
+    extracted: Extracted, path: Path, parser: Parser, rule: DecodingRule, only: Sequence[str] | None = None
+) -> Parsed:
+    """Parse the features of one video."""
+    spec = parser.spec
+    present = {"audio": extracted.audio_present, "visual": extracted.visual_present}
+    output = predict_windows(
+        parser,
+        {name: torch.from_numpy(stream) for name, stream in extracted.streams.items()},
+        torch.from_numpy(present["audio"]),
+        torch.from_numpy(present["visual"]),
+        window=spec.segments,
+    )
+    allowed = None if only is None else torch.from_numpy(np.isin(spec.classes, list(only))).unsqueeze(0)
+    decisions = dict(zip(MODALITIES, rule.decide(output, allowed), strict=True))
+    gates = dict(zip(MODALITIES, rule.gates(output), strict=True))
+    segments = {
+        m: getattr(output, f"{m}_segments")[0].numpy() if present[m].any() else None for m in MODALITIES
+    }
+    events = [
+        event
+        for m in MODALITIES
+        if (values := segments[m]) is not None
+        for event in events_of(
+            decisions[m][0].numpy(), values, m, spec.classes, spec.segment_seconds, extracted.duration_s
+        )
+    ]
+    timeline = Timeline(
+        video=path.name,
+        duration=extracted.duration_s,
+        segment_seconds=spec.segment_seconds,
+        classes=spec.classes,
+        segments=segments,
+        events=sorted(events, key=lambda e: (e.onset, e.offset, e.class_name, e.modality)),
+    )
+    return Parsed(path, timeline, {m: gates[m][0].numpy() for m in MODALITIES}, only)
+
+
+def report_video(
+    parsed: Parsed,
+    truth: dict[str, Decisions] | None = None,
+    weak_labels: Sequence[str] | None = None,
+    note: str = "",
+) -> ReportVideo:
+    """Return the entry of a parsed video for the report page."""
+    return ReportVideo(
+        timeline=parsed.timeline,
+        media=parsed.path,
+        waveform=waveform_peaks(parsed.path, _WAVEFORM_BINS),
+        truth=truth,
+        weak_labels=weak_labels,
+        note=note,
+        gates=parsed.gates,
+        only=parsed.only,
+    )
+
+
+def parse_files(
+    inputs: Sequence[Path], run: Run, out: Path, *, labels: str | None = None, workers: int | None = None
+) -> list[Failed]:
+    """Parse videos into ``out``: ``NAME.json`` each, ``events.csv`` of all, and ``report.html``.
+
+    Args:
+        inputs: files, or folders whose files are meant.
+        run: a trained run.
+        out: folder, made where it is missing; files of the same name are replaced.
+        labels: classes that may appear, with commas between, or the path of a table ``video,labels``.
+        workers: see :func:`parse_videos`.
+
+    Returns:
+        The files that could not be read; the others are parsed.
+
+    Raises:
+        UserError: none could be read, an unknown class, or a run that cannot parse videos.
+    """
+    paths = [file for given in inputs for file in (_media_files(given) if given.is_dir() else [given])]
+    only = _restriction(labels, run)
+    names = _unique_names(paths)
+    parsed: list[Parsed] = []
+    failures: list[Failed] = []
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for name, result in zip(names, parse_videos(paths, run, only=only, workers=workers), strict=True):
+        if isinstance(result, Failed):
+            failures.append(result)
+        else:
+            result.timeline.save(out / f"{name}.json")
+            parsed.append(result)
+    if not parsed:
+        raise UserError(failures[0].reason)
+    write_events_csv(out / "events.csv", [p.timeline for p in parsed])
+    write_report(out / "report.html", [report_video(p) for p in parsed], title="avparse", rule=run.recipe.decoding)
+    return failures
+
+
+def _media_files(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise UserError(f"{folder}: the folder holds no file to parse")
+    return files
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    taken: dict[str, int] = {}
+    names = []
+    for path in paths:
+        count = taken[path.stem] = taken.get(path.stem, 0) + 1
+        names.append(path.stem if count == 1 else f"{path.stem}-{count}")
+    return names
+
+
+def _restriction(labels: str | None, run: Run) -> Only:
+    if labels is None:
+        return lambda video: None
+    vocabulary = Vocabulary(run.info.spec.classes)
+    if Path(labels).is_file():
+        table = read_weak_table(labels, vocabulary)
+        known = {video: vocabulary.decode(weak) for video, weak in zip(table.videos, table.weak, strict=True)}
+        return known.get
+    names = vocabulary.decode(vocabulary.encode([name.strip() for name in labels.split(",")], "--labels"))
+    return lambda video: names

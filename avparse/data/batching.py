@@ -1,0 +1,131 @@
+"""Batches by index, without per-sample Python: a store's rows as tensors on the device, or read through the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+from torch import Tensor
+
+from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.store import FeatureStore
+
+Indices = npt.NDArray[np.int64]
+
+
+def task_spec(store: FeatureStore) -> TaskSpec:
+    """Return what a parser must know of ``store``; its usual length is the median number of segments."""
+    extractors = {info.extractor for info in store.streams.values()}
+    return TaskSpec(
+        classes=store.vocabulary.names,
+        streams={name: info.dimension for name, info in store.streams.items()},
+        segment_seconds=store.segment_seconds,
+        segments=int(np.median(store.lengths)),
+        extractor=extractors.pop() if len(extractors) == 1 else "",
+    )
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> Indices:
+    """Return the order in which an epoch visits ``count`` items: a function of seed and epoch alone."""
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch])).permutation(count)
+
+
+def batches(indices: Indices, size: int) -> Iterator[Indices]:
+    """Cut ``indices`` into pieces of ``size``; the last may be smaller."""
+    for first in range(0, len(indices), size):
+        yield indices[first : first + size]
+
+
+class FeatureTable:
+    """Random access to the videos of a store.
+
+    Args:
+        store: an open store.
+        streams: names of the streams to read; all by default.
+        device: where batches are put.
+        resident: hold the streams as tensors on the device; otherwise every batch is gathered from the memory map,
+            which needs memory for one batch only. None: resident iff they fit into half of the free memory.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        streams: Iterable[str] | None = None,
+        device: torch.device | str = "cpu",
+        resident: bool | None = None,
+    ) -> None:
+        self.store = store
+        self.device = torch.device(device)
+        names = list(store.streams) if streams is None else list(streams)
+        self._maps = {name: store.stream(name) for name in names}
+        size = sum(m.nbytes for m in self._maps.values())
+        self.resident = 2 * size < free_memory(self.device) if resident is None else resident
+        self._tables: dict[str, Tensor] = {}
+        if self.resident:
+            self._tables = {name: torch.from_numpy(np.array(m)).to(self.device) for name, m in self._maps.items()}
+        self._weak = torch.from_numpy(store.weak.astype(np.float32)).to(self.device)
+        present = np.array(store.present, dtype=bool)
+        self._present = None if present.all() else present  # [sum T, 2]
+
+    def batch(self, index: Indices) -> Batch:
+        """Gather the videos at positions ``index`` ``[B]``, padded to the longest of them."""
+        lengths = self.store.lengths[index]
+        steps = np.arange(int(lengths.max()))
+        rows = self.store.first_row[index][:, None] + np.minimum(steps, lengths[:, None] - 1)  # [B, T]
+        audio_mask, visual_mask = self._masks(rows, steps < lengths[:, None])
+        where = torch.from_numpy(index).to(self.device)
+        return Batch(
+            index=where,
+            features=Features(self._gather(rows), audio_mask, visual_mask),
+            weak=self._weak.index_select(0, where),
+        )
+
+    def _gather(self, rows: Indices) -> dict[str, Tensor]:
+        flat = rows.reshape(-1)
+        if not self.resident:
+            return {
+                name: torch.from_numpy(m[flat]).reshape(*rows.shape, -1).to(self.device)
+                for name, m in self._maps.items()
+            }
+        where = torch.from_numpy(flat).to(self.device)
+        return {name: t.index_select(0, where).view(*rows.shape, -1) for name, t in self._tables.items()}
+
+    def _masks(self, rows: Indices, real: npt.NDArray[np.bool_]) -> tuple[Tensor | None, Tensor | None]:
+        masks = []
+        for modality in range(2):
+            mask = real if self._present is None else real & self._present[rows, modality]
+            masks.append(None if mask.all() else torch.from_numpy(mask).to(self.device))
+        return masks[0], masks[1]
+
+
+def stream_statistics(store: FeatureStore, indices: Indices, block: int = 4096) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return mean and standard deviation ``[D]`` of every stream over the given videos, in bounded memory.
+
+    Segments in which a modality is absent still count: the streams of a store do not say which modality they serve.
+    """
+    rows = np.concatenate(
+        [np.arange(f, f + t) for f, t in zip(store.first_row[indices], store.lengths[indices], strict=True)]
+    )
+    statistics = {}
+    for name in store.streams:
+        stream = store.stream(name)
+        total = np.zeros(stream.shape[1])
+        squares = np.zeros(stream.shape[1])
+        for piece in batches(rows, block):
+            x = stream[piece].astype(np.float64)
+            total += x.sum(axis=0)
+            squares += (x * x).sum(axis=0)
+        mean = total / len(rows)
+        deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+        statistics[name] = (torch.from_numpy(mean).float(), torch.from_numpy(deviation).float())
+    return statistics
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that may still be allocated on ``device``."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,110 @@
+"""Simulated truth: which events a video holds, which of them are heard and seen, when, and which are labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.data.simulation.label_sets import draw_label_sets, lift
+from avparse.data.simulation.statistics import Array, LabelStatistics, Split
+from avparse.data.simulation.timelines import fit_timelines
+
+Bools = npt.NDArray[np.bool_]
+# Events are shorter in company: one that has k-1 others counts as this many standard deviations times log k lower among
+# those of its class, ordered by length. Fitted to the counted shares of segments with no event.
+_CROWDING = 0.8
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Labels and events of N videos; classes in the order of the statistics that they were drawn from.
+
+    Attributes:
+        weak: ``[N, C]`` weak labels; some are for one modality only or for none, and some events lack theirs.
+        audio, visual: ``[N, T, C]`` what is really heard and seen.
+    """
+
+    weak: Bools
+    audio: Bools
+    visual: Bools
+
+    def __len__(self) -> int:
+        return len(self.weak)
+
+
+def draw_truth(statistics: LabelStatistics, split: Split, videos: int, segments: int, seed: int) -> Truth:
+    """Draw ``videos`` of ``split``: their weak labels and what they hold; a function of its arguments only."""
+    weak = draw_label_sets(statistics, split, videos, _generator(seed, split, 0))
+    return truth_for_labels(statistics, weak, segments, seed, split)
+
+
+def truth_for_labels(
+    statistics: LabelStatistics, weak: Bools, segments: int, seed: int, split: Split = "train"
+) -> Truth:
+    """Draw what videos of ``split`` with given weak labels ``[N, C]`` hold; a function of its arguments only.
+
+    Each labelled class is heard, seen, both or neither; a video with labels holds at least one event. Events without a
+    label come in addition, as often as ``statistics.missing(split)`` says, and rather beside labels they go with.
+    """
+    weak = np.asarray(weak, dtype=bool)
+    generator = _generator(seed, split, 1)
+    unlabelled = generator.random(weak.shape) < _missing_rate(statistics, weak, split)
+    # A uniform number below `some` leads to an event, one above it to none.
+    uniform, some = generator.random(weak.shape), 1 - statistics.states[:, 3]
+    sure = unlabelled | ~(weak & (uniform < some)).any(1, keepdims=True)
+    state = (np.where(sure, uniform * some, uniform)[..., None] >= np.cumsum(statistics.states, axis=1)[:, :3]).sum(-1)
+    held = weak | unlabelled
+    heard, seen = (held & ((state == own) | (state == 2)) for own in (0, 1))
+    audio, visual = _place(statistics, heard, seen, segments, generator)
+    return Truth(weak, audio, visual)
+
+
+def _missing_rate(statistics: LabelStatistics, weak: Bools, split: Split) -> Array:
+    """Return ``[N, C]`` probabilities of an unlabelled event, zero where labelled."""
+    affinity = np.exp(weak @ np.log(lift(statistics)) / np.maximum(weak.sum(1, keepdims=True), 1)) * ~weak
+    mean = affinity.mean(0)
+    return np.asarray(statistics.missing(split) * affinity / np.where(mean > 0, mean, 1.0))
+
+
+def _place(
+    statistics: LabelStatistics, heard: Bools, seen: Bools, segments: int, generator: np.random.Generator
+) -> tuple[Bools, Bools]:
+    """Give the events ``[N, C]`` of each modality timelines ``[N, T, C]``."""
+    model = fit_timelines(statistics)
+    timelines = _resampled(model.timelines, segments)
+    events = (heard | seen).sum(1, keepdims=True)
+    room = generator.standard_normal((2, *heard.shape)) - _CROWDING * np.log(np.maximum(events, 1))
+    uniform = generator.random((2, *heard.shape))
+    audio, visual = (np.zeros((len(heard), segments, heard.shape[1]), dtype=bool) for _ in range(2))
+    for c in range(heard.shape[1]):
+        (hears,), (alone,) = np.nonzero(heard[:, c]), np.nonzero(seen[:, c] & ~heard[:, c])
+        both = seen[hears, c]
+        sound = model.draw("audio", c, _ranked(room[0, hears, c], uniform[0, hears, c]))
+        audio[hears, :, c] = timelines[sound]
+        sight = model.draw("visual", c, _ranked(room[1, alone, c], uniform[1, alone, c]))
+        visual[alone, :, c] = timelines[sight]
+        sight = model.draw_visual(c, sound[both], uniform[1, hears[both], c])
+        visual[hears[both], :, c] = timelines[sight]
+    return audio, visual
+
+
+def _ranked(room: Array, uniform: Array) -> Array:
+    """Return uniform numbers ``[n]`` in the order of ``room``."""
+    return np.asarray((np.argsort(np.argsort(room)) + uniform) / max(len(room), 1))
+
+
+def _resampled(timelines: Bools, segments: int) -> Bools:
+    """Stretch timelines ``[K, G]`` to ``[K, segments]``: active where half covered, and at least where covered most."""
+    grid = timelines.shape[1]
+    edges = np.arange(segments + 1) * (grid / segments)
+    starts = np.maximum(edges[:-1, None], np.arange(grid))
+    ends = np.minimum(edges[1:, None], np.arange(1, grid + 1))
+    covered = timelines @ np.maximum(ends - starts, 0.0).T * (segments / grid)
+    return np.asarray((covered > 0.5 - 1e-9) | (covered == covered.max(1, keepdims=True)))
+
+
+def _generator(seed: int, split: Split, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, _SPLITS.index(split), purpose])

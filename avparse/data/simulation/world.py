@@ -1,0 +1,184 @@
+"""A simulated world: what the classes look and sound like, which are confusable, and what else is in the features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from avparse.foundation.settings import Settings
+
+Floats = npt.NDArray[np.float32]
+
+CONFUSABLE: Final = (
+    ("Cello", "Violin_fiddle"),
+    ("Banjo", "Acoustic_guitar"),
+    ("Car", "Motorcycle"),
+    ("Lawn_mower", "Chainsaw"),
+    ("Vacuum_cleaner", "Blender"),
+    ("Baby_laughter", "Baby_cry_infant_cry"),
+    ("Speech", "Singing"),
+    ("Cheering", "Clapping"),
+    ("Dog", "Cat"),
+    ("Fire_alarm", "Telephone_bell_ringing"),
+)
+SCENES: Final = (
+    ("Speech", "Cheering", "Clapping", "Basketball_bounce"),  # people and sport
+    ("Car", "Motorcycle", "Helicopter"),  # vehicles
+    ("Lawn_mower", "Chainsaw", "Chicken_rooster"),  # garden
+    ("Singing", "Cello", "Violin_fiddle", "Banjo", "Acoustic_guitar", "Accordion"),  # music
+    ("Dog", "Cat", "Vacuum_cleaner", "Fire_alarm", "Telephone_bell_ringing"),  # home
+    ("Baby_laughter", "Baby_cry_infant_cry"),  # baby
+    ("Frying_(food)", "Blender"),  # kitchen
+)
+
+
+class Knobs(Settings):
+    """How hard the simulated features are; the defaults bring the published HAN code near its published scores.
+
+    Attributes:
+        snr_audio, snr_visual: signal to noise in dB, in the audio space and in both visual spaces.
+        confusability: share of a prototype's energy that is common to its confusable group.
+        prototype, mode: shares of an appearance's energy that are the class's and its mode's; the rest is the video's.
+        modes: kinds of appearance a class has.
+        mode_agreement: probability that sound and sight of an event follow the same mode for certain.
+        gain_spread, gain_correlation: logarithmic spread of an event's strength, and its correlation over modalities.
+        bleed: share of a segment's activity taken from the segment before, and from the one after.
+        scene: strength of the cue that an event leaves in both modalities, active there or not.
+        scene_share: share of the cue's energy that is common to the classes of a scene.
+        offset, drift: shares of the noise's energy that are constant over the video, and slowly changing.
+        persistence: correlation of the drift from segment to segment.
+        nuisances, leaning: directions that hold some of the offset, and how many of them lean on class prototypes.
+        nuisance, lean: shares of the offset's energy in those directions, and of a leaning one that is a prototype.
+        nuisance_correlation: correlation of their coefficients over modalities.
+    """
+
+    snr_audio: float = -8.0
+    snr_visual: float = -14.0
+    confusability: float = Field(default=0.5, ge=0, le=1)
+    prototype: float = Field(default=0.4, ge=0, le=1)
+    mode: float = Field(default=0.4, ge=0, le=1)
+    modes: int = Field(default=6, ge=1)
+    mode_agreement: float = Field(default=0.5, ge=0, le=1)
+    gain_spread: float = Field(default=0.4, ge=0)
+    gain_correlation: float = Field(default=0.5, ge=0, le=1)
+    bleed: float = Field(default=0.15, ge=0, le=0.5)
+    scene: float = Field(default=0.5, ge=0)
+    scene_share: float = Field(default=0.5, ge=0, le=1)
+    offset: float = Field(default=0.5, ge=0, le=1)
+    drift: float = Field(default=0.25, ge=0, le=1)
+    persistence: float = Field(default=0.8, ge=0, lt=1)
+    nuisances: int = Field(default=16, ge=1)
+    leaning: int = Field(default=8, ge=0)
+    nuisance: float = Field(default=0.5, ge=0, le=1)
+    lean: float = Field(default=0.5, ge=0, le=1)
+    nuisance_correlation: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _shares(self) -> Knobs:
+        for first, second in (("prototype", "mode"), ("offset", "drift")):
+            if getattr(self, first) + getattr(self, second) > 1:
+                raise ValueError(f"'{first}' and '{second}' are shares of one whole; their sum must not exceed 1")
+        return self
+
+
+DEFAULT_KNOBS: Final = Knobs()
+
+
+@dataclass(frozen=True)
+class Space:
+    """One latent space and the stream that it is emitted as; all directions have length one.
+
+    Attributes:
+        modality: 0 audio, 1 visual.
+        noise: amplitude of the noise beside a signal of amplitude one.
+        prototypes: ``[C, d]``.
+        modes: ``[C, modes, d]``.
+        cues: ``[C, d]``, the scene cue of each class.
+        nuisances: ``[nuisances, d]``.
+        projection: ``[d, D]``, from the latent space to the stream.
+        rectified: whether the stream is cut off at zero, as after a ReLU.
+    """
+
+    modality: int
+    noise: float
+    prototypes: Floats
+    modes: Floats
+    cues: Floats
+    nuisances: Floats
+    projection: Floats
+    rectified: bool
+
+
+@dataclass(frozen=True)
+class World:
+    """The spaces of the streams, by name, and the knobs they were drawn with."""
+
+    knobs: Knobs
+    spaces: dict[str, Space]
+
+    @classmethod
+    def draw(cls, classes: Sequence[str], seed: int, knobs: Knobs = DEFAULT_KNOBS) -> World:
+        """Draw the world ``seed`` for ``classes``; names that are not of LLP are confusable with none."""
+        generator = np.random.default_rng([seed, _WORLD])
+        leaning = generator.permutation(len(classes))[: min(knobs.leaning, knobs.nuisances)]
+        spaces = {name: _space(classes, leaning, knobs, generator, *layout) for name, layout in _LAYOUT.items()}
+        return cls(knobs, spaces)
+
+
+_WORLD: Final = 1_000_003  # keeps the numbers of the world apart from those of its videos
+# modality, latent dimension, emitted dimension, rectified
+_LAYOUT: Final = {
+    "audio": (0, 64, 128, False),
+    "frames": (1, 256, 2048, True),
+    "clips": (1, 128, 512, False),
+}
+
+
+def _space(
+    classes: Sequence[str],
+    leaning: npt.NDArray[np.int_],
+    knobs: Knobs,
+    generator: np.random.Generator,
+    modality: int,
+    latent: int,
+    emitted: int,
+    rectified: bool,
+) -> Space:
+    def directions(*shape: int) -> Floats:
+        drawn = generator.standard_normal((*shape, latent), dtype=np.float32)
+        return np.asarray(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True))
+
+    group, scene = _membership(classes, CONFUSABLE), _membership(classes, SCENES)
+    count = len(classes)
+    prototypes = mix(knobs.confusability, directions(count)[group], directions(count))
+    modes = directions(count, knobs.modes)
+    cues = mix(knobs.scene_share, directions(count)[scene], directions(count))
+    nuisances = directions(knobs.nuisances)
+    nuisances[: len(leaning)] = mix(knobs.lean, prototypes[leaning], nuisances[: len(leaning)])
+    return Space(
+        modality=modality,
+        noise=10 ** (-(knobs.snr_visual if modality else knobs.snr_audio) / 20),
+        prototypes=prototypes,
+        modes=modes,
+        cues=cues,
+        nuisances=nuisances,
+        projection=generator.standard_normal((latent, emitted), dtype=np.float32),
+        rectified=rectified,
+    )
+
+
+def mix(share: float, first: Floats, second: Floats) -> Floats:
+    """Add two independent parts, of which the first has the given share of the energy."""
+    return np.asarray(np.float32(share**0.5) * first + np.float32((1 - share) ** 0.5) * second)
+
+
+def _membership(classes: Sequence[str], groups: Iterable[Sequence[str]]) -> npt.NDArray[np.int_]:
+    """Return a number for each class that is the same within a group; a class of no group is a group of its own."""
+    of = {name: number for number, group in enumerate(groups) for name in group}
+    numbers = [of.get(name, len(of) + c) for c, name in enumerate(classes)]
+    return np.asarray(np.unique(numbers, return_inverse=True)[1])

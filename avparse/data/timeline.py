@@ -1,0 +1,137 @@
+"""Segments and events: the algebra between per-segment decisions ``[T, C]`` and lists of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_json
+
+Probabilities = npt.NDArray[np.float32]
+Decisions = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One occurrence of a class in one modality; ``onset`` (inclusive) and ``offset`` (exclusive) in seconds."""
+
+    class_name: str
+    modality: str
+    onset: float
+    offset: float
+    score: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the event with the key ``class`` that the JSON timeline uses."""
+        values = asdict(self)
+        return {"class": values.pop("class_name"), **values}
+
+
+def runs(active: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the maximal runs of ones of a vector ``[T]`` as (first, one past the last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], np.asarray(active, dtype=bool), [False]))))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def events_of(
+    decisions: Decisions,
+    scores: Probabilities,
+    modality: str,
+    classes: Sequence[str],
+    segment_seconds: float,
+    duration: float,
+) -> list[Event]:
+    """Turn decisions ``[T, C]`` into events; the score of an event is the mean of its segments' ``scores`` ``[T, C]``.
+
+    The last event ends at ``duration`` (seconds) where the last segment is only partly filled.
+    """
+    found = [
+        Event(
+            class_name=name,
+            modality=modality,
+            onset=first * segment_seconds,
+            offset=min(last * segment_seconds, duration),
+            score=float(scores[first:last, c].mean()),
+        )
+        for c, name in enumerate(classes)
+        for first, last in runs(decisions[:, c])
+    ]
+    return sorted(found, key=lambda e: (e.onset, e.offset, e.class_name))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The parse of one video.
+
+    Attributes:
+        video: name or path of the video.
+        duration: seconds.
+        segment_seconds: length of a segment.
+        classes: names, in the order of the columns of ``segments``.
+        segments: per modality the probabilities ``[T, C]``; a modality that the video lacks has none (``None``).
+        events: decoded events of both modalities, ordered by onset.
+    """
+
+    video: str
+    duration: float
+    segment_seconds: float
+    classes: tuple[str, ...]
+    segments: dict[str, Probabilities | None]
+    events: list[Event] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
+        return {
+            "video": self.video,
+            "duration": round(self.duration, 3),
+            "segment_seconds": self.segment_seconds,
+            "classes": list(self.classes),
+            "segments": {
+                modality: None if values is None else np.round(values.astype(float), 4).tolist()
+                for modality, values in self.segments.items()
+            },
+            "events": [
+                {**e.as_dict(), "onset": round(e.onset, 3), "offset": round(e.offset, 3), "score": round(e.score, 4)}
+                for e in self.events
+            ],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the timeline as JSON, atomically."""
+        write_json(path, self.as_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Timeline:
+        """Read a timeline written by :meth:`save`.
+
+        Raises:
+            UserError: not JSON, or a field is missing or of the wrong shape.
+        """
+        try:
+            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+            classes = tuple(raw["classes"])
+            segments = {m: _read_segments(raw["segments"][m], len(classes)) for m in MODALITIES}
+            events = [
+                Event(e["class"], e["modality"], float(e["onset"]), float(e["offset"]), float(e["score"]))
+                for e in raw["events"]
+            ]
+            return cls(raw["video"], float(raw["duration"]), float(raw["segment_seconds"]), classes, segments, events)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not a JSON timeline ({error}); write it again with 'avparse parse'") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: bad timeline field {error}; write it again with 'avparse parse'") from None
+
+
+def _read_segments(values: list[list[float]] | None, classes: int) -> Probabilities | None:
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float32).reshape(len(values), classes)
+    return array

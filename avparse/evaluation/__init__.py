@@ -1,0 +1,16 @@
+"""How good a parse is: the ten figures, scores a class, intervals; the torchmetrics form is in ``metric``."""
+
+from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
+from avparse.evaluation.parsing import FIGURES, ParsingScores, score_parsing
+from avparse.evaluation.per_class import ClassScores, score_classes
+
+__all__ = [
+    "FIGURES",
+    "ClassScores",
+    "Interval",
+    "ParsingScores",
+    "bootstrap",
+    "bootstrap_difference",
+    "score_classes",
+    "score_parsing",
+]

@@ -1,0 +1,66 @@
+"""The score table of a run: the parser alone, the parser given the weak labels, and the labels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from avparse.data.batching import FeatureTable, Indices
+from avparse.evaluation.parsing import ParsingScores, score_parsing
+from avparse.evaluation.prediction import Parse, predict
+from avparse.foundation.errors import UserError
+from avparse.models.decoding import DecodingRule
+
+Bits = npt.NDArray[np.bool_]
+
+ALONE = "parser"
+GIVEN_LABELS = "parser given weak labels"
+COLUMNS = ("segment A", "V", "AV", "Type", "Event", "event A", "V", "AV", "Type", "Event")  # the order of FIGURES
+COPIED = "weak label copied everywhere"
+
+
+def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> ParsingScores:
+    """Score a parser on annotated videos of a store."""
+    audio, visual = rule.decide(predict(parser, table, indices))
+    return score_parsing(audio.numpy(), visual.numpy(), *_truth(table, indices))
+
+
+def compare_with_labels(
+    parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule
+) -> dict[str, ParsingScores]:
+    """Score, on the same videos, the parser alone, the parser restricted to each video's weak label, and that label
+    switched on in every segment of both modalities.
+
+    Raises:
+        UserError: a video has no dense truth.
+    """
+    output = predict(parser, table, indices)
+    audio_true, visual_true, mask = _truth(table, indices)
+    weak = torch.from_numpy(table.store.weak[indices])
+    everywhere = weak.unsqueeze(1).expand(-1, mask.shape[1], -1)
+    decisions = {
+        ALONE: rule.decide(output),
+        GIVEN_LABELS: rule.decide(output, allowed=weak),
+        COPIED: (everywhere, everywhere),
+    }
+    return {
+        name: score_parsing(audio.numpy(), visual.numpy(), audio_true, visual_true, mask)
+        for name, (audio, visual) in decisions.items()
+    }
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]], caption: str) -> str:
+    """Return a Markdown table of the ten scores in percent, a row a system, under ``caption``."""
+    lines = [caption, "", f"| system | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
+    lines += [f"| {name} | " + " | ".join(f"{v:.1f}" for v in row.values()) + " |" for name, row in scores.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _truth(table: FeatureTable, indices: Indices) -> tuple[Bits, Bits, Bits]:
+    missing = [table.store.videos[i] for i in indices if not table.store.annotated[i]]
+    if missing:
+        raise UserError(f"{table.store.path}: no dense truth for video '{missing[0]}' ({len(missing)} in all)")
+    return table.store.dense_truth(indices)

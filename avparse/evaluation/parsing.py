@@ -1,0 +1,230 @@
+"""Scores of audio-visual video parsing: ten figures, at segment and at event level.
+
+The protocol is that of LLP (Tian, Li and Xu, "Unified Multisensory Perception: Weakly-Supervised Audio-Visual Video
+Parsing", ECCV 2020). Both levels follow from the maximal runs of ones of three bit fields, the prediction, the truth
+and their overlap. The overlap of a predicted and a true event is an interval, hence exactly one run of the overlap
+field, and every run of that field lies in exactly one event of each side. So the runs of the overlap *are* the pairs
+of events that meet, their lengths are the intersections, and the same lengths summed up are the right segments.
+Time and memory are linear in the number of segments (but for a binary search a pair), for any T and C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from avparse.foundation.errors import UserError
+
+Binary = npt.NDArray[Any] | Tensor
+Bits = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+LEVELS = ("segment", "event")
+TRACKS = ("audio", "visual", "audio_visual")
+FIGURES = tuple(f"{level}_{column}" for level in LEVELS for column in (*TRACKS, "type", "event"))
+
+_BLOCK = 1 << 15  # segments times classes in one pass: small enough to stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class ParsingScores:
+    """The ten figures, kept per video.
+
+    Scores of a part of the videos are ``ParsingScores(scores.per_video[part])``.
+
+    Attributes:
+        per_video: ``[N, 10]`` F measures (0 to 1) of every video, columns in the order of ``FIGURES``. Type is the
+            mean of audio, visual and audio-visual.
+    """
+
+    per_video: Floats
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures in percent: the means over the videos."""
+        return dict(zip(FIGURES, (100 * self.per_video.mean(axis=0)).tolist(), strict=True))
+
+    def __str__(self) -> str:
+        table = 100 * self.per_video.mean(axis=0).reshape(len(LEVELS), -1)
+        head = f"{'F (%)':<8}" + "".join(f"{name:>7}" for name in ("A", "V", "AV", "Type", "Event"))
+        rows = (f"{level:<8}" + "".join(f"{x:7.1f}" for x in row) for level, row in zip(LEVELS, table, strict=True))
+        return "\n".join([head, *rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many segments and events are right, wrong (false positives) and missed.
+
+    Attributes:
+        right, wrong, missed: ``[level, track, N, C]`` integers, in the order of ``LEVELS`` and ``TRACKS``.
+    """
+
+    right: Ints
+    wrong: Ints
+    missed: Ints
+
+
+def score_parsing(
+    audio_pred: Binary,
+    visual_pred: Binary,
+    audio_true: Binary,
+    visual_true: Binary,
+    mask: Binary | None = None,
+    iou: float = 0.5,
+) -> ParsingScores:
+    """Score decisions against dense truth.
+
+    Per video and class F = 2TP / (2TP + FP + FN); the score of a video is the mean over the classes that are predicted
+    or true there, and 1 where there is none; the figure is the mean over the videos. The audio-visual track is the
+    product of both tracks; "event" adds the counts of audio and visual per class before it computes F.
+
+    Args:
+        audio_pred: ``[N, T, C]`` decisions, boolean or exact 0/1.
+        visual_pred: likewise.
+        audio_true: likewise.
+        visual_true: likewise.
+        mask: ``[N, T]``, True where the segment exists; what lies elsewhere counts as empty. None: everywhere.
+        iou: smallest intersection over union, inclusive, at which an event matches; in (0, 1].
+
+    Raises:
+        UserError: no videos, shapes that disagree, values other than 0 and 1, or ``iou`` outside its range.
+    """
+    blocks = count_blocks(audio_pred, visual_pred, audio_true, visual_true, mask, iou)
+    return ParsingScores(np.concatenate([_video_scores(counts) for counts in blocks]))
+
+
+def count_blocks(
+    audio_pred: Binary,
+    visual_pred: Binary,
+    audio_true: Binary,
+    visual_true: Binary,
+    mask: Binary | None = None,
+    iou: float = 0.5,
+) -> Iterator[Counts]:
+    """Count right, wrong and missed segments and events of a block of videos after the other.
+
+    Arguments and errors as :func:`score_parsing`. A predicted event is right if it reaches ``iou`` with any true event
+    of its class, taken or not, and a true event is missed if no predicted one reaches it: two searches, as in the
+    official code. From 0.5 on the two agree, because one run cannot share half with each of two others that a gap
+    inside it separates; below, one true event may make several predictions right.
+    """
+    if not 0 < iou <= 1:
+        raise UserError(f"iou is {iou}; give a number above 0 and at most 1 (the official protocol has 0.5)")
+    tracks = {
+        "audio_pred": audio_pred,
+        "visual_pred": visual_pred,
+        "audio_true": audio_true,
+        "visual_true": visual_true,
+    }
+    arrays, exists = _checked(tracks, mask)
+    videos, segments, classes = arrays[0].shape
+    step = max(1, _BLOCK // (segments * classes))
+    for first in range(0, videos, step):
+        part = slice(first, first + step)
+        block = [x[part] for x in arrays]
+        yield _count(block, None if exists is None else exists[part], iou)
+
+
+def _count(block: list[Bits], exists: Bits | None, iou: float) -> Counts:
+    videos, segments, classes = block[0].shape
+    pred, true = _bit_field(block[0], block[1], exists), _bit_field(block[2], block[3], exists)
+    found, real, shared = (_runs(bits, segments + 1) for bits in (pred, true, pred & true))
+
+    of_found = np.searchsorted(found.start, shared.start, side="right") - 1
+    of_real = np.searchsorted(real.start, shared.start, side="right") - 1
+    union = found.length[of_found] + real.length[of_real] - shared.length
+    match = shared.length / union >= iou
+    hit, caught = np.zeros(len(found.start), dtype=bool), np.zeros(len(real.start), dtype=bool)
+    hit[of_found[match]] = True
+    caught[of_real[match]] = True
+
+    def per_row(row: Ints, weights: Ints | None = None) -> npt.NDArray[Any]:
+        return np.bincount(row, weights, minlength=len(TRACKS) * videos * classes)
+
+    def both(of_segments: npt.NDArray[Any], of_events: npt.NDArray[Any]) -> Ints:
+        stacked = np.asarray((of_segments, of_events), dtype=np.int64)
+        return stacked.reshape(len(LEVELS), len(TRACKS), videos, classes)
+
+    overlap = per_row(shared.row, shared.length)
+    return Counts(
+        right=both(overlap, per_row(found.row[hit])),
+        wrong=both(per_row(found.row, found.length) - overlap, per_row(found.row[~hit])),
+        missed=both(per_row(real.row, real.length) - overlap, per_row(real.row[~caught])),
+    )
+
+
+def _video_scores(counts: Counts) -> Floats:
+    """Return the ten F values ``[N, 10]`` of every video."""
+    right, wrong, missed = (
+        np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1) for x in (counts.right, counts.wrong, counts.missed)
+    )
+    size = 2 * right + wrong + missed
+    classes = np.count_nonzero(size, axis=-1)
+    total = (2 * right / np.maximum(size, 1)).sum(axis=-1)
+    score = np.where(classes > 0, total / np.maximum(classes, 1), 1.0)  # [level, audio visual audio-visual event, N]
+    kinds = score[:, :3].mean(axis=1, keepdims=True)
+    columns = np.concatenate([score[:, :3], kinds, score[:, 3:]], axis=1)
+    return columns.reshape(len(FIGURES), -1).T
+
+
+class _Runs(NamedTuple):
+    """Maximal runs of ones of a bit field, ascending: flat position of the first bit, length, and row."""
+
+    start: Ints
+    length: Ints
+    row: Ints
+
+
+def _bit_field(audio: Bits, visual: Bits, exists: Bits | None) -> Bits:
+    """Lay out audio, visual and their product as flat rows ``[track, N, C]``, a zero before the first and after each.
+
+    The zeros keep runs from crossing into the next row.
+    """
+    videos, segments, classes = audio.shape
+    bits = np.zeros(len(TRACKS) * videos * classes * (segments + 1) + 1, dtype=bool)
+    rows = bits[1:].reshape(len(TRACKS), videos, classes, segments + 1)
+    rows[0, ..., :segments] = audio.transpose(0, 2, 1)
+    rows[1, ..., :segments] = visual.transpose(0, 2, 1)
+    if exists is not None:
+        rows[:2, ..., :segments] &= exists[:, np.newaxis]
+    np.logical_and(rows[0], rows[1], out=rows[2])
+    return bits
+
+
+def _runs(bits: Bits, width: int) -> _Runs:
+    edges = np.flatnonzero(bits[1:] != bits[:-1])  # first bit of a run, then one past its last, in turn
+    start = edges[::2]
+    return _Runs(start, edges[1::2] - start, start // width)
+
+
+def _checked(tracks: dict[str, Binary], mask: Binary | None) -> tuple[list[Bits], Bits | None]:
+    """Return the tracks and the mask as boolean arrays of one shape."""
+    shapes = {name: tuple(values.shape) for name, values in tracks.items()}
+    first = next(iter(shapes.values()))
+    if len(set(shapes.values())) > 1 or len(first) != 3:
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise UserError(f"scoring needs four arrays of one shape [N, T, C], found {told}")
+    if 0 in first:
+        raise UserError(f"nothing to score: the arrays have shape {first} [N, T, C]; give at least one video")
+    if mask is not None and tuple(mask.shape) != first[:2]:
+        raise UserError(
+            f"mask has shape {tuple(mask.shape)}, but audio_pred {first} [N, T, C] needs {first[:2]} [N, T]"
+        )
+    arrays = [_boolean(name, values) for name, values in tracks.items()]
+    return arrays, None if mask is None else _boolean("mask", mask)
+
+
+def _boolean(name: str, values: Binary) -> Bits:
+    values = values.detach().cpu() if isinstance(values, Tensor) else np.asarray(values)
+    if values.dtype not in (torch.bool, np.dtype(bool)):
+        ones = values == 1
+        if not bool((ones | (values == 0)).all()):
+            raise UserError(f"{name} holds values other than 0 and 1; decide first (for example with a threshold)")
+        values = ones
+    return np.asarray(values)

@@ -1,0 +1,133 @@
+"""Files that are either whole or not there: written under a temporary name, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from avparse.foundation.errors import UserError
+
+_TEMPORARY = ".tmp-"
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the operating system's refusals while writing ``path`` into one clear line.
+
+    Raises:
+        UserError: the disk is full, the folder is read-only, or a parent is not a folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full; free some space or choose another folder",
+            errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+            errno.EROFS: "the file system is read-only; choose another folder",
+            errno.EACCES: "permission denied; choose a folder you may write to",
+            errno.EPERM: "permission denied; choose a folder you may write to",
+            errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
+            errno.EEXIST: "a file stands where a folder is needed; choose another place",
+        }
+        reason = reasons.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary binary file beside ``path`` that takes its place when the block ends without an error.
+
+    Raises:
+        UserError: the file cannot be written (full disk, read-only folder); nothing is left behind.
+    """
+    target = Path(path)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, target)
+            sync_folder(target.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: str | os.PathLike[str], content: str) -> None:
+    """Write UTF-8 ``content`` to ``path`` atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    Raises:
+        UserError: ``path`` exists already, or cannot be written; nothing is left behind.
+    """
+    target = Path(path)
+    if target.exists():
+        raise UserError(f"{target} exists already; choose another name or remove it")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with open(file, "rb") as handle:
+                        os.fsync(handle.fileno())
+            os.chmod(temporary, 0o777 & ~_umask())
+            os.rename(temporary, target)
+            sync_folder(target.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Ask the disk to keep the folder's entries, so that a rename survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems refuse to sync a folder
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the hexadecimal SHA-256 of a file's content, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

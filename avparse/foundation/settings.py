@@ -1,0 +1,104 @@
+"""Strict settings: unknown keys and bad values are refused with the place, the reason and the nearest known name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+
+from avparse.foundation.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+class Settings(BaseModel):
+    """Base of every settings class: immutable, no unknown keys, NaN and infinity refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+    @classmethod
+    def read(cls, value: Any, where: str) -> Self:
+        """Validate ``value``; ``where`` names the file (and section) in the error.
+
+        Raises:
+            UserError: one line with the field, what is wrong and the nearest known key.
+        """
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected a table of settings, found {type(value).__name__}")
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise UserError(f"{where}: {_first_line(cls, value, error)}") from None
+
+
+def lookup(registry: Mapping[str, T], name: object, what: str) -> T:
+    """Return ``registry[name]``.
+
+    Raises:
+        UserError: the name is unknown; the nearest known one is offered.
+    """
+    if not isinstance(name, str) or name not in registry:
+        raise UserError(f"unknown {what} '{name}'{nearest(str(name), registry)}")
+    return registry[name]
+
+
+class PartConfig(Settings):
+    """Base of the settings of a part that is chosen by name; each part narrows ``name`` to its own."""
+
+    name: str
+
+
+def build(registry: Mapping[str, Callable[..., T]], config: PartConfig, *arguments: Any) -> T:
+    """Make the part that ``config`` names: ``registry[config.name](config, *arguments)``."""
+    return registry[config.name](config, *arguments)
+
+
+def part_of(registry: Mapping[str, Any], what: str) -> tuple[Any, ...]:
+    """Return the pydantic annotations of a field that holds the settings of one part of ``registry``.
+
+    The field reads ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``. Use as
+    ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
+    """
+
+    def read(value: Any) -> PartConfig:
+        if isinstance(value, PartConfig):
+            return value
+        given = {"name": value} if isinstance(value, str) else value
+        if not isinstance(given, Mapping) or "name" not in given:
+            raise ValueError(f"give the {what} a 'name'; known: {', '.join(sorted(registry))}")
+        config: type[PartConfig] = lookup(registry, given["name"], what).Config
+        return config.read(given, f"{what} '{given['name']}'")
+
+    return BeforeValidator(read), SerializeAsAny()
+
+
+def _first_line(cls: type[BaseModel], value: Mapping[str, Any], error: ValidationError) -> str:
+    found = error.errors(include_url=False)
+    # An unknown key explains a missing one (a misspelling), so it is told first.
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
+    field = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "extra_forbidden":
+        keys = _known_keys(cls, first["loc"][:-1])
+        return f"unknown key '{field}'{nearest(str(first['loc'][-1]), keys)}"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return f"{field}: {cause}"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"'{field}' is missing"
+    shown = repr(first["input"])
+    if first["type"] == "literal_error":
+        options = [o.strip(" '") for o in str(first.get("ctx", {}).get("expected", "")).replace(" or ", ",").split(",")]
+        return f"'{field}' is {shown}{nearest(str(first['input']), options)}"
+    return f"'{field}' is {shown[:80]}: {message[:1].lower()}{message[1:]}"
+
+
+def _known_keys(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = cls
+    for part in path:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""Labels: where training targets come from and how they are refined."""

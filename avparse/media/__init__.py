@@ -1,0 +1,1 @@
+"""Media: decoding on one clock, extractors, the extraction pipeline, and the synthesis of small real videos."""

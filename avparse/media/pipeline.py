@@ -1,0 +1,233 @@
+"""Features of many files: in order, on all cores, and whatever happens to one file, the others go on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import lookup
+from avparse.media.decode import read_chunks
+from avparse.media.extractors import EXTRACTORS, Extractor
+
+_log = logging.getLogger("avparse")
+_AHEAD = 4  # files in flight per worker: bounds what waits for its turn in memory
+_PROCESSES = multiprocessing.get_context("spawn")
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_NO_START = (
+    "no child process could start; a script must call this under 'if __name__ == \"__main__\":', "
+    "or pass workers=0 to work in its own process"
+)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The features of one file.
+
+    Attributes:
+        video: name, the file's without its suffix.
+        path: the file.
+        duration_s: seconds as decoded.
+        streams: name -> float32 ``[T, D]``.
+        audio_present, visual_present: bool ``[T]``.
+        warnings: damage that was met; what could be decoded is in the streams.
+    """
+
+    video: str
+    path: str
+    duration_s: float
+    streams: dict[str, npt.NDArray[np.float32]]
+    audio_present: npt.NDArray[np.bool_]
+    visual_present: npt.NDArray[np.bool_]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A file without features, and why, in one line that names it."""
+
+    path: str
+    reason: str
+
+
+def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float = 1.0, threads: int = 1) -> Extracted:
+    """Decode a file and extract the features of its segments; memory grows with the features only.
+
+    Raises:
+        UserError: the file cannot be opened, exceeds a limit, or nothing in it can be decoded.
+    """
+    chunks = read_chunks(
+        path,
+        segment_seconds=segment_seconds,
+        sample_rate=extractor.sample_rate,
+        frames_per_segment=extractor.frames_per_segment,
+        frame_size=extractor.frame_size,
+        threads=threads,
+    )
+    parts, audio, visual = [], [], []
+    warnings: list[str] = []
+    end_s = 0.0
+    for chunk in chunks:
+        parts.append(extractor(chunk))
+        audio.append(chunk.audio_present)
+        visual.append(chunk.visual_present)
+        warnings.extend(chunk.warnings)
+        end_s = chunk.end_s
+    return Extracted(
+        video=Path(path).stem,
+        path=str(path),
+        duration_s=end_s,
+        streams={name: np.concatenate([part[name] for part in parts]) for name in extractor.streams},
+        audio_present=np.concatenate(audio),
+        visual_present=np.concatenate(visual),
+        warnings=tuple(warnings),
+    )
+
+
+def extract_videos(
+    paths: Iterable[str | Path], extractor_name: str, *, segment_seconds: float = 1.0, workers: int | None = None
+) -> Iterator[Extracted | Failed]:
+    """Extract many files and yield the results in the order of ``paths``, the same for every number of workers.
+
+    Files are decoded in child processes of one thread each, so that a file on which the decoder crashes, or the
+    system runs out of memory, costs that file only.
+
+    Args:
+        paths: read lazily; only a few files a worker are in flight.
+        extractor_name: key of ``EXTRACTORS``.
+        segment_seconds: length of a segment.
+        workers: child processes; None for all cores, 0 to work in this process (a crash then ends it).
+
+    Raises:
+        UserError: unknown extractor.
+    """
+    lookup(EXTRACTORS, extractor_name, "extractor")
+    if workers == 0:
+        extractor = EXTRACTORS[extractor_name]()
+        return (_attempt(path, extractor, segment_seconds) for path in paths)
+    return _in_children(paths, extractor_name, segment_seconds, workers or _cores())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _attempt(path: str | Path, extractor: Extractor, segment_seconds: float) -> Extracted | Failed:
+    try:
+        return extract_video(path, extractor, segment_seconds)
+    except UserError as error:
+        return Failed(str(path), str(error))
+    except Exception as error:  # one bad file must not cost the others; the reason keeps the error's name
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return Failed(str(path), f"{path}: could not be extracted ({reason})")
+
+
+def _serve(link: Connection, extractor_name: str, segment_seconds: float) -> None:
+    """Run in a child: answer paths with results until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _log.setLevel(logging.ERROR)  # warnings travel with the result
+    extractor = EXTRACTORS[extractor_name]()
+    link.send(None)
+    with contextlib.suppress(EOFError):
+        while True:
+            link.send(_attempt(link.recv(), extractor, segment_seconds))
+
+
+class _Worker:
+    """A child process and the one file that it is on."""
+
+    def __init__(self, extractor_name: str, segment_seconds: float) -> None:
+        self.link, far_end = _PROCESSES.Pipe()
+        self.process = _PROCESSES.Process(target=_serve, args=(far_end, extractor_name, segment_seconds), daemon=True)
+        with _one_thread():
+            self.process.start()
+        far_end.close()
+        self.started = False
+        self.position, self.path = 0, ""
+
+    def give(self, position: int, path: str) -> None:
+        self.position, self.path = position, path
+        with contextlib.suppress(OSError):  # a child that died meanwhile is noticed when its answer is read
+            self.link.send(path)
+
+    def answer(self) -> Extracted | Failed | None:
+        """Return the result that has arrived, or what the child died of; None if it only said that it started."""
+        try:
+            result: Extracted | Failed | None = self.link.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode or 0
+            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            hint = "; it may have run out of memory" if code == -signal.SIGKILL else ""
+            return Failed(self.path, f"{self.path}: the process that decoded it died ({cause}){hint}")
+        self.started = True
+        return result
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.link.close()
+
+
+def _in_children(
+    paths: Iterable[str | Path], extractor_name: str, segment_seconds: float, count: int
+) -> Iterator[Extracted | Failed]:
+    tasks = enumerate(map(str, paths))
+    task = next(tasks, None)
+    turn = 0
+    done: dict[int, Extracted | Failed] = {}
+    busy: list[_Worker] = []
+    idle: list[_Worker] = []
+    try:
+        while task or busy or done:
+            while task and len(busy) < count and len(busy) + len(done) < _AHEAD * count:
+                busy.append(idle.pop() if idle else _Worker(extractor_name, segment_seconds))
+                busy[-1].give(*task)
+                task = next(tasks, None)
+            if turn in done:
+                result = done.pop(turn)
+                turn += 1
+                for warning in result.warnings if isinstance(result, Extracted) else ():
+                    _log.warning("%s: %s", result.path, warning)
+                yield result
+                continue
+            answered = wait([worker.link for worker in busy])
+            for worker in [w for w in busy if w.link in answered]:
+                answer = worker.answer()
+                if answer is not None:
+                    if not (worker.started or turn or done):
+                        raise RuntimeError(_NO_START)
+                    done[worker.position] = answer
+                    busy.remove(worker)
+                    if worker.process.is_alive():
+                        idle.append(worker)
+                    else:
+                        worker.stop()
+    finally:
+        for worker in busy + idle:
+            worker.stop()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the processes started inside compute on one thread; their libraries read it when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

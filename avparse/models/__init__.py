@@ -1,0 +1,8 @@
+"""Parsers: feature streams in, probabilities of every class, segment and modality out."""
+
+from avparse.models.decoding import DecodingRule
+from avparse.models.official import load_official
+from avparse.models.output import Hidden, ParserOutput
+from avparse.models.parser import Parser, ParserConfig
+
+__all__ = ["DecodingRule", "Hidden", "Parser", "ParserConfig", "ParserOutput", "load_official"]

@@ -1,0 +1,59 @@
+"""Attentive multimodal multiple-instance pooling, MMIL (Tian, Li, Xu, ECCV 2020, equations 5 to 7)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from avparse.foundation.settings import PartConfig
+from avparse.models.attention import stack_masks
+from avparse.models.output import Hidden, ParserOutput
+
+
+class MMILDecoder(nn.Module):
+    """Segment probabilities from a linear layer, video probabilities as attention-weighted means of them.
+
+    Three linear maps, shared by the modalities, read each encoded segment: class logits, weights over time and
+    weights over modalities. They are stored as one matrix ``[3C, H]`` in that order.
+    """
+
+    class Config(PartConfig):
+        """The decoder has no settings."""
+
+        name: Literal["mmil"] = "mmil"
+
+    def __init__(self, config: Config, width: int, classes: int) -> None:
+        super().__init__()
+        self.heads = nn.Linear(width, 3 * classes)
+
+    def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
+        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        x = torch.stack((hidden.audio, hidden.visual))
+        mask = stack_masks(audio_mask, visual_mask, x)
+        # In float32 whatever the precision of the encoder: probabilities near one need the digits.
+        logits, over_time, over_modality = self.heads(x).float().chunk(3, dim=-1)  # each [2, B, T, C]
+        segments = logits.sigmoid()
+        if mask is None:
+            time_weights, modality_weights = over_time.softmax(dim=2), over_modality.softmax(dim=0)
+        else:
+            real = mask.unsqueeze(-1)
+            time_weights = _masked_softmax(over_time, real, dim=2)
+            modality_weights = _masked_softmax(over_modality, real, dim=0)
+            segments = segments * real
+        weighted = time_weights * segments
+        audio, visual = weighted.sum(dim=2)
+        return ParserOutput(
+            audio_segments=segments[0],
+            visual_segments=segments[1],
+            audio=audio,
+            visual=visual,
+            video=(weighted * modality_weights).sum(dim=(0, 2)),
+            hidden=hidden,
+        )
+
+
+def _masked_softmax(x: Tensor, real: Tensor, dim: int) -> Tensor:
+    """Softmax over the entries marked ``real``; zero everywhere where there is none."""
+    return x.masked_fill(~real, torch.finfo(x.dtype).min).softmax(dim=dim) * real

@@ -1,0 +1,70 @@
+"""From probabilities to decisions: thresholds and gates, in one place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import Settings
+from avparse.models.output import ParserOutput
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Threshold = Probability | tuple[Probability, ...]
+
+
+class DecodingRule(Settings):
+    """A class is on in a segment iff the segment's probability and the gate both reach their thresholds.
+
+    Thresholds are inclusive, as in the published evaluation codes, and may be one number or one a class.
+
+    Attributes:
+        gate: which video-level probability opens a modality: ``union`` the video's (HAN, MM-Pyramid, MGN, VALOR),
+            ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and its own for visual.
+        segment_threshold: for both modalities' segments.
+        audio_gate_threshold, visual_gate_threshold: for the gates.
+    """
+
+    gate: Literal["union", "own", "mixed"] = "union"
+    segment_threshold: Threshold = 0.5
+    audio_gate_threshold: Threshold = 0.5
+    visual_gate_threshold: Threshold = 0.5
+
+    def gates(self, output: ParserOutput) -> tuple[Tensor, Tensor]:
+        """Return the probabilities ``[B, C]`` that open audio and visual."""
+        audio = output.audio if self.gate == "own" else output.video
+        visual = output.video if self.gate == "union" else output.visual
+        return audio, visual
+
+    def decide(self, output: ParserOutput, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return boolean decisions ``[B, T, C]`` for audio and visual.
+
+        Args:
+            output: probabilities; gates may be ``[B, C]`` or, for stitched windows, ``[B, T, C]``.
+            allowed: ``[B, C]`` boolean; classes outside stay off (a video whose weak label is known).
+        """
+        decisions = []
+        sides = zip(
+            (output.audio_segments, output.visual_segments),
+            self.gates(output),
+            (self.audio_gate_threshold, self.visual_gate_threshold),
+            strict=True,
+        )
+        for segments, gate, gate_threshold in sides:
+            if gate.dim() == segments.dim() - 1:
+                gate = gate.unsqueeze(-2)
+            on = (segments >= _tensor(self.segment_threshold, segments)) & (gate >= _tensor(gate_threshold, gate))
+            # A modality that is absent has probability zero and stays off even at a threshold of zero.
+            on &= segments > 0
+            decisions.append(on if allowed is None else on & allowed.unsqueeze(-2))
+        return decisions[0], decisions[1]
+
+
+def _tensor(threshold: Threshold, like: Tensor) -> Tensor:
+    value = torch.as_tensor(threshold, dtype=like.dtype, device=like.device)
+    if value.dim() and value.shape[0] != like.shape[-1]:
+        raise UserError(f"decoding: {value.shape[0]} thresholds for {like.shape[-1]} classes; give one, or one a class")
+    return value

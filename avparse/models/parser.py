@@ -1,0 +1,61 @@
+"""The parser: stem, encoder, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from avparse.data.features import Features, TaskSpec
+from avparse.foundation.settings import PartConfig, Settings, build, part_of
+from avparse.models.decoders import DECODERS
+from avparse.models.encoders import ENCODERS
+from avparse.models.output import ParserOutput
+from avparse.models.stem import STEMS, LinearStem
+
+
+class ParserConfig(Settings):
+    """The three parts of a composed parser, each by the name it has in its registry."""
+
+    stem: Annotated[PartConfig, *part_of(STEMS, "stem")]
+    encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]
+    decoder: Annotated[PartConfig, *part_of(DECODERS, "decoder")]
+
+
+class Parser(nn.Module):
+    """Feature streams of a batch of videos -> probabilities of every class, segment and modality.
+
+    Any number of segments and classes; in a padded batch the result for a video is what it is alone.
+
+    Args:
+        config: the parts.
+        spec: classes, stream dimensions and segment length of the data.
+
+    Raises:
+        UserError: a part needs a stream that the data lack.
+    """
+
+    def __init__(self, config: ParserConfig, spec: TaskSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        self.stem: LinearStem = build(STEMS, config.stem, spec.streams)
+        self.encoder = build(ENCODERS, config.encoder, self.stem.width)
+        self.decoder = build(DECODERS, config.decoder, self.stem.width, len(spec.classes))
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        return bool(self.stem.needs_statistics)
+
+    def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Store mean and deviation ``[D]`` of each stream, before training."""
+        self.stem.calibrate(statistics)
+
+    def forward(self, features: Features) -> ParserOutput:
+        """Parse streams ``[B, T, D_s]``; see :class:`ParserOutput` for the shapes."""
+        stem = self.stem(features)
+        hidden = self.encoder(stem, features.audio_mask, features.visual_mask)
+        output: ParserOutput = self.decoder(hidden, features.audio_mask, features.visual_mask)
+        return output

@@ -1,0 +1,238 @@
+"""The training loop: targets, losses, a step; validation every epoch; the best epoch kept; exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics, task_spec
+from avparse.data.features import Batch
+from avparse.data.store import FeatureStore
+from avparse.evaluation.comparison import compare_with_labels, score_split, score_table
+from avparse.foundation.progress import track
+from avparse.foundation.settings import build
+from avparse.labels.sources import SOURCES
+from avparse.losses import LOSSES
+from avparse.models.parser import Parser
+from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
+from avparse.training.interrupt import StopRequest
+from avparse.training.logs import RunLog
+from avparse.training.recipe import Recipe
+from avparse.training.run import Run
+from avparse.training.schedule import SCHEDULES
+
+_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+@dataclass
+class Position:
+    """Where a run stands: the part of a checkpoint that is not tensors.
+
+    Attributes:
+        epoch, step: the next step to do.
+        best, best_epoch: the selected figure so far, percent.
+        sums: losses added up over the steps of this epoch, by label.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    best_epoch: int = -1
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """One run in progress.
+
+    Args:
+        run: the run folder; a checkpoint in it is resumed.
+        store: training and validation data; the validation split is annotated.
+        accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        resident: see :class:`FeatureTable`.
+        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        store: FeatureStore,
+        accelerator: str = "cpu",
+        resident: bool | None = None,
+        checkpoint_seconds: float = 30.0,
+    ) -> None:
+        self.run, self.recipe = run, run.recipe
+        self.checkpoint_seconds = checkpoint_seconds
+        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[self.recipe.training.precision])
+        self.fabric.launch()
+        self.train_indices, self.val_indices = store.select("train"), store.select("val")
+        torch.manual_seed(run.info.seed)
+        self.parser = Parser(self.recipe.parser, run.info.spec)
+        if self.parser.needs_statistics:
+            self.parser.calibrate(stream_statistics(store, self.train_indices))
+        self.table = FeatureTable(store, device=self.fabric.device, resident=resident)
+        self.model, self.optimizer = self.fabric.setup(
+            self.parser, self.recipe.training.optimizer.build(list(self.parser.parameters()))
+        )
+        self.source = build(SOURCES, self.recipe.labels)
+        self.losses = [build(LOSSES, config) for config in self.recipe.losses]
+        self.schedule = build(SCHEDULES, self.recipe.training.schedule)
+        self.position = Position()
+        found = load_checkpoint(run.path / "checkpoints")
+        if found is not None:
+            restore(found, self.parser, self.optimizer)
+            self.position = Position(**found.state)
+        self._saved_at = time.monotonic()
+
+    def fit(self) -> None:
+        """Train to the last epoch, or to a signal: then a checkpoint is saved and the program exits."""
+        epochs = self.recipe.training.epochs
+        steps = -(-len(self.train_indices) // self.recipe.training.batch_size)
+        done = self.position.epoch * steps + self.position.step
+        with (
+            RunLog(self.run.path, keep_epochs=self.position.epoch) as log,
+            StopRequest() as request,
+            track(None, self.recipe.title, total=epochs * steps, unit="step", first=done) as bar,
+        ):
+            while self.position.epoch < epochs:
+                epoch, begun, first = self.position.epoch, time.monotonic(), self.position.step
+                order = self.train_indices[epoch_order(len(self.train_indices), self.run.info.seed, epoch)]
+                losses = self._epoch(order, request, bar.update)
+                seconds = time.monotonic() - begun
+                videos = len(order) - first * self.recipe.training.batch_size
+                scores = score_split(self._parse(), self.table, self.val_indices, self.recipe.decoding).as_dict()
+                self._keep_if_best(epoch, scores)
+                best = f"epoch {epoch + 1}/{epochs}, best {self.recipe.training.select} {self.position.best:.1f}"
+                bar.set_postfix_str(best, refresh=False)
+                self.position = Position(epoch + 1, 0, self.position.best, self.position.best_epoch)
+                log.write(
+                    epoch,
+                    {
+                        **losses,
+                        **{f"val/{k}": v for k, v in scores.items()},
+                        "rate": self._rate(epoch),
+                        "seconds": seconds,
+                        "videos_per_second": videos / max(seconds, 1e-9),
+                    },
+                )
+                if time.monotonic() - self._saved_at >= self.checkpoint_seconds or epoch + 1 == epochs:
+                    self.checkpoint()
+                if request.signal is not None:
+                    self.checkpoint()
+                    request.stop()
+
+    def finish(self) -> dict[str, Any] | None:
+        """Score the best epoch on the test split, write the table and return it; None without an annotated test."""
+        store = self.table.store
+        if "test" not in store.splits:
+            return None
+        indices = store.select("test")
+        if not store.annotated[indices].all():
+            return None
+        parser = self.run.parser(self.fabric.device)
+        scores = compare_with_labels(parser, self.table, indices, self.recipe.decoding)
+        figures = {name: s.as_dict() for name, s in scores.items()}
+        results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": figures}
+        about = f" Data: {store.manifest.description}." if store.manifest.description else ""
+        caption = (
+            f"{self.recipe.title}, seed {self.run.info.seed}, epoch {self.position.best_epoch + 1}, "
+            f"{len(indices)} test videos, percent.{about}"
+        )
+        self.run.save_results(results, score_table(figures, caption))
+        return results
+
+    def checkpoint(self) -> None:
+        """Save where the run stands."""
+        save_checkpoint(self.run.path / "checkpoints", capture(self.parser, self.optimizer, vars(self.position)))
+        self._saved_at = time.monotonic()
+
+    def _epoch(self, order: Indices, request: StopRequest, advance: Callable[[int], object]) -> dict[str, float]:
+        """Do the remaining steps of an epoch; return its mean losses."""
+        training = self.recipe.training
+        pieces = list(batches(order, training.batch_size))
+        sums = {name: torch.tensor(v, device=self.fabric.device) for name, v in self.position.sums.items()}
+        self.model.train()
+        for piece in pieces[self.position.step :]:
+            self._set_rate(self.position.epoch + self.position.step / len(pieces))
+            for name, value in self._step(self.table.batch(piece)):
+                sums[name] = sums.get(name, 0) + value * len(piece)
+            self.position.step += 1
+            advance(1)
+            if request.signal is not None and self.position.step < len(pieces):
+                self.position.sums = {name: float(v) for name, v in sums.items()}
+                self.checkpoint()
+                request.stop()
+        return {name: float(v) / len(order) for name, v in sums.items()}
+
+    def _step(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Descend once; yield the loss and its terms."""
+        output = self.model(batch.features)
+        targets = self.source(batch)
+        terms = [(loss.label, loss.config.weight, loss(output, targets, batch)) for loss in self.losses]
+        total = torch.stack([weight * value for _, weight, value in terms]).sum()
+        self.fabric.backward(total)
+        if self.recipe.training.clip_norm is not None:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.recipe.training.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        yield "loss", total.detach()
+        yield from ((f"loss/{label}", value.detach()) for label, _, value in terms)
+
+    def _parse(self) -> Any:
+        return self.model.eval()
+
+    def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
+        figure = scores[self.recipe.training.select]
+        if figure >= self.position.best:
+            self.position.best, self.position.best_epoch = figure, epoch
+            self.run.save_parser(self.parser)
+
+    def _rate(self, epoch: float) -> float:
+        return self.recipe.training.optimizer.rate * self.schedule(epoch, self.recipe.training.epochs)
+
+    def _set_rate(self, epoch: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(epoch)
+
+
+def train(
+    recipe: Recipe,
+    store: FeatureStore,
+    out: str | Path,
+    *,
+    seed: int = 1,
+    resume: bool = False,
+    accelerator: str = "cpu",
+    resident: bool | None = None,
+    checkpoint_seconds: float = 30.0,
+) -> Run:
+    """Train a recipe on a store and return the finished run.
+
+    Args:
+        recipe: what to train; ignored for the recipe of the run when resuming.
+        store: the data.
+        out: run folder, new unless ``resume``.
+        seed: of initialisation, order and dropout.
+        resume: go on with the run in ``out``; a run not begun is begun.
+        accelerator: see :class:`Trainer`.
+        resident: see :class:`Trainer`.
+        checkpoint_seconds: see :class:`Trainer`.
+
+    Raises:
+        UserError: the folder exists (without ``resume``), the data changed, or a split is missing.
+    """
+    if resume and Path(out).exists():
+        run = Run.open(out)
+        run.check_data(store)
+    else:
+        run = Run.create(out, recipe, seed, store, task_spec(store))
+    trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds)
+    trainer.fit()
+    trainer.finish()
+    return run

@@ -1,0 +1,117 @@
+"""Recipes: one YAML file names the parts of a system and their numbers; a run adds a seed and the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from avparse.evaluation.parsing import FIGURES
+from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.settings import PartConfig, Settings, part_of
+from avparse.labels.sources import SOURCES
+from avparse.losses import LOSSES
+from avparse.models.decoding import DecodingRule
+from avparse.models.parser import ParserConfig
+from avparse.training.schedule import SCHEDULES, AdamConfig
+
+
+class TrainingConfig(Settings):
+    """Numbers of the loop.
+
+    Attributes:
+        select: the validation figure whose best epoch is kept; of equal epochs the later.
+        precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
+        clip_norm: bound on the norm of the gradient, none by default.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: AdamConfig = AdamConfig()
+    schedule: Annotated[PartConfig, *part_of(SCHEDULES, "schedule")]
+    select: str = "segment_type"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    clip_norm: float | None = Field(None, gt=0)
+
+
+class Recipe(Settings):
+    """Everything that determines a run beside its seed and its data."""
+
+    title: str
+    source: str = ""
+    parser: ParserConfig
+    labels: Annotated[PartConfig, *part_of(SOURCES, "label source")]
+    losses: tuple[Annotated[PartConfig, *part_of(LOSSES, "loss")], ...] = Field(min_length=1)
+    decoding: DecodingRule = DecodingRule()
+    training: TrainingConfig
+
+    def as_yaml(self) -> str:
+        """Return the recipe, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files("avparse") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and validate it as a whole.
+
+    Args:
+        name: a YAML file, or the name of a shipped recipe.
+        changes: settings to replace, each ``key.of.setting=value`` with a YAML value.
+
+    Raises:
+        UserError: no such recipe, not YAML, or an unknown or bad key; the nearest known one is offered.
+    """
+    values = _read_yaml(name)
+    for change in changes:
+        _apply(values, change)
+    recipe = Recipe.read(values, str(name))
+    if recipe.training.select not in FIGURES:
+        raise UserError(
+            f"{name}: unknown figure '{recipe.training.select}' in training.select"
+            f"{nearest(recipe.training.select, FIGURES)}"
+        )
+    return recipe
+
+
+def _read_yaml(name: str | Path) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise UserError(f"{path}: no such recipe file")
+        text = path.read_text(encoding="utf-8")
+    elif str(name) in shipped_recipes():
+        text = (resources.files("avparse") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise UserError(f"unknown recipe '{name}'{nearest(str(name), shipped_recipes())}")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: a recipe is a table of settings")
+    return values
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise UserError(f"--set {change}: write it as key=value")
+    *parents, key = path.split(".")
+    table = values
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {change}: '{parent}' is not a table of settings")
+    try:
+        table[key] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {change}: the value is not YAML") from None

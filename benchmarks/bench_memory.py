@@ -1,0 +1,117 @@
+"""Peak private memory of importing and of training on a store ten times larger than the memory limit set for the test.
+
+    python -m benchmarks.bench_memory [--limit MIB]
+
+Each job runs in a child process whose private data (heap and anonymous maps, ``RLIMIT_DATA``) may grow by no more than
+the limit beyond what it held after its imports; a job that read the store into memory would die. Pages of the store
+that the kernel caches are not private: it drops them when it needs the room.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avparse.data.batching import task_spec
+from avparse.data.importing import import_llp
+from avparse.data.llp import write_llp
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
+from avparse.training.loop import train
+from avparse.training.recipe import load_recipe
+
+_MIB = 1 << 20
+_BYTES_A_VIDEO = 10 * (128 + 2048 + 512) * 4
+
+
+def _private() -> int:
+    """Return the bytes that ``RLIMIT_DATA`` counts."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmData in /proc/self/status")
+
+
+def _peak_resident() -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no RssAnon in /proc/self/status")
+
+
+def _limited(job: Callable[[], None], limit: int, queue: multiprocessing.Queue[int]) -> None:
+    torch.set_num_threads(1)
+    torch.randn(64, 64) @ torch.randn(64, 64)
+    before = _private()
+    resource.setrlimit(resource.RLIMIT_DATA, (before + limit, before + limit))
+    resident = _peak_resident()
+    job()
+    queue.put(_peak_resident() - resident)
+
+
+def run(name: str, job: Callable[[], None], limit: int, size: int) -> None:
+    """Run ``job`` under the limit and print a row."""
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[int] = context.Queue()
+    child = context.Process(target=_limited, args=(job, limit, queue))
+    child.start()
+    child.join()
+    state = "done" if child.exitcode == 0 else f"failed ({child.exitcode})"
+    print(f"| {name} | {size / _MIB:.0f} | {limit / _MIB:.0f} | {state} |", flush=True)
+
+
+def _published(folder: Path, videos: int) -> None:
+    """Write random features in the published layout: many links to one set of files, which cost no disk."""
+    rng = np.random.default_rng(0)
+    ids = [f"v{i:010d}_0_10" for i in range(videos)]
+    weak = rng.random((videos, len(LLP_CLASSES))) < 0.1
+    weak[:, 0] = True
+    timeline = np.repeat(weak[:, None], 10, axis=1)
+    splits = ["val" if i % 20 == 0 else "train" for i in range(videos)]
+    write_llp(folder / "tables", Vocabulary(LLP_CLASSES), ids, splits, weak, timeline, timeline)
+    shapes = {"vggish": (10, 128), "res152": (80, 2048), "r2plus1d_18": (10, 512)}
+    for name, shape in shapes.items():
+        (folder / name).mkdir()
+        np.save(folder / "one.npy", rng.standard_normal(shape).astype(np.float32))
+        (folder / "one.npy").rename(folder / name / "one.npy")
+        for video in ids:
+            (folder / name / f"{video[:11]}.npy").hardlink_to(folder / name / "one.npy")
+        (folder / name / "one.npy").unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limit", type=int, default=160, help="MiB")
+    limit = parser.parse_args().limit * _MIB
+    videos = 10 * limit // _BYTES_A_VIDEO + 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _published(folder, videos)
+        out = folder / "store"
+        print("| job | store, MiB | limit on private memory, MiB | |\n|---|--:|--:|---|")
+        size = videos * _BYTES_A_VIDEO
+        run("import", lambda: print(end="") if import_llp(folder, folder / "tables", out) else None, limit, size)
+        recipe = load_recipe("han", ["training.epochs=1", "training.batch_size=64"])
+
+        def train_mapped() -> None:
+            store = FeatureStore.open(out)
+            assert task_spec(store).segments == 10
+            train(recipe, store, folder / "run", resident=False)
+
+        run("train, memory-mapped", train_mapped, limit, size)
+
+        def train_resident() -> None:
+            train(recipe, FeatureStore.open(out), folder / "run2", resident=True)
+
+        run("train, resident (must fail: the limit is real)", train_resident, limit, size)
+
+
+if __name__ == "__main__":
+    main()

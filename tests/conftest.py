@@ -1,0 +1,33 @@
+"""Fixtures shared by the whole suite."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # tests are many and small; pytest-xdist fills the other cores
+
+_SHARED = Path(os.environ.get("AVPARSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden files and real annotations beside the project; the test is skipped where it is absent."""
+    if not (_SHARED / "golden").is_dir():
+        pytest.skip(f"no shared folder at {_SHARED} (set AVPARSE_SHARED)")
+    return _SHARED
+
+
+@pytest.fixture(scope="session")
+def fill(shared: Path) -> ModuleType:
+    """The deterministic fill rule of the golden files."""
+    spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden" / "fill.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,155 @@
+"""The parser: parity with the published networks, any length, masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from avparse.data.features import Features, TaskSpec
+from avparse.foundation.errors import UserError
+from avparse.models import DecodingRule, Parser, ParserConfig, ParserOutput, load_official
+from avparse.models.official import OFFICIAL, ignored_names
+
+SPEC = TaskSpec(classes=("a", "b", "c"), streams={"audio": 6, "frames": 9, "clips": 4}, segments=7)
+CONFIG = ParserConfig.read(
+    {
+        "stem": {"name": "linear", "width": 16},
+        "encoder": {"name": "han", "layers": 2, "heads": 2, "feedforward": 24},
+        "decoder": "mmil",
+    },
+    "test",
+)
+
+
+def _parser(seed: int = 0) -> Parser:
+    torch.manual_seed(seed)
+    return Parser(CONFIG, SPEC).eval()
+
+
+def _streams(batch: int, segments: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {n: torch.randn(batch, segments, d, generator=generator) for n, d in SPEC.streams.items()}
+
+
+def _official(shared: Path, fill: ModuleType, name: str) -> tuple[dict, dict[str, torch.Tensor], Features]:
+    description = json.loads((shared / "golden" / "forward" / f"{name}.json").read_text())
+    state = {k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}
+    inputs = fill.fill_inputs(description)
+    frames = inputs["visual"].reshape(*inputs["visual_st"].shape[:2], -1, inputs["visual"].shape[-1]).mean(axis=2)
+    arrays = {"audio": inputs["audio"], "frames": frames, "clips": inputs["visual_st"]}
+    return description, state, Features({k: torch.from_numpy(v) for k, v in arrays.items()})
+
+
+@pytest.mark.parametrize("system", sorted(OFFICIAL))
+def test_golden_forward(shared: Path, fill: ModuleType, system: str) -> None:
+    files = sorted((shared / "golden" / "forward").glob(f"{system}.json"))
+    assert files, f"no golden file for {system}"
+    for file in files:
+        description, state, features = _official(shared, fill, file.stem)
+        expected = np.load(file.with_suffix(".npz"), allow_pickle=False)
+        parser = load_official(system, state)
+        with torch.no_grad():
+            output = parser(features)
+        segments = torch.stack((output.audio_segments, output.visual_segments), dim=2)
+        ours = {"global_prob": output.video, "a_prob": output.audio, "v_prob": output.visual, "frame_prob": segments}
+        assert set(ours) == set(description["outputs"])
+        for name, value in ours.items():
+            assert np.abs(value.numpy() - expected[name]).max() < 1e-5, name
+
+
+def test_golden_parameter_count(shared: Path, fill: ModuleType) -> None:
+    description, state, _ = _official(shared, fill, "han")
+    parser = load_official("han", state)
+    assert sum(p.numel() for p in parser.parameters()) == 4_569_675
+    ignored = ignored_names("han", state)
+    dropped = sum(state[name].numel() for name in ignored)
+    assert 4_569_675 + dropped == description["parameter_count"]
+
+
+def test_official_weights_refused_by_name(shared: Path, fill: ModuleType) -> None:
+    _, state, _ = _official(shared, fill, "han")
+    with pytest.raises(UserError, match=r"unexpected fc_extra\.weight"):
+        load_official("han", {**state, "fc_extra.weight": torch.zeros(1)})
+    with pytest.raises(UserError, match=r"missing fc_prob\.bias"):
+        load_official("han", {k: v for k, v in state.items() if k != "fc_prob.bias"})
+    with pytest.raises(UserError, match=r"fc_a\.bias has shape \(3,\), expected \(512,\)"):
+        load_official("han", {**state, "fc_a.bias": torch.zeros(3)})
+    with pytest.raises(UserError, match="did you mean 'han'"):
+        load_official("hann", state)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 7, 31])
+def test_padding_changes_nothing(segments: int) -> None:
+    parser = _parser()
+    alone = _streams(2, segments)
+    padded = {n: torch.cat((x, torch.full((2, 5, x.shape[-1]), 1e3)), dim=1) for n, x in alone.items()}
+    mask = torch.arange(segments + 5).expand(2, -1) < segments
+    with torch.no_grad():
+        a, b = parser(Features(alone)), parser(Features(padded, mask, mask))
+    assert torch.allclose(a.audio_segments, b.audio_segments[:, :segments], atol=1e-6)
+    assert torch.allclose(a.visual_segments, b.visual_segments[:, :segments], atol=1e-6)
+    for name in ("audio", "visual", "video"):
+        assert torch.allclose(getattr(a, name), getattr(b, name), atol=1e-6), name
+    assert (b.audio_segments[:, segments:] == 0).all()
+    assert a.audio_segments.shape == (2, segments, 3)
+
+
+def test_absent_modality_is_off_and_leaks_nothing() -> None:
+    parser = _parser()
+    streams = _streams(2, 7)
+    silent = torch.tensor([[True] * 7, [False] * 7])
+    seen = torch.ones(2, 7, dtype=torch.bool)
+    noise = {**streams, "audio": streams["audio"] + torch.tensor([0.0, 100.0])[:, None, None]}
+    with torch.no_grad():
+        a, b = parser(Features(streams, silent, seen)), parser(Features(noise, silent, seen))
+        both = parser(Features(streams))
+    assert torch.isfinite(a.video).all()
+    assert (a.audio_segments[1] == 0).all()
+    assert (a.audio[1] == 0).all()
+    assert torch.equal(a.visual_segments, b.visual_segments)  # what stands in an absent stream does not matter
+    assert torch.allclose(a.visual_segments[0], both.visual_segments[0], atol=1e-6)
+    assert torch.allclose(a.video[1], a.visual[1], atol=1e-6)  # all modality weight goes to what is there
+
+
+def test_gradients_are_finite_with_an_absent_modality() -> None:
+    parser = _parser().train()
+    silent = torch.tensor([[True] * 7, [False] * 7])
+    output = parser(Features(_streams(2, 7), silent, torch.ones_like(silent)))
+    (output.video.sum() + output.audio.sum() + output.visual.sum()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in parser.parameters() if p.grad is not None)
+
+
+def test_decoding_thresholds_are_inclusive_and_gates_differ() -> None:
+    one = torch.tensor([[[0.5, 0.49, 0.9]]])
+    output = ParserOutput(
+        audio_segments=one,
+        visual_segments=one,
+        audio=torch.tensor([[0.4, 0.9, 0.4]]),
+        visual=torch.tensor([[0.6, 0.9, 0.4]]),
+        video=torch.tensor([[0.5, 0.9, 0.5]]),
+    )
+    on = {gate: DecodingRule(gate=gate).decide(output) for gate in ("union", "own", "mixed")}
+    assert on["union"][0].tolist() == [[[True, False, True]]]
+    assert on["own"][0].tolist() == [[[False, False, False]]]
+    assert on["own"][1].tolist() == [[[True, False, False]]]
+    assert on["mixed"][0].tolist() == on["union"][0].tolist()
+    assert on["mixed"][1].tolist() == on["own"][1].tolist()
+    per_class = DecodingRule(segment_threshold=(0.6, 0.4, 0.9))
+    assert per_class.decide(output)[0].tolist() == [[[False, True, True]]]
+    assert per_class.decide(output, allowed=torch.tensor([[True, False, True]]))[0].tolist() == [[[False, False, True]]]
+    with pytest.raises(UserError, match="2 thresholds for 3 classes"):
+        DecodingRule(segment_threshold=(0.5, 0.5)).decide(output)
+
+
+def test_unknown_parts_and_keys_are_named() -> None:
+    with pytest.raises(UserError, match=r"encoder: unknown encoder 'hna'; did you mean 'han'"):
+        ParserConfig.read({"stem": "linear", "encoder": "hna", "decoder": "mmil"}, "recipe.yaml")
+    with pytest.raises(UserError, match=r"unknown key 'layer'; did you mean 'layers'"):
+        ParserConfig.read({"stem": "linear", "encoder": {"name": "han", "layer": 2}, "decoder": "mmil"}, "recipe.yaml")
+    with pytest.raises(UserError, match=r"no stream 'frames'"):
+        Parser(CONFIG, SPEC.model_copy(update={"streams": {"audio": 6, "pictures": 9}}))

@@ -1,0 +1,223 @@
+"""The report page in a real browser: it plays, decodes as the library does, seeks, and asks the network for nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_report import CLASSES, NASTY, RULE, decode, make_video, write_clip
+
+from avparse.app.report import ReportVideo, ScoreTable, write_report
+from avparse.data.timeline import Event
+from avparse.data.vocabulary import MODALITIES
+from avparse.models.decoding import DecodingRule
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+SENSES = {"audio": "heard", "visual": "seen"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, "--disable-sync"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Open a report of the given videos; at the end, nothing may have been logged or asked of a network."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda asked: asked.url.startswith(("file:", "blob:")) or trouble.append(asked.url))
+
+    def opened(*videos: ReportVideo, rule: DecodingRule = RULE, **options: Any) -> Any:
+        write_report(tmp_path / "report.html", videos, title="A title", rule=rule, **options)
+        page.goto((tmp_path / "report.html").as_uri())
+        return page
+
+    yield opened
+    context.close()
+    assert trouble == []
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    write_clip(path)
+    return path
+
+
+def playable(page: Any) -> None:
+    page.wait_for_function("player.readyState >= 2")
+
+
+def listed(page: Any) -> list[tuple[str, ...]]:
+    rows = page.eval_on_selector_all(
+        "#events tr:has(button)",
+        "rows => rows.map(r => [...r.cells].map(c => c.firstChild.nextSibling?.data ?? c.textContent))",
+    )
+    senses = page.eval_on_selector_all("#events tr:has(button)", "rows => rows.map(r => r.cells[1].firstChild.data)")
+    return sorted((name, sense, *rest) for (name, _, *rest), sense in zip(rows, senses, strict=True))
+
+
+def expected(events: list[Event]) -> list[tuple[str, ...]]:
+    return sorted(
+        (e.class_name.replace("_", " "), SENSES[e.modality], f"{e.onset:.1f}", f"{e.offset:.1f}", f"{e.score:.2f}")
+        for e in events
+    )
+
+
+def f_of(on: np.ndarray, truth: np.ndarray) -> float:
+    """The published F of one video and modality ``[T, C]``, class by class, in percent."""
+    values = [
+        200 * (on[:, c] & truth[:, c]).sum() / (on[:, c].sum() + truth[:, c].sum())
+        for c in range(on.shape[1])
+        if (on[:, c] | truth[:, c]).any()
+    ]
+    return float(np.mean(values)) if values else 100.0
+
+
+def test_threshold_decodes_as_the_library_does(show: Any) -> None:
+    video = make_video(seed=5, segments=30)
+    segments, truth = video.timeline.segments, video.truth
+    page = show(video)
+    assert listed(page) == expected(video.timeline.events)
+    for threshold in (0.0, 0.07, 0.3, 0.55, 0.7, 0.99):
+        page.fill("#threshold", str(threshold))
+        page.wait_for_function("document.querySelector('#threshold-value').textContent === '%.2f'" % threshold)
+        rule = RULE.model_copy(update={"segment_threshold": threshold})
+        events = decode(segments, video.gates, rule, video.timeline.duration)
+        assert listed(page) == expected(events), threshold
+        count = {m: sum(e.modality == m for e in events) for m in MODALITIES}
+        counted = f"{len(events)} event{'s' * (len(events) != 1)}: {count['audio']} heard, {count['visual']} seen"
+        assert page.inner_text("#counts") == counted
+        on = {m: np.zeros_like(truth[m]) for m in MODALITIES}
+        for e in events:
+            on[e.modality][int(e.onset) : int(np.ceil(e.offset)), CLASSES.index(e.class_name)] = True
+        figures = [f_of(on[m], truth[m]) for m in MODALITIES]
+        figures.append(f_of(on["audio"] & on["visual"], truth["audio"] & truth["visual"]))
+        shown = "F by segment: heard {:.1f} seen {:.1f} both {:.1f}".format(*figures)
+        assert " ".join(page.inner_text("#agreement").split()) == shown
+    page.click("#reset")
+    assert listed(page) == expected(video.timeline.events)
+
+
+def test_thresholds_by_class_are_kept_until_the_slider_moves(show: Any) -> None:
+    rule = RULE.model_copy(update={"segment_threshold": (0.2, 0.4, 0.61, 0.9)})
+    video = make_video(seed=3, segments=20, rule=rule)
+    page = show(video, rule=rule)
+    assert listed(page) == expected(video.timeline.events)
+    assert page.inner_text("#threshold-value") == "0.20–0.90 by class"
+
+
+def test_clicks_and_keys_seek_the_video(show: Any, clip: Path) -> None:
+    video = make_video(media=clip, waveform=np.tile(np.array([[-0.5, 0.5]], np.float32), (100, 1)))
+    page = show(video)
+    playable(page)
+
+    def at(seconds: float) -> None:
+        page.wait_for_function(f"Math.abs(player.currentTime - {seconds}) < .03 && !player.seeking")
+
+    width = page.evaluate("document.querySelector('#axis').clientWidth")
+    for target in ("#waveform", "#axis", "canvas[data-class]"):
+        page.locator(target).first.click(position={"x": width * 2.5 / 3.75, "y": 5})
+        at(2.5)
+        page.locator(target).first.click(position={"x": width / 3.75, "y": 5})
+        at(1.0)
+    last = max(video.timeline.events, key=lambda e: e.onset)
+    page.locator("#events tr").last.click()
+    at(last.onset)
+    page.evaluate("seek(1.3)")
+    page.keyboard.press("ArrowRight")
+    at(2)
+    page.keyboard.press("ArrowRight")
+    at(3)
+    page.keyboard.press("ArrowLeft")
+    at(2)
+    head = "new DOMMatrix(getComputedStyle(document.querySelector('#playhead')).transform).e"
+    before = page.evaluate(head)
+    page.keyboard.press("Space")
+    page.wait_for_function("player.currentTime > 2.3")
+    page.keyboard.press("Space")
+    page.wait_for_function("player.paused")
+    assert page.evaluate(head) > before + width * 0.25 / 3.75
+    assert page.evaluate("player.videoWidth") == 96
+
+
+def test_a_linked_video_plays(show: Any, clip: Path) -> None:
+    page = show(make_video(media=clip), embed_limit_bytes=10)
+    playable(page)
+    assert "Keep both together" in page.inner_text("#player-note")
+
+
+def test_a_file_that_is_no_video_is_told(show: Any, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    page = show(make_video(media=tmp_path / "text.mp4"))
+    page.wait_for_function("document.querySelector('#player-note').textContent.includes('cannot play')")
+    page.keyboard.press("ArrowRight")  # the timeline works without it
+    assert page.inner_text("#clock") == "1.0 s"
+
+
+def test_names_are_text(show: Any) -> None:
+    video = make_video(note=NASTY, only=[NASTY])
+    timeline = replace(video.timeline, video=NASTY, classes=(NASTY, *CLASSES[1:]))
+    events = [replace(e, class_name=NASTY if e.class_name == "Dog" else e.class_name) for e in timeline.events]
+    video = replace(video, timeline=replace(timeline, events=events), weak_labels=[NASTY])
+    page = show(video, make_video(), scores=ScoreTable([NASTY], [(NASTY, [NASTY])], NASTY))
+    assert page.locator("#rows .name").first.inner_text().startswith(NASTY)
+    assert page.inner_text("#video-note").startswith(NASTY)
+    assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("absent", "told"), [("audio", "no audio in this file"), ("visual", "no picture in this file")]
+)
+def test_absent_modality(show: Any, absent: str, told: str) -> None:
+    page = show(make_video(absent=absent))
+    rows = page.locator("#rows .row").count()
+    assert rows > 0
+    assert page.locator("#rows .absent").all_inner_texts() == [told] * rows
+    assert told in page.inner_text("#now")
+
+
+def test_other_classes_and_other_videos(show: Any) -> None:
+    quiet = make_video()
+    nothing = {m: np.full((4, 4), 0.1, np.float32) for m in MODALITIES}
+    quiet = replace(quiet, timeline=replace(quiet.timeline, segments=nothing, events=[]), truth=None, weak_labels=None)
+    page = show(quiet, make_video())
+    assert page.locator("#rows .row").count() == 0
+    assert page.is_visible("#empty")
+    page.check("#all")
+    assert page.locator("#rows .name").all_inner_texts() == [c.replace("_", " ") for c in CLASSES]
+    page.click("#next")
+    assert page.locator("#events tr").count() == len(make_video().timeline.events)
+
+
+def test_an_hour_is_quick_and_a_phone_is_wide_enough(show: Any) -> None:
+    video = make_video(segments=3600)
+    page = show(video, scores=ScoreTable(["Segment Type"] * 10, [("HAN", [50.0] * 10)], "F in percent."))
+    page.fill("#threshold", "0.3")
+    assert (
+        page.evaluate("(() => { const start = performance.now(); refresh(); return performance.now() - start; })()")
+        < 1000
+    )
+    page.evaluate("seek(1800)")
+    page.click("#zoom-in")
+    page.click("#zoom-in")
+    start, end = page.evaluate("state.view")
+    assert start < 1800 < end
+    assert end - start == pytest.approx(3599.75 / 4)
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400

@@ -1,0 +1,50 @@
+"""A small feature store whose streams tell the truth, for tests of the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from avparse.data.block import Block
+from avparse.data.store import FeatureStore
+from avparse.data.store_format import StreamInfo
+from avparse.data.store_writer import StoreWriter
+from avparse.data.vocabulary import Vocabulary
+
+DIMENSIONS = {"audio": 16, "frames": 24, "clips": 8}
+
+
+def toy_store(
+    path: Path, videos: int = 120, segments: int = 6, seed: int = 0, ragged: bool = False, noise: float = 0.3
+) -> FeatureStore:
+    """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes."""
+    rng = np.random.default_rng(seed)
+    vocabulary = Vocabulary(("Bark", "Bell", "Engine", "Voice"))
+    lengths = rng.integers(2, segments + 1, videos) if ragged else np.full(videos, segments)
+    rows = int(lengths.sum())
+    truth = {m: rng.random((rows, len(vocabulary))) < 0.06 for m in ("audio", "visual")}
+    ends = np.cumsum(lengths)
+    weak = np.stack([(truth["audio"] | truth["visual"])[e - n : e].any(0) for e, n in zip(ends, lengths, strict=True)])
+    streams = {}
+    for name, dimension in DIMENSIONS.items():
+        active = truth["audio" if name == "audio" else "visual"]
+        signal = active @ rng.standard_normal((len(vocabulary), dimension))
+        streams[name] = (signal + noise * rng.standard_normal((rows, dimension))).astype(np.float32)
+    train, val = videos * 6 // 10, videos * 2 // 10
+    block = Block(
+        videos=[f"toy{i:04d}" for i in range(videos)],
+        splits=["train"] * train + ["val"] * val + ["test"] * (videos - train - val),
+        lengths=lengths.tolist(),
+        durations=lengths.astype(float).tolist(),
+        sources=["toy"] * videos,
+        weak=weak,
+        streams=streams,
+        truth=truth,
+    )
+    info = {name: StreamInfo(dimension=d, dtype="float32", extractor="toy") for name, d in DIMENSIONS.items()}
+    with StoreWriter.create(
+        path, vocabulary=vocabulary, streams=info, segment_seconds=1.0, truth=True, description="toy data"
+    ) as writer:
+        writer.append(block)
+    return FeatureStore.open(path)
