@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,36 +68,47 @@ def write_clip(
     ``rotation`` is (counter-clockwise degrees, hflip, vflip) of the display matrix.
     """
     video_codec, audio_codec = CODECS[path.suffix]
-    jobs = []  # (time, stream, frame)
+    jobs: list[Iterator[tuple[float, int, av.VideoFrame | av.AudioFrame]]] = []
     with av.open(str(path), "w", options=options or {}) as container:
         if picture is not None:
-            first = picture(0.0)
             video = container.add_stream(video_codec, rate=fps, options={"crf": "10"})
-            video.width, video.height = first.shape[1], first.shape[0]
+            video.height, video.width = picture(0.0).shape[:2]
             video.pix_fmt = "yuvj420p" if video_codec == "mjpeg" else "yuv420p"
             if times is not None:
                 video.codec_context.time_base = Fraction(1, 1000)
             if rotation is not None:
                 video.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
-            step = Fraction(1, 1000) if times is not None else Fraction(1, fps)
-            for t in times if times is not None else np.arange(picture_start_s, seconds - 1e-9, 1 / fps):
-                frame = av.VideoFrame.from_ndarray(picture(float(t)), "rgb24")
-                frame.pts, frame.time_base = round(float(t) / step), step
-                jobs.append((float(t), video, frame))
+            step = Fraction(1, 1000 if times is not None else fps)
+            regular = np.arange(picture_start_s, seconds - 1e-9, 1 / fps)
+            jobs.append(_video_frames(picture, regular if times is None else times, step, video.index))
         if sound is not None:
             channels = [sound] if callable(sound) else list(sound)
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(channels)]
             audio = container.add_stream(audio_codec, rate=sample_rate, layout=layout)
-            t = sound_start_s + np.arange(round((seconds - sound_start_s) * sample_rate)) / sample_rate
-            samples = np.stack([np.asarray(channel(t)) for channel in channels])
-            for at in range(0, samples.shape[1], 960):
-                packed = np.ascontiguousarray((samples[:, at : at + 960] * 32767).astype(np.int16).T).reshape(1, -1)
-                frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=layout)
-                frame.sample_rate, frame.time_base = sample_rate, Fraction(1, sample_rate)
-                frame.pts = at + round(sound_start_s * sample_rate)
-                jobs.append((sound_start_s + at / sample_rate, audio, frame))
-        for _, stream, frame in sorted(jobs, key=lambda job: job[0]):
-            container.mux(stream.encode(frame))
+            span = round(sound_start_s * sample_rate), round(seconds * sample_rate)
+            jobs.append(_audio_frames(channels, span, sample_rate, layout, audio.index))
+        for _, index, frame in heapq.merge(*jobs, key=lambda job: job[0]):
+            container.mux(container.streams[index].encode(frame))
         for stream in container.streams:
             container.mux(stream.encode(None))
     return path
+
+
+def _video_frames(
+    picture: Picture, times: Sequence[float] | np.ndarray, step: Fraction, index: int
+) -> Iterator[tuple[float, int, av.VideoFrame]]:
+    for t in map(float, times):
+        frame = av.VideoFrame.from_ndarray(picture(t), "rgb24")
+        frame.pts, frame.time_base = round(t / step), step
+        yield t, index, frame
+
+
+def _audio_frames(
+    channels: Sequence[Sound], span: tuple[int, int], sample_rate: int, layout: str, index: int
+) -> Iterator[tuple[float, int, av.AudioFrame]]:
+    for first in range(*span, 960):
+        t = np.arange(first, min(first + 960, span[1])) / sample_rate
+        packed = (np.stack([channel(t) for channel in channels], axis=1) * 32767).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=layout)
+        frame.sample_rate, frame.time_base, frame.pts = sample_rate, Fraction(1, sample_rate), first
+        yield first / sample_rate, index, frame

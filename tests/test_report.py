@@ -6,15 +6,12 @@ import base64
 import csv
 import json
 from dataclasses import replace
-from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,65 +21,8 @@ from avparse.data.timeline import Event, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
-from avparse.models.output import ParserOutput
-
-NASTY = "a </script><script>alert(1)</script> <img src=x onerror=alert(2)> & 'b\".mp4"
-CLASSES = ("Dog", "Frying_(food)", "Speech", "Cello")
-RULE = DecodingRule(
-    gate="own", segment_threshold=0.5, audio_gate_threshold=0.4, visual_gate_threshold=(0.3, 0.4, 0.5, 0.6)
-)
-
-
-def write_clip(path: Path, seconds: int = 4, fps: int = 10) -> None:
-    """Render a small H.264/AAC file: a moving bar and a tone."""
-    with av.open(str(path), "w") as container:
-        picture = container.add_stream("libx264", rate=fps)
-        picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
-        sound = container.add_stream("aac", rate=16000)
-        sound.layout = "mono"
-        for i in range(seconds * fps):
-            frame = np.full((64, 96, 3), 60, np.uint8)
-            frame[:, 2 * i : 2 * i + 8] = (230, 120, 40)
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(picture.encode())
-        tone = 0.3 * np.sin(np.arange(seconds * 16000) * 0.2).astype(np.float32)
-        for first in range(0, len(tone), 1024):
-            block = av.AudioFrame.from_ndarray(tone[None, first : first + 1024], format="fltp", layout="mono")
-            block.sample_rate, block.pts, block.time_base = 16000, first, Fraction(1, 16000)
-            container.mux(sound.encode(block))
-        container.mux(sound.encode())
-
-
-def decode(
-    segments: dict[str, np.ndarray | None], gates: dict[str, np.ndarray], rule: DecodingRule, duration: float
-) -> list[Event]:
-    """Return the events that the real rule gives, with the names ``CLASSES`` and segments of 1 s."""
-    present = next(s for s in segments.values() if s is not None)
-    side = {m: torch.from_numpy(np.zeros_like(present) if (s := segments[m]) is None else s)[None] for m in MODALITIES}
-    gate = {m: torch.from_numpy(gates[m])[None] for m in MODALITIES}
-    output = ParserOutput(side["audio"], side["visual"], gate["audio"], gate["visual"], gate["audio"])
-    decisions = dict(zip(MODALITIES, rule.decide(output), strict=True))
-    return [
-        event
-        for m in MODALITIES
-        if (values := segments[m]) is not None
-        for event in events_of(decisions[m][0].numpy(), values, m, CLASSES, 1.0, duration)
-    ]
-
-
-def make_video(
-    seed: int = 0, segments: int = 4, rule: DecodingRule = RULE, absent: str = "", **values: Any
-) -> ReportVideo:
-    """Invent a video; its events are decoded by ``rule``, its last segment is partly filled."""
-    rng = np.random.default_rng(seed)
-    shape, duration = (segments, len(CLASSES)), segments - 0.25
-    truth = {m: rng.random(shape) < 0.4 for m in MODALITIES}
-    noisy = {m: np.clip(0.25 + 0.5 * truth[m] + 0.25 * rng.standard_normal(shape), 0, 1) for m in MODALITIES}
-    probabilities = {m: None if m == absent else noisy[m].astype(np.float32) for m in MODALITIES}
-    gates = {m: rng.random(len(CLASSES)).astype(np.float32) ** 0.5 for m in MODALITIES}
-    events = decode(probabilities, gates, rule, duration)
-    timeline = Timeline("clip.mp4", duration, 1.0, CLASSES, probabilities, events)
-    return ReportVideo(timeline, **{"truth": truth, "gates": gates, "weak_labels": ["Cello"], **values})
+from tests.clips import colours, tone, write_clip
+from tests.invented import CLASSES, NASTY, RULE, make_video
 
 
 class Page(HTMLParser):
@@ -135,7 +75,7 @@ def dense(runs: list[list[list[int]]], segments: int) -> np.ndarray:
 
 
 def test_page_loads_nothing_and_carries_its_video(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mp4")
+    write_clip(tmp_path / "clip.mp4", sound=tone(), picture=colours, seconds=1)
     page = page_of(tmp_path, make_video(media=tmp_path / "clip.mp4"), simulated=True)
     head, content = page.scripts.pop("media-0").split(",")
     assert head == "data:video/mp4;base64"

@@ -240,6 +240,8 @@ def import_llp(
 
     report = run_import(features, annotations, out, dtype)
     print(report)
+    if report.problems:
+        raise typer.Exit(3)
 
 
 def _print_store(path: Path) -> None:

@@ -31,6 +31,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: "the disk is full; free some space or choose another folder",
             errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+            errno.EFBIG: "the file would be larger than the system allows; choose another folder",
             errno.EROFS: "the file system is read-only; choose another folder",
             errno.EACCES: "permission denied; choose a folder you may write to",
             errno.EPERM: "permission denied; choose a folder you may write to",

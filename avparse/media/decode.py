@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 
@@ -158,10 +157,9 @@ def read_chunks(
             if audio.ended and video.ended:
                 last = min(last, segment_count(end_s, segment_seconds))
                 more = segment_count(end_s, segment_seconds) > last
-            if not more and stated_s - end_s > 0.5 + 0.02 * stated_s:
-                warnings.add(
-                    "short", f"only {end_s:.1f} of {stated_s:.1f} seconds could be decoded; cut off or damaged"
-                )
+            if not more and abs(stated_s - end_s) > 0.3 + 0.01 * stated_s:
+                found = f"{end_s:.1f} seconds decode where the file states {stated_s:.1f}"
+                warnings.add("duration", f"{found}; it is cut off or damaged")
             spans = np.arange(first, last)[:, None] * segment_seconds + [0.0, segment_seconds]
             spans[:, 1] = np.minimum(spans[:, 1], end_s)
             sound, audio_present = _sound(audio, spans, segment_seconds, sample_rate)
@@ -198,10 +196,9 @@ def _stated_end_s(path: str | Path, tracks: Sequence[Track], limits: Limits) -> 
     """Return where the header, or failing that the last packet, says that the file ends, on the file's own clock."""
     kept = [track.stream for track in tracks if track.start_s is not None]
     ends = [float((s.start_time + s.duration) * s.time_base) for s in kept if None not in (s.start_time, s.duration)]
-    for stream in kept:
-        # A cut AVI states a shorter duration, but still how many frames it had.
-        if stream.type == "video" and stream.frames and stream.average_rate:
-            ends.append(float((stream.start_time or 0) * stream.time_base + stream.frames / stream.average_rate))
+    # A cut AVI states a shorter duration, but still how many frames it had.
+    counted = [s for s in kept if s.type == "video" and s.frames and s.average_rate]
+    ends += [float((s.start_time or 0) * s.time_base + s.frames / s.average_rate) for s in counted]
     stated_s = header_seconds(tracks[0].container)
     if not ends and stated_s is not None:
         ends = [stated_s]  # Matroska counts it from zero, not from the first frame

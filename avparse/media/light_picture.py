@@ -11,7 +11,7 @@ GRID = 4
 _LEVELS = 4  # of each colour in the histogram
 _ANGLES = 8
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_STILL = np.float32(1e-3)  # regularises the flow of cells without texture
+_STILL = np.float32(5e-5)  # regularises the flow of cells without texture
 _FASTEST = 6.0  # pixels a frame; a larger flow is not one
 
 Frames = npt.NDArray[np.uint8]

@@ -16,6 +16,7 @@ _OCTAVE_BINS = (4, 8, 16, 32, 64, 128)  # lowest FFT bin of the octaves above 12
 _FLOOR = 1e-6  # power below which a sound counts as silence
 _PITCH_FFT = 1024
 _PITCH_LAGS = slice(16, 201)  # samples: 1000 Hz down to 80 Hz
+_OCTAVE_COST = 0.08  # a pitch an octave lower must explain the sound better by this
 _RHYTHM_LAGS = slice(4, 51)  # frames: 25 down to 2 events a second
 
 
@@ -89,9 +90,10 @@ def _pitch(samples: Floats) -> Floats:
     echo = np.fft.irfft(np.abs(np.fft.rfft(windows * hann(), n=_PITCH_FFT, axis=1)) ** 2, axis=1)
     energy = echo[:, 0]
     ratio = echo[:, _PITCH_LAGS] / (energy[:, None] + _FLOOR * WINDOW) / _window_echo()
-    best = ratio.argmax(axis=1)
+    lags = np.arange(_PITCH_LAGS.start, _PITCH_LAGS.stop)
+    best = (ratio - _OCTAVE_COST * np.log2(lags)).argmax(axis=1)
     strength = np.clip(np.take_along_axis(ratio, best[:, None], axis=1)[:, 0], 0.0, 1.0)
-    height = np.log2(SAMPLE_RATE / 80.0 / (best + _PITCH_LAGS.start))
+    height = np.log2(SAMPLE_RATE / 80.0 / lags[best])
     weight = strength / (strength.sum() + 1e-3)
     mean = float(weight @ height)
     spread = np.sqrt(weight @ (height - mean) ** 2)

@@ -74,8 +74,9 @@ class Track:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError as error:
-                self._warnings.add("read", f"the file breaks off ({error.strerror}); what comes before is kept")
+            except (av.FFmpegError, IndexError) as error:  # IndexError: PyAV at the end, had a stream turned up late
+                reason = getattr(error, "strerror", "a stream that the header does not name")
+                self._warnings.add("read", f"the file breaks off ({reason}); what comes before is kept")
                 packet = None
             try:
                 yield from self.stream.decode(packet)
@@ -93,7 +94,7 @@ class Track:
         front_s = length_s = 0.0
         for frame in self._decoded():
             stamp = frame.pts if frame.pts is not None else frame.dts
-            time_s = front_s + length_s if stamp is None else float(stamp * frame.time_base)
+            time_s = front_s + length_s if stamp is None else float(stamp * (frame.time_base or self.stream.time_base))
             if start_s is None:
                 start_s = front_s = time_s
             if declared_s is not None and time_s > max(start_s + declared_s, front_s) + _BEYOND_S:
@@ -231,7 +232,10 @@ class VideoTrack(Track):
         if not frame.duration:
             return usual_s
         declared_s = header_seconds(self.container)
-        return min(float(frame.duration * frame.time_base), math.inf if declared_s is None else declared_s + usual_s)
+        return min(
+            float(frame.duration * (frame.time_base or self.stream.time_base)),
+            math.inf if declared_s is None else declared_s + usual_s,
+        )
 
     def _show(self, at_s: float, frame: Any) -> None:
         if self._shown is not None:

@@ -22,15 +22,15 @@ class OfficialSystem:
     """How one released network maps to ours.
 
     Attributes:
-        config: the parser that it is.
-        spec: reads sizes from the official tensors.
+        config: reads the parser that it is from the official tensors.
+        spec: reads the sizes, likewise.
         names: our parameter name -> official names, concatenated along the first axis.
         ignored: prefixes of official tensors that never act (declared, saved, unused).
     """
 
-    config: ParserConfig
+    config: Callable[[StateDict], ParserConfig]
     spec: Callable[[StateDict], TaskSpec]
-    names: Mapping[str, tuple[str, ...]]
+    names: Callable[[StateDict], dict[str, tuple[str, ...]]]
     ignored: tuple[str, ...]
 
 
@@ -50,16 +50,17 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
     """
     known = lookup(OFFICIAL, system, "system")
     state = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
-    used = [official for names in known.names.values() for official in names]
+    names = known.names(state)
+    used = [official for group in names.values() for official in group]
     problems = [f"missing {name}" for name in used if name not in state]
     problems += [f"unexpected {n}" for n in state if n not in used and not n.startswith(known.ignored)]
     if problems:
         raise UserError(f"{system}: not this system's weights: {', '.join(problems)}")
-    parser = Parser(known.config, known.spec(state))
-    ours = {name: torch.cat([state[o] for o in official]) for name, official in known.names.items()}
+    parser = Parser(known.config(state), known.spec(state))
+    ours = {name: torch.cat([state[o] for o in official]) for name, official in names.items()}
     shapes = {name: tuple(p.shape) for name, p in parser.state_dict().items()}
     wrong = [
-        f"{'+'.join(known.names[name])} has shape {tuple(tensor.shape)}, expected {shapes[name]}"
+        f"{'+'.join(names[name])} has shape {tuple(tensor.shape)}, expected {shapes[name]}"
         for name, tensor in ours.items()
         if tuple(tensor.shape) != shapes[name]
     ]
@@ -99,7 +100,11 @@ def _attention(ours: str, official: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _han_names(layers: int) -> dict[str, tuple[str, ...]]:
+def _layers(state: StateDict) -> int:
+    return sum(name.startswith("hat_encoder.layers.") and name.endswith(".norm1.weight") for name in state)
+
+
+def _han_names(state: StateDict) -> dict[str, tuple[str, ...]]:
     names = {
         **_both("stem.maps.audio", "fc_a"),
         **_both("stem.maps.frames", "fc_v"),
@@ -107,7 +112,7 @@ def _han_names(layers: int) -> dict[str, tuple[str, ...]]:
         **_both("stem.fusions.visual", "fc_fusion"),
         **_both("decoder.heads", "fc_prob", "fc_frame_att", "fc_av_att"),
     }
-    for layer in range(layers):
+    for layer in range(_layers(state)):
         ours, official = f"encoder.layers.{layer}", f"hat_encoder.layers.{layer}"
         names |= {
             **_attention(f"{ours}.self_attention", f"{official}.self_attn"),
@@ -120,13 +125,23 @@ def _han_names(layers: int) -> dict[str, tuple[str, ...]]:
     return names
 
 
+def _han_family(chain: bool, visual_dropout: float, ignored: tuple[str, ...]) -> OfficialSystem:
+    """HAN and the systems that keep its network; they differ in depth, dropout and in what they declare but never run."""
+
+    def config(state: StateDict) -> ParserConfig:
+        encoder = {"name": "han", "layers": max(_layers(state), 1), "chain": chain}
+        decoder = {"name": "mmil", "visual_dropout": visual_dropout}
+        return ParserConfig.read({"stem": "linear", "encoder": encoder, "decoder": decoder}, "official weights")
+
+    unused_norms = ("hat_encoder.norm1.", "hat_encoder.norm2.")
+    return OfficialSystem(config, _llp_spec, _han_names, (*unused_norms, *ignored))
+
+
+_UNUSED_ENCODERS = ("audio_encoder.", "visual_encoder.", "cmt_encoder.")
 OFFICIAL: dict[str, OfficialSystem] = {
-    "han": OfficialSystem(
-        config=ParserConfig.read(
-            {"stem": "linear", "encoder": {"name": "han", "chain": False}, "decoder": "mmil"}, "han"
-        ),
-        spec=_llp_spec,
-        names=_han_names(layers=1),
-        ignored=("audio_encoder.", "visual_encoder.", "cmt_encoder.", "hat_encoder.norm1.", "hat_encoder.norm2."),
+    "han": _han_family(chain=False, visual_dropout=0.0, ignored=_UNUSED_ENCODERS),
+    "ma": _han_family(
+        chain=False, visual_dropout=0.0, ignored=(*_UNUSED_ENCODERS, "t_att.", "t_att2.", "fc1.", "fc2.")
     ),
+    "jomold": _han_family(chain=True, visual_dropout=0.5, ignored=()),
 }

@@ -24,7 +24,8 @@ class ParserOutput:
         audio, visual: ``[B, C]``, that the class occurs anywhere in that modality.
         video: ``[B, C]``, that it occurs in either. Attentive pooling does not normalise its weights jointly, so
             this value may exceed one (as in the published code); losses clamp it.
-        hidden: what the decoder read, for losses on representations.
+        hidden: what the encoder made, for losses on representations.
+        stem: what the encoder read, likewise.
 
     A modality that a video lacks, and padded segments, have probability zero.
     """
@@ -35,3 +36,4 @@ class ParserOutput:
     visual: Tensor
     video: Tensor
     hidden: Hidden | None = None
+    stem: Hidden | None = None

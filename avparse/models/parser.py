@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from torch import Tensor, nn
@@ -53,9 +54,12 @@ class Parser(nn.Module):
         """Store mean and deviation ``[D]`` of each stream, before training."""
         self.stem.calibrate(statistics)
 
-    def forward(self, features: Features) -> ParserOutput:
-        """Parse streams ``[B, T, D_s]``; see :class:`ParserOutput` for the shapes."""
+    def forward(self, features: Features, cross: bool = True) -> ParserOutput:
+        """Parse streams ``[B, T, D_s]``; see :class:`ParserOutput` for the shapes.
+
+        Without ``cross`` neither modality sees the other (JoMoLD's pass for judging labels).
+        """
         stem = self.stem(features)
-        hidden = self.encoder(stem, features.audio_mask, features.visual_mask)
+        hidden = self.encoder(stem, features.audio_mask, features.visual_mask, cross)
         output: ParserOutput = self.decoder(hidden, features.audio_mask, features.visual_mask)
-        return output
+        return replace(output, stem=stem)

@@ -30,7 +30,7 @@ def draw_features(world: World, audio: Bools, visual: Bools, generator: np.rando
         stream -> ``[n T, D]`` float32.
     """
     active = (audio, visual)
-    cast = _Cast.draw(world, (audio | visual).any(axis=1), generator)
+    cast = _Cast.draw(world, np.asarray((audio | visual).any(axis=1)), generator)
     streams = {}
     for name, space in world.spaces.items():
         latent = _noise(world, space, cast.nuisance[space.modality], audio.shape[1], generator)

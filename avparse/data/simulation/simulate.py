@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from avparse.data.llp import LLPAnnotations, read_llp
 from avparse.data.simulation.features import draw_features
-from avparse.data.simulation.statistics import LabelStatistics, Split
+from avparse.data.simulation.statistics import SPLITS, LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth, truth_for_labels
 from avparse.data.simulation.world import DEFAULT_KNOBS, Knobs, World
 from avparse.data.store_writer import Block, StoreWriter, StreamInfo
@@ -74,7 +73,7 @@ def simulate(
         annotations: folder of the official LLP tables. Weak labels, and dense truth where there is any, are then as
             they are, and only the rest is drawn; without it, everything is drawn from the packaged statistics.
         dtype: "float32" or "float16".
-        workers: threads that draw features; one per core if not given.
+        workers: threads that draw features; as many as PyTorch uses (one per core) if not given.
         knobs: what the features are like.
 
     Raises:
@@ -99,7 +98,7 @@ def simulate(
             truth=True,
             description=f"simulated LLP, seed {seed}, {origin}, knobs {knobs.model_dump_json()}",
         ) as writer:
-            _write(writer, world, parts, seed, dtype, workers or len(os.sched_getaffinity(0)))
+            _write(writer, world, parts, seed, dtype, workers or torch.get_num_threads())
 
 
 def _check(seed: int, sizes: dict[Split, int], segments: int, workers: int | None) -> None:
@@ -182,7 +181,7 @@ def _block(world: World, number: int, part: _Part, seed: int, dtype: str) -> Blo
     """Draw the features of one block; its numbers depend on seed, split and position only."""
     truth, videos = part.truth, len(part.videos)
     segments, classes = truth.audio.shape[1:]
-    split = ("train", "val", "test").index(part.split)
+    split = SPLITS.index(part.split)
     generator = np.random.default_rng([seed, _FEATURES, split, number])
     streams = draw_features(world, truth.audio, truth.visual, generator)
     return Block(

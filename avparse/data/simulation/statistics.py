@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from avparse.data.vocabulary import MODALITIES, Vocabulary
 Array = npt.NDArray[np.float64]
 Split = Literal["train", "val", "test"]
 
-STATES = ("audible only", "visible only", "both", "neither")
+SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
+AUDIBLE, VISIBLE, BOTH, NEITHER = range(4)  # states of an event: in one modality only, in both, in none
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class TimelineStatistics:
     def run_length(self) -> Array:
         """Mean length of a run, ``[C]`` segments of the grid."""
         segments = self.active @ np.arange(1, self.active.shape[1] + 1)
-        return np.asarray(segments / self.runs @ np.arange(1, self.runs.shape[1] + 1))
+        return np.asarray(segments / (self.runs @ np.arange(1, self.runs.shape[1] + 1)))
 
     def _take(self, classes: npt.NDArray[np.int_]) -> TimelineStatistics:
         return TimelineStatistics(
@@ -59,7 +60,7 @@ class LabelStatistics:
         frequency: split -> ``[C]`` share of the videos whose weak label names the class.
         label_counts: split -> ``[K+1]`` share of the videos with 0 .. K weak labels.
         cooccurrence: ``[C, C]`` training videos that carry both labels; on the diagonal, that carry the label.
-        states: ``[C, 4]`` probability of each of ``STATES``, given the label.
+        states: ``[C, 4]`` probability of being audible only, visible only, both and neither, given the label.
         supposed: ``[C]`` share of the val and test videos with the class among their labels, or there without a label.
         audio, visual: histograms of the timelines.
         iou: ``[C]`` mean intersection over union of the two timelines of a class that is both heard and seen.
@@ -134,7 +135,7 @@ def _from_json(raw: Mapping[str, Any]) -> LabelStatistics:
     def column(name: str) -> Array:
         return np.array([row[name] for row in rows], dtype=np.float64)
 
-    videos = {split: float(raw["dataset"][split]) for split in ("train", "val", "test")}
+    videos = {split: float(raw["dataset"][split]) for split in SPLITS}
     evaluated = videos["val"] + videos["test"]
     labelled = column("val") + column("test")
     audible, visible, both, neither = (

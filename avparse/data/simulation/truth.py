@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from avparse.data.simulation.label_sets import draw_label_sets, lift
-from avparse.data.simulation.statistics import Array, LabelStatistics, Split
+from avparse.data.simulation.statistics import AUDIBLE, BOTH, NEITHER, SPLITS, VISIBLE, Array, LabelStatistics, Split
 from avparse.data.simulation.timelines import fit_timelines
 
 Bools = npt.NDArray[np.bool_]
-# Events are shorter in company: one that has k-1 others counts as this many standard deviations times log k lower among
-# those of its class, ordered by length. Fitted to the counted shares of segments with no event.
-_CROWDING = 0.8
-_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+# Events are shorter in company: among those of its class, ordered by length, one that shares its video with k-1 others
+# ranks lower by this number times log k standard deviations. Fitted to the counted shares of segments with no event.
+_CROWDING: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def truth_for_labels(
     generator = _generator(seed, split, 1)
     unlabelled = generator.random(weak.shape) < _missing_rate(statistics, weak, split)
     # A uniform number below `some` leads to an event, one above it to none.
-    uniform, some = generator.random(weak.shape), 1 - statistics.states[:, 3]
+    uniform, some = generator.random(weak.shape), 1 - statistics.states[:, NEITHER]
     sure = unlabelled | ~(weak & (uniform < some)).any(1, keepdims=True)
-    state = (np.where(sure, uniform * some, uniform)[..., None] >= np.cumsum(statistics.states, axis=1)[:, :3]).sum(-1)
-    held = weak | unlabelled
-    heard, seen = (held & ((state == own) | (state == 2)) for own in (0, 1))
+    below = np.cumsum(statistics.states, axis=1)[:, :NEITHER]
+    state = (np.where(sure, uniform * some, uniform)[..., None] >= below).sum(-1)
+    heard, seen = ((weak | unlabelled) & ((state == own) | (state == BOTH)) for own in (AUDIBLE, VISIBLE))
     audio, visual = _place(statistics, heard, seen, segments, generator)
     return Truth(weak, audio, visual)
 
@@ -65,7 +65,7 @@ def truth_for_labels(
 def _missing_rate(statistics: LabelStatistics, weak: Bools, split: Split) -> Array:
     """Return ``[N, C]`` probabilities of an unlabelled event, zero where labelled."""
     affinity = np.exp(weak @ np.log(lift(statistics)) / np.maximum(weak.sum(1, keepdims=True), 1)) * ~weak
-    mean = affinity.mean(0)
+    mean = affinity.sum(0) / max(len(weak), 1)
     return np.asarray(statistics.missing(split) * affinity / np.where(mean > 0, mean, 1.0))
 
 
@@ -107,4 +107,4 @@ def _resampled(timelines: Bools, segments: int) -> Bools:
 
 
 def _generator(seed: int, split: Split, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _SPLITS.index(split), purpose])
+    return np.random.default_rng([seed, SPLITS.index(split), purpose])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avparse.foundation.settings import PartConfig
 from avparse.models.attention import stack_masks
@@ -20,17 +22,20 @@ class MMILDecoder(nn.Module):
     """
 
     class Config(PartConfig):
-        """The decoder has no settings."""
+        """Settings: dropout of the encoded visual segments before the heads (JoMoLD: 0.5)."""
 
         name: Literal["mmil"] = "mmil"
+        visual_dropout: float = Field(0.0, ge=0, lt=1)
 
     def __init__(self, config: Config, width: int, classes: int) -> None:
         super().__init__()
+        self.visual_dropout = config.visual_dropout
         self.heads = nn.Linear(width, 3 * classes)
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
         """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
-        x = torch.stack((hidden.audio, hidden.visual))
+        visual = functional.dropout(hidden.visual, self.visual_dropout, self.training)
+        x = torch.stack((hidden.audio, visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         # In float32 whatever the precision of the encoder: probabilities near one need the digits.
         logits, over_time, over_modality = self.heads(x).float().chunk(3, dim=-1)  # each [2, B, T, C]

@@ -1,4 +1,4 @@
-"""Encoders: ``encoder(stem: Hidden, audio_mask, visual_mask) -> Hidden``, one file each, listed here by name."""
+"""Encoders: ``encoder(stem: Hidden, audio_mask, visual_mask, cross) -> Hidden``, one file each, listed here by name."""
 
 from torch import nn
 

@@ -30,10 +30,17 @@ class HybridAttentionLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.feedforward_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Map ``[2, B, T, D]`` (audio, visual) to the same shape; ``mask`` ``[2, B, T]`` marks real segments."""
-        attended = self._drop(self.cross_attention(x, mask, across=True))
-        attended = attended + self._drop(self.self_attention(x, mask, across=False))
+    def forward(self, x: Tensor, mask: Tensor | None, cross: bool) -> Tensor:
+        """Map ``[2, B, T, D]`` (audio, visual) to the same shape.
+
+        Args:
+            x: both modalities.
+            mask: ``[2, B, T]`` marks real segments.
+            cross: add the cross-modal attention; without it each modality sees itself alone.
+        """
+        attended = self._drop(self.self_attention(x, mask, across=False))
+        if cross:
+            attended = attended + self._drop(self.cross_attention(x, mask, across=True))
         x = self.attention_norm(x + attended)
         forward = self.contract(self._drop(functional.relu(self.expand(x))))
         normed: Tensor = self.feedforward_norm(x + self._drop(forward))
@@ -68,11 +75,13 @@ class HANEncoder(nn.Module):
             HybridAttentionLayer(width, config.heads, config.feedforward, config.dropout) for _ in range(config.layers)
         )
 
-    def forward(self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes."""
+    def forward(
+        self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
+    ) -> Hidden:
+        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         encoded = x
         for layer in self.layers:
-            encoded = layer(encoded if self.chain else x, mask)
+            encoded = layer(encoded if self.chain else x, mask, cross)
         return Hidden(audio=encoded[0], visual=encoded[1])

@@ -1,0 +1,280 @@
+"""The command line from end to end on real encoded videos."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avparse.app import cli
+from avparse.app.extracting import read_labels
+from avparse.data.store import FeatureStore
+from avparse.data.timeline import Timeline
+from avparse.foundation.errors import UserError
+from avparse.training.run import Run
+from tests.toy import toy_store
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process; return exit code, standard output and standard error."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["avparse", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        text = capsys.readouterr()
+        code = stop.value.code
+        return (code if isinstance(code, int) else 0), text.out, text.err
+
+    return run
+
+
+def _refused(result: tuple[int, str, str], message: str) -> None:
+    code, _, err = result
+    assert code == 2
+    last = err.rstrip("\n").splitlines()[-1]
+    assert last.startswith("avparse: error: ")
+    assert message in last, last
+    assert "Traceback" not in err
+
+
+def _avparse(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "avparse.app.cli", *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small corpus, its features and a briefly trained run."""
+    folder = tmp_path_factory.mktemp("work")
+    _avparse("synth", folder / "corpus", "--videos", "24", "--seed", "3", "--workers", "1")
+    _avparse("extract", folder / "corpus/videos", "--labels", folder / "corpus", "-o", folder / "store", "--workers", "1")
+    few = ["--set", "training.epochs=3"]
+    _avparse("train", "demo", "--data", folder / "store", "-o", folder / "run", "--device", "cpu", *few)
+    return folder
+
+
+def test_the_store_holds_every_video_with_its_truth(work: Path, command: Command) -> None:
+    store = FeatureStore.open(work / "store")
+    labels = read_labels(work / "corpus")
+    assert set(store.videos) == set(labels.splits)
+    assert set(store.splits) == {"train", "val", "test"}
+    assert store.annotated.all()
+    for position, video in enumerate(store.videos):
+        assert store.splits[position] == labels.splits[video]
+        assert (store.weak[position] == labels.weak[video]).all()
+        first, length = store.first_row[position], int(store.lengths[position])
+        assert length == 10
+        expected = labels.dense(video, "visual", length, 1.0)
+        assert expected is not None
+        assert (store.truth("visual")[first : first + length] == expected).all()
+    code, out, _ = command("data", "info", work / "store")
+    assert code == 0
+    assert "checksums   ok" in out
+
+
+def test_parse_writes_timelines_events_and_report(work: Path, tmp_path: Path, command: Command) -> None:
+    videos = sorted((work / "corpus/videos").glob("*.mp4"))[:2]
+    twin = tmp_path / "twin" / videos[0].name
+    twin.parent.mkdir()
+    shutil.copy(videos[0], twin)
+    code, _, _ = command("parse", *videos, twin, "--run", work / "run", "-o", tmp_path / "out", "--workers", "0")
+    assert code == 0
+    names = [videos[0].stem, videos[1].stem, f"{videos[0].stem}-2"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        [*(f"{n}.json" for n in names), "events.csv", "report.html"]
+    )
+    raw = json.loads((tmp_path / "out" / f"{names[0]}.json").read_text())
+    assert set(raw) == {"video", "duration", "segment_seconds", "classes", "segments", "events"}
+    assert np.array(raw["segments"]["audio"]).shape == (10, len(raw["classes"]))
+    assert raw["duration"] == pytest.approx(10.0, abs=0.05)
+    assert all(set(e) == {"class", "modality", "onset", "offset", "score"} for e in raw["events"])
+    assert raw == json.loads((tmp_path / "out" / f"{names[2]}.json").read_text())
+    timeline = Timeline.load(tmp_path / "out" / f"{names[0]}.json")
+    assert timeline.as_dict() == raw
+    with open(tmp_path / "out" / "events.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    total = sum(len(json.loads((tmp_path / "out" / f"{n}.json").read_text())["events"]) for n in names)
+    assert len(rows) == total
+
+
+def test_parse_with_labels_allows_only_those(work: Path, tmp_path: Path, command: Command) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(work / "run", run)
+    recipe = (run / "recipe.yaml").read_text()
+    # With thresholds of zero everything that is allowed is on, so the restriction shows.
+    for name in ("segment_threshold", "audio_gate_threshold", "visual_gate_threshold"):
+        recipe = recipe.replace(f"{name}: 0.5", f"{name}: 0.0")
+    (run / "recipe.yaml").write_text(recipe)
+    videos = sorted((work / "corpus/videos").glob("*.mp4"))[:2]
+    assert command("parse", *videos, "--run", run, "-o", tmp_path / "all", "--workers", "0")[0] == 0
+    everything = Timeline.load(tmp_path / "all" / f"{videos[0].stem}.json")
+    assert {e.class_name for e in everything.events} == set(everything.classes)
+    assert command("parse", *videos, "--run", run, "-o", tmp_path / "two", "--labels", "Speech, Dog")[0] == 0
+    two = Timeline.load(tmp_path / "two" / f"{videos[0].stem}.json")
+    assert {e.class_name for e in two.events} == {"Speech", "Dog"}
+    table = tmp_path / "labels.csv"
+    table.write_text(f"video,labels\n{videos[0].stem},Dog\n")
+    assert command("parse", *videos, "--run", run, "-o", tmp_path / "table", "--labels", table)[0] == 0
+    parsed = [Timeline.load(tmp_path / "table" / f"{v.stem}.json") for v in videos]
+    assert {e.class_name for e in parsed[0].events} == {"Dog"}
+    assert {e.class_name for e in parsed[1].events} == set(everything.classes)
+    _refused(
+        command("parse", videos[0], "--run", run, "-o", tmp_path / "bad", "--labels", "Speech,Dgo"),
+        "--labels: unknown class 'Dgo'; did you mean 'Dog'?",
+    )
+
+
+def test_real_clip_is_decoded_in_both_modalities(work: Path, shared: Path, tmp_path: Path, command: Command) -> None:
+    clip = shared / "data" / "llp" / "BjCEufrlXm4.mp4"
+    assert command("parse", clip, "--run", work / "run", "-o", tmp_path / "out")[0] == 0
+    timeline = Timeline.load(tmp_path / "out" / "BjCEufrlXm4.json")
+    assert timeline.duration == pytest.approx(10.0, abs=0.1)
+    assert timeline.segment_seconds == 1.0
+    for modality in ("audio", "visual"):
+        segments = timeline.segments[modality]
+        assert segments is not None
+        assert segments.shape == (10, len(timeline.classes))
+        assert (segments > 0).all()
+
+
+def _one_stream(source: Path, target: Path, kind: str) -> Path:
+    with av.open(str(source)) as original, av.open(str(target), "w") as copy:
+        stream = getattr(original.streams, kind)[0]
+        out = copy.add_stream_from_template(stream)
+        for packet in original.demux(stream):
+            if packet.dts is not None:
+                packet.stream = out
+                copy.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(("kind", "absent", "present"), [("audio", "visual", "audio"), ("video", "audio", "visual")])
+def test_an_absent_modality_is_absent(
+    work: Path, tmp_path: Path, command: Command, kind: str, absent: str, present: str
+) -> None:
+    source = sorted((work / "corpus/videos").glob("*.mp4"))[0]
+    clip = _one_stream(source, tmp_path / "half.mp4", kind)
+    assert command("parse", clip, "--run", work / "run", "-o", tmp_path / "out")[0] == 0
+    timeline = Timeline.load(tmp_path / "out" / "half.json")
+    assert timeline.segments[absent] is None
+    assert timeline.segments[present] is not None
+    assert all(e.modality == present for e in timeline.events)
+
+
+def test_bad_videos_are_one_line_and_do_not_stop_the_others(work: Path, tmp_path: Path, command: Command) -> None:
+    good = sorted((work / "corpus/videos").glob("*.mp4"))[0]
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    shutil.copy(good, folder / "good.mp4")
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video\n" * 50)
+    (folder / "cut.mp4").write_bytes(good.read_bytes()[:900])
+    code, _, err = command("parse", folder, "--run", work / "run", "-o", tmp_path / "out", "--workers", "1")
+    assert code == 3
+    assert [p.name for p in (tmp_path / "out").glob("*.json")] == ["good.json"]
+    skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
+    assert len(skipped) == 3
+    for name in ("empty.mp4", "text.mp4", "cut.mp4"):
+        assert sum(name in line for line in skipped) == 1
+        _refused(command("parse", folder / name, "--run", work / "run", "-o", tmp_path / "none"), name)
+        assert not (tmp_path / "none" / "events.csv").exists()
+
+
+def test_extraction_skips_bad_videos_and_continues(work: Path, tmp_path: Path, command: Command) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for source in sorted((work / "corpus/videos").glob("*.mp4"))[:3]:
+        shutil.copy(source, folder / source.name)
+    ids = sorted(p.stem for p in folder.iterdir())
+    whole = (folder / f"{ids[1]}.mp4").read_bytes()
+    (folder / f"{ids[1]}.mp4").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text("video,labels,split\n" + "".join(f"{i},Dog|Bell,train\n" for i in ids))
+    (tmp_path / "classes.txt").write_text("Bell\nDog\n")
+    (tmp_path / "events.csv").write_text(f"video,class,modality,onset,offset\n{ids[0]},Dog,audio,1.2,3.6\n")
+    arguments = ["extract", folder, "--labels", tmp_path / "labels.csv", "--classes", tmp_path / "classes.txt"]
+    arguments += ["--events", tmp_path / "events.csv", "-o", tmp_path / "store", "--workers", "0"]
+    code, _, err = command(*arguments)
+    assert code == 3
+    assert f"skipped {folder / ids[1]}.mp4" in err
+    assert FeatureStore.open(tmp_path / "store").videos == [ids[0], ids[2]]
+    (folder / f"{ids[1]}.mp4").write_bytes(whole)
+    assert command(*arguments)[0] == 0
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.videos == [ids[0], ids[2], ids[1]]
+    assert store.annotated.tolist() == [True, False, False]
+    truth = np.array(store.truth("audio")[:10])
+    assert np.flatnonzero(truth[:, 1]).tolist() == [1, 2, 3]  # segments whose middle is in [1.2, 3.6)
+    assert not truth[:, 0].any()
+    (tmp_path / "classes.txt").write_text("Bell\n")
+    _refused(command(*arguments), "labels.csv:2: unknown class 'Dog'")
+    _refused(command("extract", folder, "--labels", tmp_path / "labels.csv", "-o", tmp_path / "x"), "--classes")
+    _refused(command("extract", tmp_path / "no", "--labels", work / "corpus", "-o", tmp_path / "x"), "no such folder")
+
+
+def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path, command: Command) -> None:
+    store = work / "store"
+    _refused(command("train", "demo", "--data", store, "-o", work / "run"), "the run folder exists")
+    _refused(command("train", "dmo", "--data", store, "-o", tmp_path / "r"), "unknown recipe 'dmo'; did you mean 'demo'?")
+    _refused(
+        command("train", "demo", "--data", store, "-o", tmp_path / "r", "--set", "training.epohcs=1"),
+        "unknown key 'training.epohcs'; did you mean 'epochs'?",
+    )
+    _refused(command("train", "demo", "--data", work, "-o", tmp_path / "r"), str(work))
+    assert not (tmp_path / "r").exists()
+    toy = toy_store(tmp_path / "toy")
+    _refused(command("evaluate", "--run", work / "run", "--data", toy.path), "its classes differ")
+    run = tmp_path / "toy-run"
+    assert command("train", "han", "--data", toy.path, "-o", run, "--set", "training.epochs=1", "--device", "cpu")[0] == 0
+    clip = sorted((work / "corpus/videos").glob("*.mp4"))[0]
+    _refused(command("parse", clip, "--run", run, "-o", tmp_path / "out"), "'toy', which avparse cannot extract")
+    (tmp_path / "file").touch()
+    _refused(command("parse", clip, "--run", work / "run", "-o", tmp_path / "file" / "out"), "a file stands where")
+
+
+def test_evaluate_repeats_the_table_of_the_run(work: Path, command: Command) -> None:
+    code, out, _ = command("evaluate", "--run", work / "run", "--data", work / "store")
+    assert code == 0
+    table = [line for line in out.splitlines() if line.startswith("|")]
+    assert table == [line for line in (work / "run/results.md").read_text().splitlines() if line.startswith("|")]
+    assert "bootstrap" in out
+    _refused(command("evaluate", "--run", work / "run", "--data", work / "store", "--split", "tset"), "tset")
+
+
+def test_version_recipes_and_help(command: Command) -> None:
+    assert command("--version")[1].startswith("avparse 0.")
+    assert "han" in command("recipes")[1]
+    assert "parse" in command("--help")[1]
+    assert command("prase")[0] == 2
+
+
+def _commands(readme: str) -> Sequence[str]:
+    return [line.strip() for line in readme.splitlines() if line.strip().startswith("avparse ")]
+
+
+def test_readme_names_only_commands_that_exist() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    known = {c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback}
+    known |= {g.name for g in cli.app.registered_groups if g.name}
+    used = {line.split()[1] for line in _commands(readme)}
+    assert used
+    assert used <= known
+
+
+def test_unfinished_run_cannot_parse(work: Path, tmp_path: Path) -> None:
+    unfinished = tmp_path / "run"
+    unfinished.mkdir()
+    for name in ("run.json", "recipe.yaml"):
+        shutil.copy(work / "run" / name, unfinished / name)
+    with pytest.raises(UserError, match="no trained parser yet"):
+        Run.open(unfinished).parser()
