@@ -75,7 +75,7 @@ def results_table(run: Run) -> ScoreTable:
     rows: list[tuple[str, list[float | str | None]]] = [
         (name, list(figures.values())) for name, figures in results["scores"].items()
     ]
-    return ScoreTable(list(COLUMNS), rows, f"F in percent on {results['videos']} unseen test videos")
+    return ScoreTable(list(COLUMNS), rows, f"F in percent on {results['videos']} unseen test videos.")
 
 
 def _worth_showing(store: FeatureStore) -> list[int]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from avparse.data.features import Batch
+from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
+from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 
 
@@ -36,6 +42,65 @@ class WeakLabels:
             audio=smooth(batch.weak, self.config.keep_audio),
             visual=smooth(batch.weak, self.config.keep_visual),
         )
+
+
+class RefinedSource:
+    """Targets from a table of refined labels, smoothed like the weak ones; only removed labels are exactly zero.
+
+    Videos that the table lacks keep their weak label in both modalities.
+
+    Args:
+        labels: the table.
+        videos: ids of the store, in order; ``Batch.index`` counts in them.
+        weak: ``[N, C]`` weak labels of the store.
+        smoothing: how much of a target is kept.
+        video: the video's target: the label as ``given``, or the ``union`` (maximum) of the modalities' targets.
+        device: where batches are.
+
+    Raises:
+        UserError: the table has a video that the store lacks, or was made for other weak labels.
+    """
+
+    def __init__(
+        self,
+        labels: RefinedLabels,
+        videos: Sequence[str],
+        weak: npt.NDArray[np.bool_],
+        smoothing: WeakLabels.Config,
+        video: Literal["given", "union"] = "given",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        at = {name: position for position, name in enumerate(videos)}
+        unknown = next((name for name in labels.videos if name not in at), None)
+        if unknown is not None:
+            raise UserError(f"refined labels: the data have no video '{unknown}'; use labels that were made for them")
+        rows = np.array([at[name] for name in labels.videos], dtype=np.int64)
+        for row in np.flatnonzero((weak[rows] != labels.given).any(axis=1)):
+            raise UserError(
+                f"refined labels: the weak labels of video '{labels.videos[row]}' are others in the data; refine these"
+            )
+        audio, visual = (np.array(weak, dtype=np.float32) for _ in range(2))
+        audio[rows], visual[rows] = labels.audio, labels.visual
+        whole = weak if video == "given" else np.maximum(audio, visual)
+        self._tables = [
+            torch.from_numpy(table).to(device)
+            for table in (
+                np.array(whole, dtype=np.float32),
+                _smooth_kept(audio, weak, smoothing.keep_audio),
+                _smooth_kept(visual, weak, smoothing.keep_visual),
+            )
+        ]
+
+    def __call__(self, batch: Batch) -> Targets:
+        """Return the targets of ``batch``."""
+        return Targets(*(table.index_select(0, batch.index) for table in self._tables))
+
+
+def _smooth_kept(
+    targets: npt.NDArray[np.float32], given: npt.NDArray[np.bool_], keep: float
+) -> npt.NDArray[np.float32]:
+    smoothed = smooth(torch.from_numpy(targets), keep).numpy()
+    return np.where(given & (targets == 0), np.float32(0), smoothed)
 
 
 def smooth(labels: Tensor, keep: float) -> Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+_EPSILON = 1e-7
+
 
 @dataclass
 class Targets:
@@ -19,3 +21,12 @@ class Targets:
     video: Tensor
     audio: Tensor
     visual: Tensor
+
+
+def cross_entropy(probability: Tensor, target: Tensor) -> Tensor:
+    """Return the binary cross-entropy of each entry.
+
+    Probabilities are clamped to [1e-7, 1 - 1e-7], as the pooled probability of either modality may exceed one.
+    """
+    probability = probability.clamp(_EPSILON, 1 - _EPSILON)
+    return -(target * probability.log() + (1 - target) * (1 - probability).log())

@@ -1,5 +1,7 @@
 """Losses: ``loss(output, targets, batch) -> scalar``, each logged under its label, listed here by name."""
 
+from avparse.losses.contrastive import SegmentContrast
+from avparse.losses.loss import Loss
 from avparse.losses.video import VideoCrossEntropy
 
-LOSSES: dict[str, type[VideoCrossEntropy]] = {"video_bce": VideoCrossEntropy}
+LOSSES: dict[str, type[Loss]] = {"video_bce": VideoCrossEntropy, "segment_contrast": SegmentContrast}

@@ -1,0 +1,152 @@
+"""JoMoLD: joint-modal label denoising (Cheng et al., Joint-Modal Label Denoising, ECCV 2022, and its released code).
+
+First an estimator, a parser whose modalities never see each other, tells how many labels of each class are wrong in
+each modality (:func:`noise_ratios`). Then, in every training batch, that share of the positives is removed where one
+modality fits its label worst while the other fits it best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.features import Batch
+from avparse.foundation.settings import PartConfig
+from avparse.labels.refiner import Reads, Step
+from avparse.labels.sources import smooth
+from avparse.labels.targets import Targets, cross_entropy
+from avparse.models.output import ParserOutput
+
+# A ratio is a quotient of counts; its product with a count must not fall below a whole number by rounding.
+_ROUNDING = 1e-4
+
+
+def noise_ratios(
+    probabilities: Tensor, labels: Tensor, keep: float, threshold: float, batch_sizes: Sequence[int] | None = None
+) -> Tensor:
+    """Estimate the share of wrong labels of each class in one modality.
+
+    A label is held to be wrong where the estimator's probability, times the smoothed label and relative to the class's
+    mean probability over all videos, is below the threshold.
+
+    Args:
+        probabilities: ``[N, C]`` of the modality, from the estimator in evaluation mode, over the training split.
+        labels: ``[N, C]`` weak labels.
+        keep: share of the label kept in smoothing (published: 1 for audio, 0.9 for visual).
+        threshold: published: 0.6 for audio, 1.8 for visual.
+        batch_sizes: for parity with the released code, whose class mean is a mean of the means of these batches.
+
+    Returns:
+        ``[C]``; zero for a class without positives.
+    """
+    positives = labels > 0
+    pieces = [probabilities] if batch_sizes is None else probabilities.split(list(batch_sizes))
+    mean = torch.stack([piece.mean(dim=0) for piece in pieces]).mean(dim=0)
+    flagged = positives & (probabilities * smooth(positives.to(mean.dtype), keep) < threshold * mean)
+    return flagged.sum(dim=0) / positives.sum(dim=0).clamp_min(1)
+
+
+def noisy_labels(losses: Tensor, ratios: Tensor) -> Tensor:
+    """Mark the labels of each class that are among the worst of their modality and among the best of the other one.
+
+    Args:
+        losses: ``[2, N, C]`` of the positive labels in audio and visual, NaN elsewhere.
+        ratios: ``[2, C]``; that share of a class's positives, rounded down, is worst, and as many are best.
+
+    Returns:
+        ``[2, N, C]`` boolean: wrong in audio, wrong in visual.
+    """
+    positives = ~losses.isnan()
+    count = (ratios * positives.sum(dim=1) + _ROUNDING).floor()[:, None]  # [2, 1, C]
+    worst = _ranks(losses.masked_fill(~positives, -math.inf), descending=True) < count
+    other_best = _ranks(losses.masked_fill(~positives, math.inf), descending=False).flip(0) < count
+    return positives & worst & other_best
+
+
+def _ranks(values: Tensor, descending: bool) -> Tensor:
+    """Return the position of each entry of ``[2, N, C]`` among the N of its class; of equal ones the earlier first."""
+    return values.argsort(dim=1, descending=descending, stable=True).argsort(dim=1)
+
+
+class JoMoLD:
+    """Removes labels anew in every batch, judged by the losses of a pass in which neither modality sees the other.
+
+    A video that lacks a modality cannot be compared: its labels stay, and count for nothing.
+    """
+
+    class Config(PartConfig):
+        """Settings.
+
+        Attributes:
+            warmup: how the ratios grow. ``step``: as the released code runs, whose factor compounds from batch to
+                batch, so that nothing is removed in the first epoch; ``linear``: its evident intent.
+            warmup_epochs: length of the growth, zero for none.
+            queue: rank a batch among this many videos seen before it as well. In a batch most classes have so few
+                positives that their share rounds down to none.
+        """
+
+        name: Literal["jomold"] = "jomold"
+        warmup: Literal["step", "linear"] = "step"
+        warmup_epochs: float = Field(0.9, ge=0)
+        queue: int = Field(0, ge=0)
+
+    reads: Reads = "alone"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._state: dict[str, Tensor] = {}
+
+    def set_ratios(self, audio: Tensor, visual: Tensor) -> None:
+        """Set the shares ``[C]`` of wrong labels, in [0, 1], before training; see :func:`noise_ratios`."""
+        ratios = torch.stack((audio, visual)).float()
+        self._state = {"ratios": ratios, "recent": ratios.new_empty(2, 0, ratios.shape[1])}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the next step depends on: the ratios ``[2, C]`` and the queue of losses ``[2, n, C]``."""
+        return dict(self._state)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a :meth:`state_dict`."""
+        self._state = dict(state)
+
+    def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
+        """Return the targets with noisy entries at exactly zero; both modalities are judged before either changes."""
+        if output is None or not self._state:
+            raise RuntimeError("JoMoLD needs set_ratios() and the output of a pass 'alone'")
+        ratios, recent = (self._state[name].to(batch.weak.device) for name in ("ratios", "recent"))
+        losses = torch.stack(
+            (cross_entropy(output.audio, targets.audio), cross_entropy(output.visual, targets.visual))
+        )  # [2, B, C]
+        losses = losses.masked_fill(~_comparable(targets, batch), math.nan)
+        pool = torch.cat((recent, losses), dim=1)
+        noisy = noisy_labels(pool, ratios * self._growth(step))[:, recent.shape[1] :]
+        self._state = {"ratios": ratios, "recent": pool[:, max(pool.shape[1] - self.config.queue, 0) :]}
+        return replace(
+            targets,
+            audio=targets.audio.masked_fill(noisy[0], 0),
+            visual=targets.visual.masked_fill(noisy[1], 0),
+        )
+
+    def _growth(self, step: Step) -> float:
+        epochs = self.config.warmup_epochs
+        if epochs == 0:
+            return 1.0
+        if self.config.warmup == "linear":
+            return min(1.0, step.progress / epochs)
+        # The released code multiplies the ratio of the batch before, and restores it only between epochs.
+        return math.prod(min(1.0, replace(step, step=s).progress / epochs) for s in range(step.step + 1))
+
+
+def _comparable(targets: Targets, batch: Batch) -> Tensor:
+    """Return ``[B, C]`` boolean: labels of videos that have both modalities."""
+    positives = targets.video > 0.5
+    for mask in (batch.features.audio_mask, batch.features.visual_mask):
+        if mask is not None:
+            positives = positives & mask.any(dim=-1, keepdim=True)
+    return positives

@@ -1,0 +1,166 @@
+"""Rewards of a label policy, and what is subtracted from them (RLLD, arXiv 2412.19563, equations 9 to 15)."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import Settings
+from avparse.labels.actions import Actions
+
+VIOLATION = -1.0
+
+
+class InterReward(Settings):
+    """The soft inter-reward: how much the revised label set of a video still resembles the given one.
+
+    Both sets become distributions over the C classes: smoothed by ``v y + (1 - v) / 2`` and divided by the sum. With
+    these p and q, ``R = w exp(-(KL(p||q) + KL(q||p)) / 2) + (1 - w) cos(p, q)``. It is 1 where nothing was removed
+    and falls with every removal, so it rewards keeping. A violation of the never-empty rule scores -1 instead.
+
+    Attributes:
+        smoothing: v; the paper gives none.
+        kl_share: w.
+        mix_uniform: smooth by ``v p + (1 - v) / C`` after the division instead, which punishes removals harder.
+    """
+
+    smoothing: float = Field(0.9, gt=0, lt=1)
+    kl_share: float = Field(0.6, ge=0, le=1)
+    mix_uniform: bool = False
+
+    def between(self, labels: Tensor, revised: Tensor) -> Tensor:
+        """Return the resemblance ``[...]`` of label sets ``[..., C]``, 0 or 1."""
+        p, q = self._distribution(labels), self._distribution(revised)
+        divergence = ((p - q) * (p.log() - q.log())).sum(dim=-1)
+        cosine = torch.cosine_similarity(p, q, dim=-1)
+        return self.kl_share * (-divergence / 2).exp() + (1 - self.kl_share) * cosine
+
+    def of(self, actions: Actions, labels: Tensor) -> Tensor:
+        """Return the reward ``[..., B]`` of sampled actions on given labels ``[B, C]``."""
+        return self.between(labels, actions.labels).masked_fill(actions.violated, VIOLATION)
+
+    def expected(self, logits: Tensor, labels: Tensor, may_empty: bool = False) -> Tensor:
+        """Return the exact expectation ``[..., B]`` of :meth:`of` over all draws, differentiable in the logits.
+
+        The reward depends on the number of given labels and the number kept alone, so the sum over the 2^k subsets
+        of k labels is a sum over k + 1 counts. Their distribution (Poisson-binomial) is built label by label, with a
+        cost of k^2 a video and no sampling noise in the gradient.
+
+        Args:
+            logits: ``[..., B, C]`` of keeping.
+            labels: given labels, 0 or 1, which broadcast against ``logits``.
+            may_empty: whether draws that leave no label are allowed, see :func:`avparse.labels.actions.sample`.
+        """
+        given, count = labels.bool(), labels.sum(dim=-1).long()
+        most = int(count.max()) if count.numel() else 0
+        first = given.int().argsort(dim=-1, descending=True, stable=True)[..., :most].expand(*logits.shape[:-1], most)
+        keep = (logits.sigmoid() * given).gather(-1, first)  # [..., B, most], zero beyond the given labels
+        kept = torch.zeros_like(logits[..., :1]) + torch.eye(1, most + 1, dtype=logits.dtype, device=logits.device)[0]
+        for p in keep.unbind(dim=-1):
+            one_more = torch.cat((torch.zeros_like(kept[..., :1]), kept[..., :-1]), dim=-1)
+            kept = kept + p.unsqueeze(-1) * (one_more - kept)
+        reward = self._by_counts(most, labels.shape[-1], may_empty).to(kept)
+        return (kept * reward[count]).sum(dim=-1)
+
+    def _by_counts(self, most: int, classes: int, may_empty: bool) -> Tensor:
+        """Return the reward ``[most + 1, most + 1]`` of keeping j (column) of k (row) labels."""
+        sets = torch.ones(most + 1, classes, dtype=torch.float64).tril(-1)  # row k holds k labels
+        reward = self.between(sets.unsqueeze(1), sets)
+        if not may_empty:
+            reward[1:, 0] = VIOLATION
+        return reward
+
+    def _distribution(self, labels: Tensor) -> Tensor:
+        y = labels if labels.is_floating_point() else labels.float()
+        if self.mix_uniform:
+            return self.smoothing * y / y.sum(dim=-1, keepdim=True).clamp_min(1) + (1 - self.smoothing) / y.shape[-1]
+        soft = self.smoothing * y + (1 - self.smoothing) / 2
+        return soft / soft.sum(dim=-1, keepdim=True)
+
+
+def inter_reward(labels: Tensor, revised: Tensor) -> Tensor:
+    """Return :meth:`InterReward.between` with the default settings."""
+    return InterReward().between(labels, revised)
+
+
+def expected_inter_reward(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return :meth:`InterReward.expected` with the default settings."""
+    return InterReward().expected(logits, labels)
+
+
+class Baseline:
+    """An exponential moving average of the rewards of past episodes: subtracted, it lowers the variance of REINFORCE.
+
+    It depends on past actions only, so the gradient stays unbiased (Williams, 1992). The paper names none.
+    """
+
+    class Config(Settings):
+        """Settings of the baseline.
+
+        Attributes:
+            decay: share of the old value that is kept; None subtracts nothing.
+            standardize: divide by the deviation of the advantages of this many episodes, the current one included,
+                after subtracting their mean; 0 leaves advantages as they are. Slightly biased, and insensitive to
+                the unit of the reward.
+        """
+
+        decay: float | None = Field(0.9, ge=0, lt=1)
+        standardize: int = Field(0, ge=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.value: float | None = None
+        self._recent: deque[float] = deque(maxlen=config.standardize)
+
+    def advantage(self, reward: float) -> float | None:
+        """Return how much better ``reward`` is than expected, and learn from it.
+
+        None means that there is nothing to compare with yet: the caller skips the update. So it is for the first
+        reward, which becomes the first value, and for the first advantage where advantages are standardised.
+        """
+        advantage = self._advantage(reward)
+        if advantage is None or not self.config.standardize:
+            return advantage
+        self._recent.append(advantage)
+        if len(self._recent) < 2:  # noqa: PLR2004
+            return None
+        mean = math.fsum(self._recent) / len(self._recent)
+        deviation = math.sqrt(math.fsum((a - mean) ** 2 for a in self._recent) / len(self._recent))
+        return (advantage - mean) / deviation if deviation > 0 else 0.0
+
+    def state(self) -> dict[str, Any]:
+        """Return all that later advantages depend on, as JSON values."""
+        return {"value": self.value, "recent": list(self._recent)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        self.value = state["value"]
+        self._recent = deque(state["recent"], maxlen=self.config.standardize)
+
+    def _advantage(self, reward: float) -> float | None:
+        if self.config.decay is None:
+            return reward
+        if self.value is None:
+            self.value = reward
+            return None
+        advantage = reward - self.value
+        self.value = self.config.decay * self.value + (1 - self.config.decay) * reward
+        return advantage
+
+
+def leave_one_out(rewards: Tensor) -> Tensor:
+    """Return the advantages ``[K, ...]`` of K rollouts: each reward less the mean of the others (Kool et al., 2019).
+
+    Raises:
+        UserError: fewer than two rollouts.
+    """
+    count = rewards.shape[0]
+    if count < 2:  # noqa: PLR2004
+        raise UserError(f"leave-one-out needs at least 2 rollouts, found {count}; raise their number")
+    return (rewards - rewards.mean(dim=0)) * (count / (count - 1))

@@ -1,0 +1,192 @@
+"""Refined labels as a table that anyone can read: one row a video, class and modality.
+
+The Parquet file has the columns ``video, class, modality, given_label, suggested_label, target, quality_score, reason``.
+There is a row wherever the weak label is given or the target is above zero; everything else is surely absent. A given
+label has two rows, one a modality. The ids of all videos, also of those without a row, are in the file's metadata under
+``videos``; without it (a tool has written the file anew) the videos are those of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.files import atomic_file
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+SCHEMA = pa.schema(
+    [
+        ("video", pa.string()),
+        ("class", pa.string()),
+        ("modality", pa.string()),
+        ("given_label", pa.bool_()),
+        ("suggested_label", pa.bool_()),
+        ("target", pa.float32()),
+        ("quality_score", pa.float32()),
+        ("reason", pa.string()),
+    ]
+)
+_VIDEOS = b"videos"
+
+
+@dataclass(frozen=True)
+class RefinedLabels:
+    """Labels of some videos after refinement, with what led to them.
+
+    Attributes:
+        videos: N ids.
+        classes: C names.
+        given: ``[N, C]`` weak labels.
+        audio, visual: ``[N, C]`` targets in [0, 1]; above zero without a given label where a label was repaired. The
+            suggested label is ``target >= 0.5``.
+        quality_audio, quality_visual: ``[N, C]`` in [0, 1], how sure it is that the given label is right in that
+            modality (1: surely). Where nothing is given and the target is zero it is set to 1.
+        reason_audio, reason_visual: ``[N, C]`` text on the entry, empty for none; likewise set to empty.
+    """
+
+    videos: tuple[str, ...]
+    classes: tuple[str, ...]
+    given: Bools
+    audio: Floats
+    visual: Floats
+    quality_audio: Floats
+    quality_visual: Floats
+    reason_audio: npt.NDArray[Any]
+    reason_visual: npt.NDArray[Any]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.videos), len(self.classes))
+        for field in fields(self)[2:]:
+            array = getattr(self, field.name)
+            if array.shape != shape:
+                raise UserError(f"refined labels: '{field.name}' has shape {array.shape}, expected {shape}")
+        if len(set(self.videos)) < len(self.videos):
+            raise UserError("refined labels: a video is named twice; keep one of the two")
+        for modality in MODALITIES:
+            target, quality, reason = self.of(modality)
+            for values in (target, quality):
+                if not ((values >= 0) & (values <= 1)).all():
+                    raise UserError(f"refined labels: a {modality} target or quality is outside [0, 1]")
+            listed = self.given | (target > 0)
+            object.__setattr__(self, f"quality_{modality}", np.where(listed, quality, np.float32(1)))
+            object.__setattr__(self, f"reason_{modality}", np.where(listed, reason.astype(object), ""))
+
+    def of(self, modality: str) -> tuple[Floats, Floats, npt.NDArray[Any]]:
+        """Return target, quality and reason ``[N, C]`` of a modality."""
+        return getattr(self, modality), getattr(self, f"quality_{modality}"), getattr(self, f"reason_{modality}")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table atomically; rows are in the order of videos, classes and modalities.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        target, quality, reason = (np.stack(pair, axis=-1) for pair in zip(*map(self.of, MODALITIES), strict=True))
+        video, name, modality = listed = np.nonzero(self.given[..., None] | (target > 0))
+        columns = {
+            "video": pa.array(self.videos, pa.string()).take(pa.array(video)),
+            "class": pa.array(self.classes, pa.string()).take(pa.array(name)),
+            "modality": pa.array(MODALITIES, pa.string()).take(pa.array(modality)),
+            "given_label": self.given[video, name],
+            "suggested_label": target[listed] >= 0.5,
+            "target": target[listed],
+            "quality_score": quality[listed],
+            "reason": pa.array(reason[listed].tolist(), pa.string()),
+        }
+        schema = SCHEMA.with_metadata({_VIDEOS: json.dumps(self.videos, ensure_ascii=False)})
+        with atomic_file(path) as file:
+            pq.write_table(pa.table(columns, schema=schema), file)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary) -> RefinedLabels:
+        """Read a table; ``classes`` are those of ``vocabulary``, in its order. Columns beside the eight are ignored.
+
+        Raises:
+            UserError: not such a table, an unknown class or modality (the nearest is offered), a repeated row, a value
+                outside [0, 1], or columns that contradict each other; the row is named, counted from 1.
+        """
+        table, listed_videos = _read(path)
+        videos = tuple(dict.fromkeys([*listed_videos, *table["video"].to_pylist()]))
+        where = (
+            _positions(path, table, "video", videos),
+            _positions(path, table, "class", vocabulary.names),
+            _positions(path, table, "modality", MODALITIES),
+        )
+        values = {name: table[name].to_numpy() for name in SCHEMA.names[3:]}
+        shape = (len(videos), len(vocabulary), len(MODALITIES))
+        _check(path, np.ravel_multi_index(where, shape), values)
+        arrays = {}
+        for name, empty in (("given_label", False), ("target", 0.0), ("quality_score", 1.0), ("reason", "")):
+            arrays[name] = np.full(shape, empty, dtype=values[name].dtype)
+            arrays[name][where] = values[name]
+        given, other = np.moveaxis(arrays["given_label"], -1, 0)
+        for video, position in np.argwhere(given != other):
+            what = f"label '{vocabulary.names[position]}' of video '{videos[video]}'"
+            raise UserError(f"{path}: {what} is given in one modality only; it needs a row with given_label for both")
+        sides = [np.moveaxis(arrays[name], -1, 0) for name in ("target", "quality_score", "reason")]
+        return cls(videos, vocabulary.names, given, *(np.ascontiguousarray(a) for side in sides for a in side))
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
+    """Return the eight columns with the types of the schema, none of them missing a value, and the listed videos."""
+    try:
+        table = pq.read_table(path, memory_map=False)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: cannot be read as a table of refined labels ({reason}); check the path") from None
+    for name in SCHEMA.names:
+        if table.column_names.count(name) != 1:
+            raise UserError(f"{path}: column '{name}' is missing or there twice; it needs {', '.join(SCHEMA.names)}")
+    try:
+        videos = json.loads((table.schema.metadata or {}).get(_VIDEOS, b"[]"))
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: not a table of refined labels ({reason}); write it again") from None
+    for name in SCHEMA.names:
+        if table[name].null_count:
+            row = pc.index(table[name].is_null(), True).as_py() + 1
+            raise UserError(f"{path}: row {row} has no '{name}'; fill it in or remove the row")
+    return table, videos
+
+
+def _positions(
+    path: str | os.PathLike[str], table: pa.Table, column: str, names: tuple[str, ...]
+) -> npt.NDArray[np.int64]:
+    found = pc.index_in(table[column], value_set=pa.array(names, pa.string()))
+    if found.null_count:
+        row = pc.index(found.is_null(), True).as_py()
+        name = table[column][row].as_py()
+        raise UserError(f"{path}: row {row + 1}: unknown {column} '{name}'{nearest(name, names)}")
+    return found.to_numpy().astype(np.int64)
+
+
+def _check(path: str | os.PathLike[str], keys: npt.NDArray[np.int64], values: dict[str, npt.NDArray[Any]]) -> None:
+    """Refuse repeated rows (equal ``keys``), values outside [0, 1] and a suggestion that contradicts its target."""
+    repeated = np.ones(len(keys), dtype=bool)
+    repeated[np.unique(keys, return_index=True)[1]] = False
+    target, quality = values["target"], values["quality_score"]
+    problems = (
+        (repeated, "repeats a video, class and modality; keep one of the rows"),
+        (~((target >= 0) & (target <= 1)), "has a target outside [0, 1]; mend it"),
+        (~((quality >= 0) & (quality <= 1)), "has a quality_score outside [0, 1]; mend it"),
+        (
+            values["suggested_label"] != (target >= 0.5),
+            "suggests a label iff its target is below 0.5; mend one of them",
+        ),
+    )
+    for wrong, problem in problems:
+        if wrong.any():
+            raise UserError(f"{path}: row {int(np.argmax(wrong)) + 1} {problem}")

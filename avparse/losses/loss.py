@@ -1,0 +1,32 @@
+"""What every loss is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.features import Batch
+from avparse.foundation.settings import PartConfig
+from avparse.labels.targets import Targets
+from avparse.models.output import ParserOutput
+
+
+class LossConfig(PartConfig):
+    """Settings that every loss has: its ``weight`` in the sum."""
+
+    weight: float = Field(1.0, ge=0)
+
+
+class Loss(Protocol):
+    """A term of the objective, made from its settings and logged under ``label``."""
+
+    label: str
+
+    @property
+    def config(self) -> LossConfig:
+        """Its settings."""
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch) -> Tensor:
+        """Return the scalar loss of a batch, unweighted."""
