@@ -77,6 +77,24 @@ def test_start_offsets_keep_click_and_flash_together(
     assert not chunk.audio[: max(0, round((sound_start - origin) * 16000) - 500)].any()
 
 
+def test_an_edit_list_hides_what_comes_before_it(tmp_path: Path) -> None:
+    """What a cut without re-encoding leaves: a second of sound and pictures before time 0 that players skip."""
+    path = write_clip(
+        tmp_path / "a.mp4",
+        sound=click(1.3),
+        picture=flash(1.3),
+        seconds=3.0,
+        sound_start_s=-1.0,
+        picture_start_s=-1.0,
+    )
+    chunk = read(path)
+    assert chunk.segments == 3
+    assert click_s(chunk) == pytest.approx(1.3, abs=0.03)
+    assert flash_segments(chunk) == [1]
+    assert chunk.warnings == ()
+    assert probe(path).duration_s == pytest.approx(3.0, abs=0.05)
+
+
 def test_a_stream_that_ends_early_is_absent_afterwards(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", sound=tone(), picture=colours, seconds=4.0, times=[0, 0.1, 0.2, 0.3, 1.2])
     chunk = read(path)

@@ -48,7 +48,7 @@ def independent_log_mel(samples: np.ndarray) -> np.ndarray:
     spectra = torch.stft(padded, 512, 160, 512, window, center=False, return_complex=True).abs().T.numpy()
 
     def mel(hertz: float) -> float:
-        return 2595.0 / np.log(10) * np.log(1 + hertz / 700.0) * (1127.0 * np.log(10) / 2595.0)
+        return 2595.0 * float(np.log10(1 + hertz / 700.0))
 
     low, high = mel(125.0), mel(7500.0)
     filters = np.zeros((257, 64))
@@ -129,7 +129,7 @@ def moving_square(dx: float, dy: float) -> np.ndarray:
 
 def test_motion_has_the_direction_and_speed_of_the_picture() -> None:
     for dx, dy in ((1.5, 0.0), (-1.5, 0.0), (0.0, 1.0), (0.0, -1.0)):
-        flow = motion_features(moving_square(dx, dy))[-(6 * 16 + 8) : -8].reshape(6, 4, 4)
+        flow = motion_features(moving_square(dx, dy))[87 : 87 + 6 * 16].reshape(6, 4, 4)
         u, v = flow[0, 1:3, 1:3].mean(), flow[1, 1:3, 1:3].mean()
         assert u == pytest.approx(dx, abs=0.45)
         assert v == pytest.approx(dy, abs=0.45)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -233,7 +234,8 @@ def test_a_killed_run_leaves_only_whole_files_and_resumes(tmp_path: Path) -> Non
     script = tmp_path / "run.py"
     call = f"synthesise({str(folder)!r}, videos=24, seed=0, workers=2, classes={FEW})"
     script.write_text(f"from avparse.data.corpus import synthesise\nif __name__ == '__main__':\n    {call}\n")
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # drafts of killed workers stay there
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL, env=environment)
     until = time.monotonic() + 60
     while len(list(folder.glob("videos/*.mp4"))) < 5 and time.monotonic() < until:
         time.sleep(0.02)

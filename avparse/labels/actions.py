@@ -43,7 +43,7 @@ def sample(logits: Tensor, labels: Tensor, generator: torch.Generator, may_empty
         may_empty: allow draws that leave no label.
     """
     draw = torch.rand(logits.shape, generator=generator, device=generator.device).to(logits.device)
-    return act(draw < logits.detach().sigmoid(), labels, may_empty)
+    return act(draw < logits.detach().float().sigmoid(), labels, may_empty)
 
 
 def greedy(logits: Tensor, labels: Tensor, threshold: float = 0.5, may_empty: bool = False) -> Actions:
@@ -53,9 +53,9 @@ def greedy(logits: Tensor, labels: Tensor, threshold: float = 0.5, may_empty: bo
 
 def act(keep: Tensor, labels: Tensor, may_empty: bool = False) -> Actions:
     """Apply the draw ``keep`` to the given labels; see :class:`Actions`."""
-    keep, labels = torch.broadcast_tensors(keep, labels)
     revised = labels * keep
-    violated = labels.any(dim=-1) & ~revised.any(dim=-1) & (not may_empty)
+    keep, labels = keep.expand_as(revised), labels.expand_as(revised)
+    violated = labels.bool().any(dim=-1) & ~revised.bool().any(dim=-1) & (not may_empty)
     return Actions(keep, torch.where(violated.unsqueeze(-1), labels, revised), violated)
 
 
@@ -72,7 +72,7 @@ def repair_union(actions: Actions, logits: Tensor, labels: Tensor) -> Actions:
     Returns:
         The same draws with repaired labels.
     """
-    lost = labels.bool() & ~actions.labels.any(dim=0)
+    lost = labels.bool() & ~actions.labels.bool().any(dim=0)
     audio = logits[0] >= logits[1]
     return replace(actions, labels=torch.where(lost & torch.stack((audio, ~audio)), labels, actions.labels))
 

@@ -35,16 +35,21 @@ def draw_partners(
     """
     count = len(labels)
     partners = rng.integers(count, size=(count, n_partners))
-    clash = (labels[:, None] & labels[partners]).any(axis=-1)
+    clash = _share_label(labels, partners)
     for _ in range(_DRAWS):  # rejection: cheap and nearly always enough
         if not clash.any():
             return partners
         partners[clash] = rng.integers(count, size=int(clash.sum()))
-        clash = (labels[:, None] & labels[partners]).any(axis=-1)
+        clash = _share_label(labels, partners)
     for video in np.flatnonzero(clash.any(axis=1)):
         apart = np.flatnonzero(~(labels & labels[video]).any(axis=1))
         partners[video, clash[video]] = rng.choice(apart, int(clash[video].sum())) if len(apart) else video
     return partners
+
+
+def _share_label(labels: npt.NDArray[np.bool_], partners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    shared: npt.NDArray[np.bool_] = np.any(labels[:, None] & labels[partners], axis=-1)
+    return shared
 
 
 def class_errors(probabilities: Tensor, labels: Tensor) -> Tensor:

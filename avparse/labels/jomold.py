@@ -46,7 +46,7 @@ def noise_ratios(
         ``[C]``; zero for a class without positives.
     """
     positives = labels > 0
-    pieces = [probabilities] if batch_sizes is None else probabilities.split(list(batch_sizes))
+    pieces = torch.split(probabilities, len(probabilities) if batch_sizes is None else list(batch_sizes))
     mean = torch.stack([piece.mean(dim=0) for piece in pieces]).mean(dim=0)
     flagged = positives & (probabilities * smooth(positives.to(mean.dtype), keep) < threshold * mean)
     return flagged.sum(dim=0) / positives.sum(dim=0).clamp_min(1)

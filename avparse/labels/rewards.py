@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import Settings
@@ -54,16 +55,17 @@ class InterReward(Settings):
 
         Args:
             logits: ``[..., B, C]`` of keeping.
-            labels: given labels, 0 or 1, which broadcast against ``logits``.
+            labels: given labels, 0 or 1, whose shape expands to that of ``logits``.
             may_empty: whether draws that leave no label are allowed, see :func:`avparse.labels.actions.sample`.
         """
-        given, count = labels.bool(), labels.sum(dim=-1).long()
+        given = labels.bool().expand_as(logits)
+        count = given.sum(dim=-1)
         most = int(count.max()) if count.numel() else 0
-        first = given.int().argsort(dim=-1, descending=True, stable=True)[..., :most].expand(*logits.shape[:-1], most)
+        first = given.int().argsort(dim=-1, descending=True, stable=True)[..., :most]
         keep = (logits.sigmoid() * given).gather(-1, first)  # [..., B, most], zero beyond the given labels
-        kept = torch.zeros_like(logits[..., :1]) + torch.eye(1, most + 1, dtype=logits.dtype, device=logits.device)[0]
+        kept = functional.one_hot(torch.zeros_like(count), most + 1).to(logits.dtype)  # [..., B, most + 1]
         for p in keep.unbind(dim=-1):
-            one_more = torch.cat((torch.zeros_like(kept[..., :1]), kept[..., :-1]), dim=-1)
+            one_more = functional.pad(kept[..., :-1], (1, 0))
             kept = kept + p.unsqueeze(-1) * (one_more - kept)
         reward = self._by_counts(most, labels.shape[-1], may_empty).to(kept)
         return (kept * reward[count]).sum(dim=-1)
@@ -82,16 +84,6 @@ class InterReward(Settings):
             return self.smoothing * y / y.sum(dim=-1, keepdim=True).clamp_min(1) + (1 - self.smoothing) / y.shape[-1]
         soft = self.smoothing * y + (1 - self.smoothing) / 2
         return soft / soft.sum(dim=-1, keepdim=True)
-
-
-def inter_reward(labels: Tensor, revised: Tensor) -> Tensor:
-    """Return :meth:`InterReward.between` with the default settings."""
-    return InterReward().between(labels, revised)
-
-
-def expected_inter_reward(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return :meth:`InterReward.expected` with the default settings."""
-    return InterReward().expected(logits, labels)
 
 
 class Baseline:
@@ -128,7 +120,7 @@ class Baseline:
         if advantage is None or not self.config.standardize:
             return advantage
         self._recent.append(advantage)
-        if len(self._recent) < 2:  # noqa: PLR2004
+        if len(self._recent) < 2:
             return None
         mean = math.fsum(self._recent) / len(self._recent)
         deviation = math.sqrt(math.fsum((a - mean) ** 2 for a in self._recent) / len(self._recent))
@@ -161,6 +153,6 @@ def leave_one_out(rewards: Tensor) -> Tensor:
         UserError: fewer than two rollouts.
     """
     count = rewards.shape[0]
-    if count < 2:  # noqa: PLR2004
+    if count < 2:
         raise UserError(f"leave-one-out needs at least 2 rollouts, found {count}; raise their number")
     return (rewards - rewards.mean(dim=0)) * (count / (count - 1))

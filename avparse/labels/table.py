@@ -1,6 +1,6 @@
 """Refined labels as a table that anyone can read: one row a video, class and modality.
 
-The Parquet file has the columns ``video, class, modality, given_label, suggested_label, target, quality_score, reason``.
+Columns of the Parquet file: ``video, class, modality, given_label, suggested_label, target, quality_score, reason``.
 There is a row wherever the weak label is given or the target is above zero; everything else is surely absent. A given
 label has two rows, one a modality. The ids of all videos, also of those without a row, are in the file's metadata under
 ``videos``; without it (a tool has written the file anew) the videos are those of the rows.
@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
 _VIDEOS = b"videos"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RefinedLabels:
     """Labels of some videos after refinement, with what led to them.
 
@@ -75,13 +75,14 @@ class RefinedLabels:
         if len(set(self.videos)) < len(self.videos):
             raise UserError("refined labels: a video is named twice; keep one of the two")
         for modality in MODALITIES:
-            target, quality, reason = self.of(modality)
-            for values in (target, quality):
-                if not ((values >= 0) & (values <= 1)).all():
-                    raise UserError(f"refined labels: a {modality} target or quality is outside [0, 1]")
+            target, quality = (values.astype(np.float32, copy=False) for values in self.of(modality)[:2])
+            if not all(((values >= 0) & (values <= 1)).all() for values in (target, quality)):
+                raise UserError(f"refined labels: a target or quality of {modality} is outside [0, 1]")
             listed = self.given | (target > 0)
+            reason = np.where(listed, self.of(modality)[2].astype(object), "")
+            object.__setattr__(self, modality, target)
             object.__setattr__(self, f"quality_{modality}", np.where(listed, quality, np.float32(1)))
-            object.__setattr__(self, f"reason_{modality}", np.where(listed, reason.astype(object), ""))
+            object.__setattr__(self, f"reason_{modality}", reason)
 
     def of(self, modality: str) -> tuple[Floats, Floats, npt.NDArray[Any]]:
         """Return target, quality and reason ``[N, C]`` of a modality."""
@@ -151,6 +152,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
             raise UserError(f"{path}: column '{name}' is missing or there twice; it needs {', '.join(SCHEMA.names)}")
     try:
         videos = json.loads((table.schema.metadata or {}).get(_VIDEOS, b"[]"))
+        if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):
+            raise ValueError("the metadata 'videos' are no list of ids")
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
@@ -170,7 +173,8 @@ def _positions(
         row = pc.index(found.is_null(), True).as_py()
         name = table[column][row].as_py()
         raise UserError(f"{path}: row {row + 1}: unknown {column} '{name}'{nearest(name, names)}")
-    return found.to_numpy().astype(np.int64)
+    positions: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    return positions
 
 
 def _check(path: str | os.PathLike[str], keys: npt.NDArray[np.int64], values: dict[str, npt.NDArray[Any]]) -> None:

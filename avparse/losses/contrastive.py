@@ -77,7 +77,8 @@ def contrast(
         similarities: ``[B, T, T]``, divided by the temperature.
         keep: target of the diagonal.
         form: ``ma``: minus the target's sum of logarithms; ``jomold``: minus the logarithm of the target's sum.
-        audio_mask, visual_mask: ``[B, T]`` boolean, True where the segment exists; None for everywhere.
+        audio_mask: ``[B, T]`` boolean, True where the segment exists; None for everywhere.
+        visual_mask: the same.
     """
     everywhere = torch.ones(similarities.shape[:2], dtype=torch.bool, device=similarities.device)
     columns = everywhere if visual_mask is None else visual_mask
@@ -89,10 +90,7 @@ def contrast(
     same = torch.eye(similarities.shape[1], dtype=torch.bool, device=similarities.device)
     target = (columns * rest[:, None])[:, None, :].masked_fill(same, keep)  # [B, T, T]
     logarithms = similarities.masked_fill(~columns[:, None, :], torch.finfo(similarities.dtype).min).log_softmax(dim=-1)
-    if form == "ma":
-        each = -(target * logarithms).sum(dim=-1)
-    else:
-        each = -(target.log() + logarithms).logsumexp(dim=-1)
+    each = -(target * logarithms).sum(dim=-1) if form == "ma" else -(target.log() + logarithms).logsumexp(dim=-1)
     # Not a product: what stands in rows that do not count is huge.
     mean: Tensor = torch.where(rows, each, 0.0).sum() / rows.sum().clamp_min(1)
     return mean

@@ -28,7 +28,8 @@ class MediaInfo:
 
     Attributes:
         path: the file.
-        duration_s: seconds on the clock, as the header states them (a damaged file may decode to less).
+        duration_s: seconds on the clock, as the header states them (a damaged file may decode to less); 0 in bare
+            streams without times, where only decoding can tell.
         has_audio, has_video: whether such a stream exists and begins to decode.
         width, height: pixels of the upright picture; 0 without video.
         frame_rate: average frames a second; 0 without video or where unknown.
@@ -108,7 +109,8 @@ def probe(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
             rate = float(video.stream.average_rate or video.stream.guessed_rate or 0)
             turned = round(math.degrees(math.atan2(-b, a))) % 360
             found = replace(found, width=width, height=height, frame_rate=rate, rotation_degrees=turned)
-        return replace(found, duration_s=_stated_end_s(path, (audio, video), limits) - origin_s)
+        end_s = _stated_end_s(path, (audio, video), limits)
+        return replace(found, duration_s=0.0 if end_s is None else end_s - origin_s)
 
 
 def read_chunks(
@@ -146,7 +148,7 @@ def read_chunks(
         VideoTrack(path, frame_size, step_s, limits, warnings, threads) as video,
     ):
         origin_s = set_clock(path, audio, video)
-        stated_s = _stated_end_s(path, (audio, video), limits) - origin_s
+        stated_end_s = _stated_end_s(path, (audio, video), limits)
         first, more = 0, True
         while more:
             last = first + chunk_segments
@@ -157,9 +159,8 @@ def read_chunks(
             if audio.ended and video.ended:
                 last = min(last, segment_count(end_s, segment_seconds))
                 more = segment_count(end_s, segment_seconds) > last
-            if not more and abs(stated_s - end_s) > 0.3 + 0.01 * stated_s:
-                found = f"{end_s:.1f} seconds decode where the file states {stated_s:.1f}"
-                warnings.add("duration", f"{found}; it is cut off or damaged")
+            if not more and stated_end_s is not None:
+                _compare(end_s, stated_end_s - origin_s, warnings)
             spans = np.arange(first, last)[:, None] * segment_seconds + [0.0, segment_seconds]
             spans[:, 1] = np.minimum(spans[:, 1], end_s)
             sound, audio_present = _sound(audio, spans, segment_seconds, sample_rate)
@@ -192,14 +193,14 @@ def set_clock(path: str | Path, audio: AudioTrack, video: VideoTrack) -> float:
     return min(starts)
 
 
-def _stated_end_s(path: str | Path, tracks: Sequence[Track], limits: Limits) -> float:
+def _stated_end_s(path: str | Path, tracks: Sequence[Track], limits: Limits) -> float | None:
     """Return where the header, or failing that the last packet, says that the file ends, on the file's own clock."""
     kept = [track.stream for track in tracks if track.start_s is not None]
+    container = tracks[0].container
     ends = [float((s.start_time + s.duration) * s.time_base) for s in kept if None not in (s.start_time, s.duration)]
-    # A cut AVI states a shorter duration, but still how many frames it had.
-    counted = [s for s in kept if s.type == "video" and s.frames and s.average_rate]
-    ends += [float((s.start_time or 0) * s.time_base + s.frames / s.average_rate) for s in counted]
-    stated_s = header_seconds(tracks[0].container)
+    if container.format.name == "avi":  # a cut one states a shorter duration, but still how many frames it had
+        ends += [float(s.frames / s.average_rate) for s in kept if s.type == "video" and s.average_rate]
+    stated_s = header_seconds(container)
     if not ends and stated_s is not None:
         ends = [stated_s]  # Matroska counts it from zero, not from the first frame
     if not ends:
@@ -209,7 +210,13 @@ def _stated_end_s(path: str | Path, tracks: Sequence[Track], limits: Limits) -> 
                 for packet in scanned.demux()
                 if packet.pts is not None and packet.stream_index in [stream.index for stream in kept]
             ]
-    return max(ends, default=0.0)
+    return max(ends, default=None)
+
+
+def _compare(end_s: float, stated_s: float, warnings: Warnings) -> None:
+    if abs(stated_s - end_s) > 0.3 + 0.01 * stated_s:
+        found = f"{end_s:.1f} seconds decode where the file states {stated_s:.1f}"
+        warnings.add("duration", f"{found}; it may be cut off or damaged")
 
 
 def _sound(
