@@ -27,7 +27,8 @@ def shared() -> Path:
 def fill(shared: Path) -> ModuleType:
     """The deterministic fill rule of the golden files."""
     spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden" / "fill.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -58,7 +58,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small corpus, its features and a briefly trained run."""
     folder = tmp_path_factory.mktemp("work")
     _avparse("synth", folder / "corpus", "--videos", "24", "--seed", "3", "--workers", "1")
-    _avparse("extract", folder / "corpus/videos", "--labels", folder / "corpus", "-o", folder / "store", "--workers", "1")
+    _avparse(
+        "extract", folder / "corpus/videos", "--labels", folder / "corpus", "-o", folder / "store", "--workers", "1"
+    )
     few = ["--set", "training.epochs=3"]
     _avparse("train", "demo", "--data", folder / "store", "-o", folder / "run", "--device", "cpu", *few)
     return folder
@@ -225,7 +227,9 @@ def test_extraction_skips_bad_videos_and_continues(work: Path, tmp_path: Path, c
 def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path, command: Command) -> None:
     store = work / "store"
     _refused(command("train", "demo", "--data", store, "-o", work / "run"), "the run folder exists")
-    _refused(command("train", "dmo", "--data", store, "-o", tmp_path / "r"), "unknown recipe 'dmo'; did you mean 'demo'?")
+    _refused(
+        command("train", "dmo", "--data", store, "-o", tmp_path / "r"), "unknown recipe 'dmo'; did you mean 'demo'?"
+    )
     _refused(
         command("train", "demo", "--data", store, "-o", tmp_path / "r", "--set", "training.epohcs=1"),
         "unknown key 'training.epohcs'; did you mean 'epochs'?",
@@ -235,7 +239,9 @@ def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path,
     toy = toy_store(tmp_path / "toy")
     _refused(command("evaluate", "--run", work / "run", "--data", toy.path), "its classes differ")
     run = tmp_path / "toy-run"
-    assert command("train", "han", "--data", toy.path, "-o", run, "--set", "training.epochs=1", "--device", "cpu")[0] == 0
+    assert (
+        command("train", "han", "--data", toy.path, "-o", run, "--set", "training.epochs=1", "--device", "cpu")[0] == 0
+    )
     clip = sorted((work / "corpus/videos").glob("*.mp4"))[0]
     _refused(command("parse", clip, "--run", run, "-o", tmp_path / "out"), "'toy', which avparse cannot extract")
     (tmp_path / "file").touch()

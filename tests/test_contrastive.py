@@ -109,7 +109,8 @@ def test_padding_and_absence_do_not_count(form: Form, keep: float) -> None:
     ]
     assert value.item() == pytest.approx(sum(n * v.item() for n, v in alone) / sum(n for n, _ in alone), rel=1e-5)
     value.backward()
-    assert audio.grad.isfinite().all() and visual.grad.isfinite().all()
+    assert audio.grad.isfinite().all()
+    assert visual.grad.isfinite().all()
     assert not audio.grad[~(audio_mask & visual_mask)].any()
     assert not visual.grad[~visual_mask].any()
     assert not visual.grad[4].any()
@@ -125,7 +126,8 @@ def test_nothing_to_tell_apart_is_zero(form: Form, segments: int) -> None:
     value = _call(_loss(form), audio, visual, (None, alone) if segments > 1 else (None, None))
     value.backward()
     assert value.item() == 0
-    assert not audio.grad.any() and not visual.grad.any()
+    assert not audio.grad.any()
+    assert not visual.grad.any()
 
 
 def test_ma_reads_the_visual_stem() -> None:

@@ -111,6 +111,7 @@ def test_train_holds_unlabelled_events_as_often_as_val_and_test_have_more(
     there = train_truth.audio.any(1) | train_truth.visual.any(1)
     unlabelled = (there & ~train_truth.weak).mean(0)
     np.testing.assert_allclose(unlabelled, statistics.missing("train"), atol=0.008)
+    assert not (train_truth.visual.any(1) & ~train_truth.weak).any()
     clapping, cheering = LLP_CLASSES.index("Clapping"), LLP_CLASSES.index("Cheering")
     beside = (there & ~train_truth.weak)[train_truth.weak[:, cheering], clapping].mean()
     assert beside > unlabelled[clapping]

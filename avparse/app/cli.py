@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,7 +30,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(import_app, name="import")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)
+]
 RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
 Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
@@ -39,7 +41,7 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Whe
 
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
-    # Idle threads sleep instead of spinning: many times faster where another process holds a core. Read when torch loads.
+    # Read when torch loads: idle threads sleep instead of spinning, many times faster where another process has a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
     try:

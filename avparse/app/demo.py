@@ -53,11 +53,8 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
     store = FeatureStore.open(data / "features")
     run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
     unseen = [data / "corpus" / "videos" / store.sources[i] for i in _worth_showing(store)]
-    entries = [
-        _entry(parsed, labels)
-        for parsed in parse_videos([*clips, *unseen], run, workers=workers)
-        if _readable(parsed)
-    ]
+    parsed = parse_videos([*clips, *unseen], run, workers=workers)
+    entries = [_entry(result, labels) for result in parsed]
     write_report(
         run.path / "report.html",
         entries,
@@ -94,13 +91,9 @@ def _worth_showing(store: FeatureStore) -> list[int]:
     return chosen
 
 
-def _readable(parsed: Parsed | Failed) -> bool:
+def _entry(parsed: Parsed | Failed, labels: VideoLabels) -> ReportVideo:
     if isinstance(parsed, Failed):
-        raise UserError(f"{parsed.path}: {parsed.reason}")
-    return True
-
-
-def _entry(parsed: Parsed, labels: VideoLabels) -> ReportVideo:
+        raise UserError(parsed.reason)
     video = parsed.path.stem
     if video not in labels.weak:
         return report_video(parsed, note="Your own video: no truth is known.")

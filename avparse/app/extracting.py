@@ -160,7 +160,12 @@ def _open(
     if out.exists():
         return StoreWriter.reopen(out, vocabulary=vocabulary, streams=streams, segment_seconds=segment_seconds)
     return StoreWriter.create(
-        out, vocabulary=vocabulary, streams=streams, segment_seconds=segment_seconds, truth=True, description=description
+        out,
+        vocabulary=vocabulary,
+        streams=streams,
+        segment_seconds=segment_seconds,
+        truth=True,
+        description=description,
     )
 
 

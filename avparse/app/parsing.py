@@ -95,9 +95,7 @@ def parse_extracted(
     allowed = None if only is None else torch.from_numpy(np.isin(spec.classes, list(only))).unsqueeze(0)
     decisions = dict(zip(MODALITIES, rule.decide(output, allowed), strict=True))
     gates = dict(zip(MODALITIES, rule.gates(output), strict=True))
-    segments = {
-        m: getattr(output, f"{m}_segments")[0].numpy() if present[m].any() else None for m in MODALITIES
-    }
+    segments = {m: getattr(output, f"{m}_segments")[0].numpy() if present[m].any() else None for m in MODALITIES}
     events = [
         event
         for m in MODALITIES

@@ -27,10 +27,9 @@ def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: in
     """
     longest = int(table.store.lengths[indices].max())
     parts = [parser(table.batch(piece).features) for piece in batches(indices, batch_size)]
-    return ParserOutput(
-        **{n: torch.cat([_pad(getattr(p, n).float().cpu(), longest) for p in parts]) for n in _SEGMENTS},
-        **{n: torch.cat([getattr(p, n).float().cpu() for p in parts]) for n in _VIDEOS},
-    )
+    joined = {n: torch.cat([_pad(getattr(p, n).float().cpu(), longest) for p in parts]) for n in _SEGMENTS}
+    joined |= {n: torch.cat([getattr(p, n).float().cpu() for p in parts]) for n in _VIDEOS}
+    return _output(joined)
 
 
 @torch.no_grad()
@@ -51,7 +50,8 @@ def predict_windows(
     Args:
         parser: a parser in evaluation mode.
         streams: name -> ``[T, D]``.
-        audio_present, visual_present: ``[T]`` boolean.
+        audio_present: ``[T]`` boolean, whether there is sound in a segment.
+        visual_present: ``[T]`` boolean, whether there is a picture.
         window: segments.
         batch_size: windows parsed at once, the bound on memory.
 
@@ -66,7 +66,7 @@ def predict_windows(
     ramp = torch.minimum(torch.arange(1, size + 1), torch.arange(size, 0, -1)).float().unsqueeze(-1)  # [size, 1]
     sums: dict[str, Tensor] = {}
     weight = torch.zeros(total, 1)
-    for piece in rows.split(batch_size):
+    for piece in torch.split(rows, batch_size):
         features = Features(
             {name: stream[piece] for name, stream in streams.items()},
             _mask(audio_present[piece]),
@@ -80,7 +80,17 @@ def predict_windows(
             value = value if value.dim() == 3 else value.unsqueeze(1).expand(-1, size, -1)  # [W, size, C]
             total_sum = sums.setdefault(name, torch.zeros(total, value.shape[-1]))
             total_sum.index_add_(0, where, (value * ramp).reshape(len(where), -1))
-    return ParserOutput(**{name: (value / weight).unsqueeze(0) for name, value in sums.items()})
+    return _output({name: (value / weight).unsqueeze(0) for name, value in sums.items()})
+
+
+def _output(values: Mapping[str, Tensor]) -> ParserOutput:
+    return ParserOutput(
+        audio_segments=values["audio_segments"],
+        visual_segments=values["visual_segments"],
+        audio=values["audio"],
+        visual=values["visual"],
+        video=values["video"],
+    )
 
 
 def _pad(segments: Tensor, longest: int) -> Tensor:

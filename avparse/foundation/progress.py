@@ -14,12 +14,13 @@ T = TypeVar("T")
 def track(
     work: Iterable[T] | None, what: str, total: int | None = None, unit: str = "video", first: int = 0
 ) -> tqdm[T]:
-    """Wrap ``work`` in a progress bar (None: a bar to be updated by hand); ``first`` items count as done already (a resumed run).
+    """Wrap ``work`` in a progress bar; ``first`` items count as done already (a resumed run).
 
-    On a terminal the bar moves; elsewhere a line is written every ten seconds, so that logs stay readable.
+    Without ``work`` the bar is moved by hand (``bar.update``). On a terminal it is redrawn often, elsewhere every ten
+    seconds, so that logs stay readable.
     """
     terminal = sys.stderr.isatty()
-    return tqdm(
+    bar: tqdm[T] = tqdm(  # type: ignore[assignment]
         work,
         desc=what,
         total=total,
@@ -30,3 +31,4 @@ def track(
         ncols=None if terminal else 100,
         smoothing=0.1,
     )
+    return bar

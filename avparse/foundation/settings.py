@@ -70,7 +70,7 @@ def part_of(registry: Mapping[str, Any], what: str) -> tuple[Any, ...]:
         config: type[PartConfig] = lookup(registry, given["name"], what).Config
         return config.read(given, f"{what} '{given['name']}'")
 
-    return BeforeValidator(read), SerializeAsAny()
+    return BeforeValidator(read), SerializeAsAny()  # type: ignore[type-arg]
 
 
 def _first_line(cls: type[BaseModel], value: Mapping[str, Any], error: ValidationError) -> str:

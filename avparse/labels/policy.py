@@ -74,7 +74,8 @@ class KeepPolicy(nn.Module):
         Args:
             features: streams ``[B, T, D_s]`` and masks.
             labels: ``[B, C]`` given labels, 0 or 1.
-            summary: ``[B, K]`` what the task network makes of the videos, such as its probabilities; no gradient flows back.
+            summary: ``[B, K]`` what the task network makes of the videos, such as its probabilities; it receives no
+                gradient.
 
         Returns:
             ``[2, B, C]``, audio then visual. The cut at the bounds passes the gradient on unchanged: a logit beyond

@@ -143,13 +143,15 @@ class RefinedLabels:
 def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
     """Return the eight columns with the types of the schema, none of them missing a value, and the listed videos."""
     try:
-        table = pq.read_table(path, memory_map=False)
+        with open(path, "rb") as file:
+            table = pq.read_table(file)
+        table.validate(full=True)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(f"{path}: cannot be read as a table of refined labels ({reason}); check the path") from None
     for name in SCHEMA.names:
-        if table.column_names.count(name) != 1:
-            raise UserError(f"{path}: column '{name}' is missing or there twice; it needs {', '.join(SCHEMA.names)}")
+        if name not in table.column_names:
+            raise UserError(f"{path}: column '{name}' is missing; the table needs {', '.join(SCHEMA.names)}")
     try:
         videos = json.loads((table.schema.metadata or {}).get(_VIDEOS, b"[]"))
         if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):

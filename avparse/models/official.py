@@ -126,7 +126,7 @@ def _han_names(state: StateDict) -> dict[str, tuple[str, ...]]:
 
 
 def _han_family(chain: bool, visual_dropout: float, ignored: tuple[str, ...]) -> OfficialSystem:
-    """HAN and the systems that keep its network; they differ in depth, dropout and in what they declare but never run."""
+    """HAN and the systems that keep its network; they differ in depth, dropout and what they declare but never run."""
 
     def config(state: StateDict) -> ParserConfig:
         encoder = {"name": "han", "layers": max(_layers(state), 1), "chain": chain}

@@ -77,7 +77,7 @@ class LinearStem(nn.Module):
         )
 
     def _modality(self, features: Features, modality: str, names: tuple[str, ...]) -> Tensor:
-        mapped = [self.maps[name](self._stream(features, name)) for name in names]
+        mapped: list[Tensor] = [self.maps[name](self._stream(features, name)) for name in names]
         if len(mapped) == 1:
             return mapped[0]
         fused: Tensor = self.fusions[modality](torch.cat(mapped, dim=-1))
@@ -87,7 +87,8 @@ class LinearStem(nn.Module):
         x = features.streams[name]
         if not self.config.standardize:
             return x
-        return (x - self.get_buffer(f"{name}_mean")) / self.get_buffer(f"{name}_deviation")
+        standardised: Tensor = (x - self.get_buffer(f"{name}_mean")) / self.get_buffer(f"{name}_deviation")
+        return standardised
 
 
 STEMS: dict[str, type[LinearStem]] = {"linear": LinearStem}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics, task_spec
 from avparse.data.features import Batch
@@ -95,11 +96,8 @@ class Trainer:
         epochs = self.recipe.training.epochs
         steps = -(-len(self.train_indices) // self.recipe.training.batch_size)
         done = self.position.epoch * steps + self.position.step
-        with (
-            RunLog(self.run.path, keep_epochs=self.position.epoch) as log,
-            StopRequest() as request,
-            track(None, self.recipe.title, total=epochs * steps, unit="step", first=done) as bar,
-        ):
+        bar: tqdm[None] = track(None, self.recipe.title, total=epochs * steps, unit="step", first=done)
+        with RunLog(self.run.path, keep_epochs=self.position.epoch) as log, StopRequest() as request, bar:
             while self.position.epoch < epochs:
                 epoch, begun, first = self.position.epoch, time.monotonic(), self.position.step
                 order = self.train_indices[epoch_order(len(self.train_indices), self.run.info.seed, epoch)]

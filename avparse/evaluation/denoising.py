@@ -1,0 +1,182 @@
+"""How good refined labels are, where the truth is known: which wrong labels were removed, and which right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.data.vocabulary import MODALITIES
+from avparse.evaluation.parsing import Binary, Bits, Floats, Ints
+from avparse.foundation.errors import UserError
+
+MEASURES = ("noise_before", "noise_after", "precision", "recall", "f", "true_kept", "accuracy")
+_HEADS = ("noise before", "after", "precision", "recall", "F", "true kept", "accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class DenoisingQuality:
+    """Counts of what became of the labels of each modality.
+
+    A given label of a modality is wrong if the class does not occur there at any time.
+
+    Attributes:
+        classes: names, in the order of the last axis.
+        removed_wrong, removed_right: ``[2, C]`` (audio, visual) given labels that were removed.
+        kept_wrong, kept_right: ``[2, C]`` given labels that stayed.
+        added_wrong, added_right: ``[2, C]`` labels that were not given (of a refiner that repairs).
+    """
+
+    classes: tuple[str, ...]
+    removed_wrong: Ints
+    removed_right: Ints
+    kept_wrong: Ints
+    kept_right: Ints
+    added_wrong: Ints
+    added_right: Ints
+
+    def measures(self) -> dict[str, Floats]:
+        """Return every measure of :data:`MEASURES` as ``[3, C + 1]``, 0 to 1; NaN where undefined.
+
+        Rows: audio, visual, both together. Columns: the classes, then all of them together.
+
+        - ``noise_before``, ``noise_after``: share of wrong labels among the given and among the refined ones;
+        - ``precision``, ``recall``, ``f``: of the removals, wrong labels being what should be found;
+        - ``true_kept``: share of the right given labels that stayed;
+        - ``accuracy``: share of the given labels that were rightly kept or rightly removed.
+        """
+        removed_wrong, removed_right = _with_sums(self.removed_wrong), _with_sums(self.removed_right)
+        kept_wrong, kept_right = _with_sums(self.kept_wrong), _with_sums(self.kept_right)
+        added_wrong, added_right = _with_sums(self.added_wrong), _with_sums(self.added_right)
+        given = removed_wrong + removed_right + kept_wrong + kept_right
+        refined_wrong = kept_wrong + added_wrong
+        wrong = removed_wrong + kept_wrong
+        removed = removed_wrong + removed_right
+        return {
+            "noise_before": _share(wrong, given),
+            "noise_after": _share(refined_wrong, refined_wrong + kept_right + added_right),
+            "precision": _share(removed_wrong, removed),
+            "recall": _share(removed_wrong, wrong),
+            "f": _share(2 * removed_wrong, removed + wrong),
+            "true_kept": _share(kept_right, kept_right + removed_right),
+            "accuracy": _share(kept_right + removed_wrong, given),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return ``{"total": {modality: figures}, "per_class": {class: {modality: figures}}}``.
+
+        Modalities are ``audio``, ``visual`` and ``both``; figures the measures in percent (None where undefined) and
+        the counts. Plain JSON values.
+        """
+        measures = self.measures()
+        counts = {name: _with_sums(getattr(self, name)) for name in _COUNTS}
+
+        def figures(column: int) -> dict[str, dict[str, float | int | None]]:
+            return {
+                side: {
+                    **{
+                        k: None if np.isnan(x[row, column]) else 100 * float(x[row, column])
+                        for k, x in measures.items()
+                    },
+                    **{k: int(x[row, column]) for k, x in counts.items()},
+                }
+                for row, side in enumerate((*MODALITIES, "both"))
+            }
+
+        return {"total": figures(-1), "per_class": {name: figures(c) for c, name in enumerate(self.classes)}}
+
+    def as_markdown(self, per_class: bool = False) -> str:
+        """Return a table in percent: a row for audio, visual and both, then, if wanted, for each class with labels."""
+        measures = np.stack(list(self.measures().values()))  # [measure, 3, C + 1]
+        removed = _with_sums(self.removed_wrong + self.removed_right)
+        given = removed + _with_sums(self.kept_wrong + self.kept_right)
+        lines = [
+            f"| labels of | given | removed | {' | '.join(_HEADS)} |",
+            "|---|" + "---:|" * (2 + len(_HEADS)),
+        ]
+
+        def row(title: str, side: int, column: int) -> str:
+            cells = ["–" if np.isnan(x) else f"{100 * x:.1f}" for x in measures[:, side, column]]
+            return f"| {title} | {given[side, column]} | {removed[side, column]} | {' | '.join(cells)} |"
+
+        lines += [row(side, i, -1) for i, side in enumerate((*MODALITIES, "both"))]
+        if per_class:
+            lines += [
+                row(f"{name}, {side}", i, c)
+                for c, name in enumerate(self.classes)
+                for i, side in enumerate(MODALITIES)
+                if given[i, c]
+            ]
+        return "\n".join(lines) + "\n"
+
+
+_COUNTS = ("removed_wrong", "removed_right", "kept_wrong", "kept_right", "added_wrong", "added_right")
+
+
+def score_denoising(
+    given: Binary,
+    kept_audio: Binary,
+    kept_visual: Binary,
+    true_audio: Binary,
+    true_visual: Binary,
+    classes: Iterable[str],
+) -> DenoisingQuality:
+    """Compare refined labels with the truth.
+
+    Args:
+        given: ``[N, C]`` boolean, the labels before.
+        kept_audio: ``[N, C]`` boolean, the labels after, in that modality.
+        kept_visual: likewise.
+        true_audio: ``[N, C]`` boolean, the class occurs in that modality at any time.
+        true_visual: likewise.
+        classes: the C names.
+
+    Raises:
+        UserError: arrays that are not boolean or whose shapes disagree, or another number of names than classes.
+    """
+    names = tuple(classes)
+    named = {"kept_audio": kept_audio, "kept_visual": kept_visual, "true_audio": true_audio, "true_visual": true_visual}
+    before = _boolean("given", given)
+    if before.ndim != 2 or before.shape[1] != len(names):
+        raise UserError(f"given has shape {before.shape}; give [N, C] with C = {len(names)} classes")
+    arrays = {name: _boolean(name, values) for name, values in named.items()}
+    for name, array in arrays.items():
+        if array.shape != before.shape:
+            raise UserError(f"{name} has shape {array.shape}, given {before.shape}; give the same videos and classes")
+    after = np.stack((arrays["kept_audio"], arrays["kept_visual"]))
+    truth = np.stack((arrays["true_audio"], arrays["true_visual"]))
+
+    def count(which: Bits) -> Ints:
+        counts: Ints = which.sum(axis=1, dtype=np.int64)
+        return counts
+
+    return DenoisingQuality(
+        classes=names,
+        removed_wrong=count(before & ~after & ~truth),
+        removed_right=count(before & ~after & truth),
+        kept_wrong=count(before & after & ~truth),
+        kept_right=count(before & after & truth),
+        added_wrong=count(~before & after & ~truth),
+        added_right=count(~before & after & truth),
+    )
+
+
+def _with_sums(counts: Ints) -> Ints:
+    """Append a row for both modalities and a column for all classes."""
+    rows = np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
+    return np.concatenate([rows, rows.sum(axis=1, keepdims=True)], axis=1)
+
+
+def _share(part: Ints, whole: Ints) -> Floats:
+    share: Floats = np.full(part.shape, np.nan)
+    return np.divide(part, whole, out=share, where=whole > 0)
+
+
+def _boolean(name: str, values: Binary) -> npt.NDArray[np.bool_]:
+    array = np.asarray(values)
+    if array.dtype != np.dtype(bool):
+        raise UserError(f"{name} is {array.dtype}, not boolean; decide first (for example with a threshold)")
+    return array
