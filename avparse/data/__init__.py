@@ -1,0 +1,1 @@
+"""Data: vocabulary, labels, feature stores, simulation, batches."""

@@ -31,7 +31,9 @@ def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: Deco
 def compare_with_labels(
     parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule
 ) -> dict[str, ParsingScores]:
-    """Score, on the same videos, the parser alone, the parser restricted to each video's weak label, and that label
+    """Score a parser beside what the weak labels alone would give.
+
+    Three rows on the same videos: the parser alone, the parser restricted to each video's weak label, and that label
     switched on in every segment of both modalities.
 
     Raises:
