@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from avparse.data.batching import batches, epoch_order, task_spec
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.labels.refiner import Step
 from avparse.training.loop import Trainer
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
@@ -49,12 +50,12 @@ def epoch(trainer: Trainer) -> tuple[float, float]:
     pieces = list(batches(order, training.batch_size))
     trainer.model.train()
     with FlopCounterMode(display=False) as counter:
-        list(trainer._step(trainer.table.batch(pieces[0])))
+        list(trainer._step(trainer.table.batch(pieces[0]), Step(0, 0, len(pieces))))
     for piece in pieces[:3]:
-        list(trainer._step(trainer.table.batch(piece)))
+        list(trainer._step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
     begun = time.perf_counter()
     for piece in pieces:
-        list(trainer._step(trainer.table.batch(piece)))
+        list(trainer._step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
     seconds = time.perf_counter() - begun
     return seconds, counter.get_total_flops() * len(order) / len(pieces[0]) / 1e9
 

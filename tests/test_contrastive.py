@@ -14,6 +14,7 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Batch, Features
 from avparse.foundation.errors import UserError
+from avparse.labels.refiner import Step
 from avparse.labels.sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
@@ -35,7 +36,7 @@ def _call(
     nothing = torch.zeros(len(audio), 1)
     output = ParserOutput(nothing, nothing, nothing, nothing, nothing, Hidden(audio, visual), Hidden(audio, visual))
     batch = Batch(torch.arange(len(audio)), Features({"audio": audio}, *masks), nothing)
-    return loss(output, Targets(nothing, nothing, nothing), batch)
+    return loss(output, Targets(nothing, nothing, nothing), batch, Step(0, 0, 1))
 
 
 def test_golden_contrast(shared: Path) -> None:
@@ -136,11 +137,14 @@ def test_ma_reads_the_visual_stem() -> None:
     nothing = torch.zeros(2, 1)
     batch = Batch(torch.arange(2), Features({"audio": x}), nothing)
     output = ParserOutput(nothing, nothing, nothing, nothing, nothing, hidden, stem)
-    ma, jomold = (_loss(form)(output, Targets(nothing, nothing, nothing), batch) for form in ("ma", "jomold"))
+    ma, jomold = (_loss(form)(output, Targets(nothing, nothing, nothing), batch, Step(0, 0, 1)) for form in ("ma", "jomold"))
     assert ma < 1.0 < jomold  # encoded audio equals the visual stem and opposes the encoded visual
     with pytest.raises(UserError, match="no hidden segments"):
         _loss("ma")(
-            ParserOutput(nothing, nothing, nothing, nothing, nothing, hidden), Targets(nothing, nothing, nothing), batch
+            ParserOutput(nothing, nothing, nothing, nothing, nothing, hidden),
+            Targets(nothing, nothing, nothing),
+            batch,
+            Step(0, 0, 1),
         )
 
 
@@ -156,7 +160,7 @@ def test_descends_in_a_real_parser(tmp_path: Path, form: Form) -> None:
     optimizer = torch.optim.Adam(parser.parameters(), 1e-2)
     values = []
     for _ in range(15):
-        value = loss(parser(batch.features), targets, batch)
+        value = loss(parser(batch.features), targets, batch, Step(0, 0, 1))
         values.append(value.item())
         optimizer.zero_grad()
         value.backward()

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Batch, Features
-from avparse.foundation.settings import build
-from avparse.labels import REFINERS
 from avparse.labels.exchange import class_errors, draw_partners, exchange_removals
 from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
 from avparse.labels.refiner import Step
@@ -63,7 +61,7 @@ def _jomold(audio: Tensor, visual: Tensor, **config: Any) -> JoMoLD:
 
 def _losses(output: ParserOutput, targets: Targets, batch: Batch) -> dict[str, Tensor]:
     terms = {of: VideoCrossEntropy(VideoCrossEntropy.Config(of=of)) for of in ("audio", "visual", "video")}
-    return {of: term(output, targets, batch) for of, term in terms.items()}
+    return {of: term(output, targets, batch, Step(0, 0, 1)) for of, term in terms.items()}
 
 
 # --- JoMoLD: parity ---------------------------------------------------------------------------------------------------
@@ -274,7 +272,7 @@ def test_queue_lets_rare_classes_be_denoised_and_resumes() -> None:
 
 
 def test_jomold_says_what_it_needs() -> None:
-    refiner = build(REFINERS, JoMoLD.Config())
+    refiner = JoMoLD(JoMoLD.Config())
     assert refiner.reads == "alone"
     labels = torch.ones(1, 1)
     with pytest.raises(RuntimeError, match="set_ratios"):

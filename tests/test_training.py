@@ -83,11 +83,11 @@ def test_stopping_at_every_step_changes_nothing(store: FeatureStore, tmp_path: P
         trainer = Trainer(Run.open(tmp_path / "pieces"), store, checkpoint_seconds=0)
         step, begun = trainer._step, []
 
-        def one_step(batch, step=step, begun=begun):  # type: ignore[no-untyped-def]
+        def one_step(batch, at, step=step, begun=begun):  # type: ignore[no-untyped-def]
             if not begun:
                 os.kill(os.getpid(), signal.SIGTERM)
             begun.append(1)
-            yield from step(batch)
+            yield from step(batch, at)
 
         trainer._step = one_step  # type: ignore[method-assign]
         if trainer.position.epoch == 2:

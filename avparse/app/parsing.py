@@ -23,7 +23,7 @@ from avparse.media.extractors import EXTRACTORS
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.waveform import waveform_peaks
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import Parser
+from avparse.models.parser import Parser, TwinParser
 from avparse.training.run import Run
 
 _WAVEFORM_BINS = 2000
@@ -80,7 +80,7 @@ def parse_videos(
 
 
 def parse_extracted(
-    extracted: Extracted, path: Path, parser: Parser, rule: DecodingRule, only: Sequence[str] | None = None
+    extracted: Extracted, path: Path, parser: Parser | TwinParser, rule: DecodingRule, only: Sequence[str] | None = None
 ) -> Parsed:
     """Parse the features of one video."""
     spec = parser.spec

@@ -49,6 +49,15 @@ class Features:
         stream = next(iter(self.streams.values()))
         return stream.shape[0], stream.shape[1]
 
+    def cut(self, segments: int) -> Features:
+        """Return the first ``segments`` of every video."""
+        return replace(
+            self,
+            streams={name: x[:, :segments] for name, x in self.streams.items()},
+            audio_mask=None if self.audio_mask is None else self.audio_mask[:, :segments],
+            visual_mask=None if self.visual_mask is None else self.visual_mask[:, :segments],
+        )
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Features:
         """Return a copy on ``device``, streams in ``dtype``."""
         return replace(

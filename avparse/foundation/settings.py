@@ -61,8 +61,8 @@ def part_of(registry: Mapping[str, Any], what: str) -> tuple[Any, ...]:
     ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
     """
 
-    def read(value: Any) -> PartConfig:
-        if isinstance(value, PartConfig):
+    def read(value: Any) -> PartConfig | None:
+        if value is None or isinstance(value, PartConfig):
             return value
         given = {"name": value} if isinstance(value, str) else value
         if not isinstance(given, Mapping) or "name" not in given:

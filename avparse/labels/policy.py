@@ -7,7 +7,7 @@ keeping the label, so that 1 is the action "keep". One signature for all, listed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,26 @@ from avparse.models.encoders import ENCODERS
 from avparse.models.encoders.han import HANEncoder
 from avparse.models.output import Hidden
 from avparse.models.stem import STEMS, LinearStem
+
+
+class _Bounded(torch.autograd.Function):
+    """Cut to plus or minus a bound; beyond it, let through only the gradient whose descent leads back inside.
+
+    A plain cut stops every gradient there, so that a policy which went too far in its first steps never moves again;
+    one that passes every gradient lets the logits run away, as they no longer change anything.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(logits)
+        ctx.bound = bound
+        return logits.clamp(-bound, bound)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (logits,) = ctx.saved_tensors
+        outward = ((logits > ctx.bound) & (gradient < 0)) | ((logits < -ctx.bound) & (gradient > 0))
+        return gradient.masked_fill(outward, 0.0), None
 
 
 class PolicyConfig(PartConfig):
@@ -38,6 +58,8 @@ class PolicyConfig(PartConfig):
 
 class KeepPolicy(nn.Module):
     """What all policies share: logits are a starting point plus what the network has learned, within bounds.
+
+    The last map of a network is zero at first, so that an untrained policy is exactly its starting point.
 
     Args:
         config: settings.
@@ -78,8 +100,8 @@ class KeepPolicy(nn.Module):
                 gradient.
 
         Returns:
-            ``[2, B, C]``, audio then visual. The cut at the bounds passes the gradient on unchanged: a logit beyond
-            them stays able to come back.
+            ``[2, B, C]``, audio then visual. Differentiate the loss that is minimised, not a log-probability whose
+            gradient is scaled afterwards: at the bounds its sign matters, see :class:`_Bounded`.
 
         Raises:
             UserError: another K than the policy was made for.
@@ -89,7 +111,8 @@ class KeepPolicy(nn.Module):
             raise UserError(f"policy: made for a summary of {self.summary} entries a video, received {size}")
         summary = None if summary is None else summary.detach()
         logits = self.start + self.learned(features, labels.to(self.start.dtype), summary)
-        return logits + (logits.clamp(-self.bound, self.bound) - logits).detach()
+        bounded: Tensor = _Bounded.apply(logits, self.bound)
+        return bounded
 
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
         """Return what is added to the starting point, ``[2, B, C]``."""
@@ -128,6 +151,8 @@ class Policy(KeepPolicy):
         self.join = nn.Linear(width + self.classes * config.labels_in_state + summary, width)
         self.encoder = build(ENCODERS, config.encoder, width)
         self.heads = self._maps(width, config)
+        for head in self.heads:
+            _zero(head)
         self.attention = self._maps(width, config) if config.pooling == "attentive" else None
         self.pool = _POOLINGS[config.pooling]
 
@@ -172,6 +197,7 @@ class PooledPolicy(KeepPolicy):
         self.stem: LinearStem = build(STEMS, config.stem, spec.streams)
         size = 2 * self.stem.width + self.classes * config.labels_in_state + summary
         self.read = nn.Sequential(nn.Linear(size, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2 * self.classes))
+        _zero(self.read[-1])
 
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
         """Return ``[2, B, C]``; a modality that a video lacks altogether is read as zeros and stays at the start."""
@@ -204,6 +230,11 @@ class PriorPolicy(KeepPolicy):
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
         """Return ``[2, B, C]``, the same for every video."""
         return self.change.expand(-1, len(labels), -1)
+
+
+def _zero(last: nn.Module) -> None:
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _each(maps: nn.ModuleList, x: Tensor) -> Tensor:

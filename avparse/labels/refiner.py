@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from torch import Tensor
+
 from avparse.data.features import Batch
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
@@ -38,3 +40,9 @@ class Refiner(Protocol):
 
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
         """Return new targets; those given stay as they are."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what later batches depend on, by name; empty for a refiner without memory."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a :meth:`state_dict`."""

@@ -23,7 +23,7 @@ class InterReward(Settings):
 
     Both sets become distributions over the C classes: smoothed by ``v y + (1 - v) / 2`` and divided by the sum. With
     these p and q, ``R = w exp(-(KL(p||q) + KL(q||p)) / 2) + (1 - w) cos(p, q)``. It is 1 where nothing was removed
-    and falls with every removal, so it rewards keeping. A violation of the never-empty rule scores -1 instead.
+    and less elsewhere, so it rewards keeping. A violation of the never-empty rule scores -1 instead.
 
     Attributes:
         smoothing: v; the paper gives none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,13 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
+
+
+class LabelSource(Protocol):
+    """Gives the targets of a batch."""
+
+    def __call__(self, batch: Batch) -> Targets:
+        """Return the targets of ``batch``."""
 
 
 class WeakLabels:

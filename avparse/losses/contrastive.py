@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from avparse.data.features import Batch
 from avparse.foundation.errors import UserError
+from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.loss import LossConfig
 from avparse.models.output import ParserOutput
@@ -46,7 +47,7 @@ class SegmentContrast:
         self.config = config
         self.label = "contrast"
 
-    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch) -> Tensor:
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
         """Return the scalar loss.
 
         Raises:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avparse.data.features import Batch
 from avparse.foundation.settings import PartConfig
+from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 
@@ -28,5 +29,5 @@ class Loss(Protocol):
     def config(self) -> LossConfig:
         """Its settings."""
 
-    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch) -> Tensor:
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
         """Return the scalar loss of a batch, unweighted."""

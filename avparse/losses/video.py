@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from avparse.data.features import Batch
+from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
 from avparse.models.output import ParserOutput
@@ -28,7 +29,7 @@ class VideoCrossEntropy:
         self.config = config
         self.label = f"bce_{config.of}"
 
-    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch) -> Tensor:
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
         """Return the scalar loss."""
         each = cross_entropy(getattr(output, self.config.of), getattr(targets, self.config.of)).mean(dim=-1)  # [B]
         mask = None if self.config.of == "video" else getattr(batch.features, f"{self.config.of}_mask")

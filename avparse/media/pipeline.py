@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
@@ -78,7 +79,9 @@ def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float
     warnings: list[str] = []
     end_s = 0.0
     for chunk in chunks:
-        parts.append(extractor(chunk))
+        # The split of a matrix product over threads changes its last bits; features must not depend on the cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            parts.append(extractor(chunk))
         audio.append(chunk.audio_present)
         visual.append(chunk.visual_present)
         warnings.extend(chunk.warnings)

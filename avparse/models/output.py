@@ -26,6 +26,7 @@ class ParserOutput:
             this value may exceed one (as in the published code); losses clamp it.
         hidden: what the encoder made, for losses on representations.
         stem: what the encoder read, likewise.
+        peers: the outputs that this one is the mean of, for losses that compare two parsers.
 
     A modality that a video lacks, and padded segments, have probability zero.
     """
@@ -37,3 +38,4 @@ class ParserOutput:
     video: Tensor
     hidden: Hidden | None = None
     stem: Hidden | None = None
+    peers: tuple[ParserOutput, ParserOutput] | None = None

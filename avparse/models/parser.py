@@ -17,11 +17,16 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class ParserConfig(Settings):
-    """The three parts of a composed parser, each by the name it has in its registry."""
+    """The three parts of a composed parser, each by the name it has in its registry.
+
+    Attributes:
+        twins: two such parsers of different initialisation, whose outputs are averaged.
+    """
 
     stem: Annotated[PartConfig, *part_of(STEMS, "stem")]
     encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]
     decoder: Annotated[PartConfig, *part_of(DECODERS, "decoder")]
+    twins: bool = False
 
 
 class Parser(nn.Module):
@@ -63,3 +68,43 @@ class Parser(nn.Module):
         hidden = self.encoder(stem, features.audio_mask, features.visual_mask, cross)
         output: ParserOutput = self.decoder(hidden, features.audio_mask, features.visual_mask)
         return replace(output, stem=stem)
+
+
+class TwinParser(nn.Module):
+    """Two parsers that see the same videos; for co-teaching and agreement losses.
+
+    The output is the mean of theirs, which is also what is decoded at the end; ``peers`` holds the two.
+    """
+
+    def __init__(self, config: ParserConfig, spec: TaskSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        self.first, self.second = Parser(config, spec), Parser(config, spec)
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        return self.first.needs_statistics
+
+    def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Store mean and deviation ``[D]`` of each stream, before training."""
+        self.first.calibrate(statistics)
+        self.second.calibrate(statistics)
+
+    def forward(self, features: Features, cross: bool = True) -> ParserOutput:
+        """Parse with both; see :meth:`Parser.forward`."""
+        a, b = self.first(features, cross), self.second(features, cross)
+        return ParserOutput(
+            audio_segments=(a.audio_segments + b.audio_segments) / 2,
+            visual_segments=(a.visual_segments + b.visual_segments) / 2,
+            audio=(a.audio + b.audio) / 2,
+            visual=(a.visual + b.visual) / 2,
+            video=(a.video + b.video) / 2,
+            peers=(a, b),
+        )
+
+
+def build_parser(config: ParserConfig, spec: TaskSpec) -> Parser | TwinParser:
+    """Return the parser that ``config`` describes."""
+    return TwinParser(config, spec) if config.twins else Parser(config, spec)

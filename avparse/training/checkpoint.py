@@ -6,6 +6,7 @@ Layout, under the run's ``checkpoints`` folder::
         weights.safetensors
         optimizer.safetensors
         rng.safetensors
+        extra.safetensors    what else changes: refiners with a memory
         state.json
         MANIFEST.json        names, sizes and SHA-256 of the others
     last                     the name of the newest one
@@ -20,7 +21,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from avparse.foundation.files import atomic_folder, sha256_of, write_json, write
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 2
+_TENSORS = ("weights", "optimizer", "rng", "extra")
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Checkpoint:
         weights: parameter and buffer name -> tensor.
         optimizer: ``INDEX.KEY`` -> tensor, by the parameter's position.
         rng: generator name -> state.
+        extra: further tensors by name.
         state: position and history, JSON values only.
     """
 
@@ -50,6 +53,7 @@ class Checkpoint:
     optimizer: dict[str, Tensor]
     rng: dict[str, Tensor]
     state: dict[str, Any]
+    extra: dict[str, Tensor] = field(default_factory=dict)
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Checkpoint:
@@ -91,7 +95,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     target = folder / name
     if not target.exists():
         with atomic_folder(target) as temporary:
-            for kind in ("weights", "optimizer", "rng"):
+            for kind in _TENSORS:
                 save_file(getattr(checkpoint, kind), temporary / f"{kind}.safetensors")
             write_json(temporary / "state.json", checkpoint.state)
             files = sorted(temporary.iterdir())
@@ -116,7 +120,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     for path in reversed(found):
         damage = _damage(path)
         if damage is None:
-            tensors = {k: load_file(path / f"{k}.safetensors") for k in ("weights", "optimizer", "rng")}
+            tensors = {k: load_file(path / f"{k}.safetensors") for k in _TENSORS}
             return Checkpoint(**tensors, state=json.loads((path / "state.json").read_text(encoding="utf-8")))
         _LOG.warning("%s: %s; falling back to the checkpoint before it", path, damage)
     if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,23 @@ from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, s
 from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_split, score_table
+from avparse.evaluation.prediction import Parse
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
-from avparse.labels.sources import SOURCES
+from avparse.labels.refiner import Step
+from avparse.labels.sources import SOURCES, LabelSource, RefinedSource
+from avparse.labels.table import RefinedLabels
+from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
-from avparse.models.parser import Parser
+from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
+from avparse.training.denoisers import DENOISERS
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
-from avparse.training.recipe import Recipe
+from avparse.training.recipe import LAST, Recipe
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
+from avparse.training.workshop import Prepared, Workshop
 
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -58,6 +65,7 @@ class Trainer:
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         resident: see :class:`FeatureTable`.
         checkpoint_seconds: least time between two checkpoints at the end of an epoch.
+        prepared: what a denoiser made: labels in place of the weak ones, refiners for every batch.
     """
 
     def __init__(
@@ -67,21 +75,25 @@ class Trainer:
         accelerator: str = "cpu",
         resident: bool | None = None,
         checkpoint_seconds: float = 30.0,
+        prepared: Prepared | None = None,
     ) -> None:
+        prepared = prepared or Prepared()
         self.run, self.recipe = run, run.recipe
         self.checkpoint_seconds = checkpoint_seconds
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[self.recipe.training.precision])
         self.fabric.launch()
-        self.train_indices, self.val_indices = store.select("train"), store.select("val")
+        self.train_indices = store.select("train") if prepared.only is None else prepared.only
+        self.val_indices = store.select("val")
         torch.manual_seed(run.info.seed)
-        self.parser = Parser(self.recipe.parser, run.info.spec)
+        self.parser = build_parser(self.recipe.parser, run.info.spec)
         if self.parser.needs_statistics:
             self.parser.calibrate(stream_statistics(store, self.train_indices))
         self.table = FeatureTable(store, device=self.fabric.device, resident=resident)
         self.model, self.optimizer = self.fabric.setup(
             self.parser, self.recipe.training.optimizer.build(list(self.parser.parameters()))
         )
-        self.source = build(SOURCES, self.recipe.labels)
+        self.source = self._source(prepared.labels)
+        self.refiners = prepared.refiners
         self.losses = [build(LOSSES, config) for config in self.recipe.losses]
         self.schedule = build(SCHEDULES, self.recipe.training.schedule)
         self.position = Position()
@@ -89,6 +101,7 @@ class Trainer:
         if found is not None:
             restore(found, self.parser, self.optimizer)
             self.position = Position(**found.state)
+            self._restore_refiners(found.extra)
         self._saved_at = time.monotonic()
 
     def fit(self) -> None:
@@ -147,7 +160,10 @@ class Trainer:
 
     def checkpoint(self) -> None:
         """Save where the run stands."""
-        save_checkpoint(self.run.path / "checkpoints", capture(self.parser, self.optimizer, vars(self.position)))
+        found = capture(self.parser, self.optimizer, vars(self.position))
+        for number, refiner in enumerate(self.refiners):
+            found.extra |= {f"{number}.{k}": v.contiguous() for k, v in refiner.state_dict().items()}
+        save_checkpoint(self.run.path / "checkpoints", found)
         self._saved_at = time.monotonic()
 
     def _epoch(self, order: Indices, request: StopRequest, advance: Callable[[int], object]) -> dict[str, float]:
@@ -158,7 +174,8 @@ class Trainer:
         self.model.train()
         for piece in pieces[self.position.step :]:
             self._set_rate(self.position.epoch + self.position.step / len(pieces))
-            for name, value in self._step(self.table.batch(piece)):
+            step = Step(self.position.epoch, self.position.step, len(pieces))
+            for name, value in self._step(self.table.batch(piece), step):
                 sums[name] = sums.get(name, 0) + value * len(piece)
             self.position.step += 1
             advance(1)
@@ -168,11 +185,11 @@ class Trainer:
                 request.stop()
         return {name: float(v) / len(order) for name, v in sums.items()}
 
-    def _step(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def _step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
         """Descend once; yield the loss and its terms."""
-        output = self.model(batch.features)
-        targets = self.source(batch)
-        terms = [(loss.label, loss.config.weight, loss(output, targets, batch)) for loss in self.losses]
+        targets = self._targets(batch, step)
+        output = self.model(batch.features, cross=self.recipe.training.cross)
+        terms = [(loss.label, loss.config.weight, loss(output, targets, batch, step)) for loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in terms]).sum()
         self.fabric.backward(total)
         if self.recipe.training.clip_norm is not None:
@@ -182,11 +199,36 @@ class Trainer:
         yield "loss", total.detach()
         yield from ((f"loss/{label}", value.detach()) for label, _, value in terms)
 
-    def _parse(self) -> Any:
-        return self.model.eval()
+    def _targets(self, batch: Batch, step: Step) -> Targets:
+        """Return the targets of a batch, refined by each refiner in turn."""
+        targets = self.source(batch)
+        for refiner in self.refiners:
+            output = None
+            if refiner.reads != "nothing":
+                with torch.no_grad():
+                    output = self.model(batch.features, cross=refiner.reads == "cross")
+            targets = refiner.refine(targets, output, batch, step)
+        return targets
+
+    def _source(self, labels: RefinedLabels | None) -> LabelSource:
+        if labels is None:
+            return build(SOURCES, self.recipe.labels)
+        store, video = self.table.store, self.recipe.refined_video
+        return RefinedSource(labels, store.videos, store.weak, self.recipe.labels, video, self.fabric.device)
+
+    def _restore_refiners(self, tensors: dict[str, Tensor]) -> None:
+        for number, refiner in enumerate(self.refiners):
+            prefix = f"{number}."
+            refiner.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+
+    def _parse(self) -> Parse:
+        """Return the parser in evaluation mode, as the validation sees it."""
+        self.model.eval()
+        return partial(self.model, cross=self.recipe.training.cross)
 
     def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
-        figure = scores[self.recipe.training.select]
+        select = self.recipe.training.select
+        figure = scores[select] if select != LAST else float(epoch)
         if figure >= self.position.best:
             self.position.best, self.position.best_epoch = figure, epoch
             self.run.save_parser(self.parser)
@@ -209,6 +251,7 @@ def train(
     accelerator: str = "cpu",
     resident: bool | None = None,
     checkpoint_seconds: float = 30.0,
+    labels: RefinedLabels | None = None,
 ) -> Run:
     """Train a recipe on a store and return the finished run.
 
@@ -221,6 +264,7 @@ def train(
         accelerator: see :class:`Trainer`.
         resident: see :class:`Trainer`.
         checkpoint_seconds: see :class:`Trainer`.
+        labels: refined labels of the training split, in place of the recipe's denoiser.
 
     Raises:
         UserError: the folder exists (without ``resume``), the data changed, or a split is missing.
@@ -230,7 +274,28 @@ def train(
         run.check_data(store)
     else:
         run = Run.create(out, recipe, seed, store, task_spec(store))
-    trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds)
+    prepared = Prepared(labels=labels) if labels is not None else prepare(run, store, accelerator, resident)
+    trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()
     trainer.finish()
     return run
+
+
+def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:
+    """Let the run's denoiser do its work, or take up what it left in ``denoised/``.
+
+    Refined labels are kept in the run as ``labels.parquet``.
+    """
+    config = run.recipe.denoiser
+    if config is None:
+        return Prepared()
+    path = run.path / "labels.parquet"
+    if path.is_file():
+        return Prepared(labels=RefinedLabels.load(path, store.vocabulary))
+    folder = run.path / "denoised"
+    folder.mkdir(exist_ok=True)
+    workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident)
+    prepared = build(DENOISERS, config).prepare(workshop)
+    if prepared.labels is not None:
+        prepared.labels.save(path)
+    return prepared

@@ -17,16 +17,20 @@ from avparse.labels.sources import SOURCES
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
 from avparse.models.parser import ParserConfig
+from avparse.training.denoisers import DENOISERS
 from avparse.training.schedule import SCHEDULES, AdamConfig
+
+LAST = "last"
 
 
 class TrainingConfig(Settings):
     """Numbers of the loop.
 
     Attributes:
-        select: the validation figure whose best epoch is kept; of equal epochs the later.
+        select: the validation figure whose best epoch is kept, of equal epochs the later; ``last`` keeps the last.
         precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
         clip_norm: bound on the norm of the gradient, none by default.
+        cross: train with cross-modal attention; without, neither modality ever sees the other.
     """
 
     epochs: int = Field(ge=1)
@@ -36,18 +40,34 @@ class TrainingConfig(Settings):
     select: str = "segment_type"
     precision: Literal["float32", "bfloat16"] = "float32"
     clip_norm: float | None = Field(None, gt=0)
+    cross: bool = True
 
 
 class Recipe(Settings):
-    """Everything that determines a run beside its seed and its data."""
+    """Everything that determines a run beside its seed and its data.
+
+    Attributes:
+        denoiser: prepares the labels before the parser is trained.
+        refined_video: the video-level target where labels were refined: the label as given, or the union of what
+            was kept in either modality.
+    """
 
     title: str
     source: str = ""
     parser: ParserConfig
     labels: Annotated[PartConfig, *part_of(SOURCES, "label source")]
+    denoiser: Annotated[PartConfig | None, *part_of(DENOISERS, "denoiser")] = None
+    refined_video: Literal["given", "union"] = "given"
     losses: tuple[Annotated[PartConfig, *part_of(LOSSES, "loss")], ...] = Field(min_length=1)
     decoding: DecodingRule = DecodingRule()
     training: TrainingConfig
+
+    def plain(
+        self, *, epochs: int | None = None, cross: bool = True, labels: PartConfig | None = None
+    ) -> Recipe:
+        """Return the recipe without its denoiser, for the parsers that a denoiser trains on the way."""
+        training = self.training.model_copy(update={"epochs": epochs or self.training.epochs, "cross": cross})
+        return self.model_copy(update={"denoiser": None, "training": training, "labels": labels or self.labels})
 
     def as_yaml(self) -> str:
         """Return the recipe, every default written out."""
@@ -74,10 +94,11 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         _apply(values, change)
     recipe = Recipe.read(values, str(name))
-    if recipe.training.select not in FIGURES:
+    selectable = (*FIGURES, LAST)
+    if recipe.training.select not in selectable:
         raise UserError(
             f"{name}: unknown figure '{recipe.training.select}' in training.select"
-            f"{nearest(recipe.training.select, FIGURES)}"
+            f"{nearest(recipe.training.select, selectable)}"
         )
     return recipe
 

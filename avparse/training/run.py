@@ -29,7 +29,7 @@ from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
 from avparse.foundation.settings import Settings
-from avparse.models.parser import Parser
+from avparse.models.parser import Parser, TwinParser, build_parser
 from avparse.training.recipe import Recipe, load_recipe
 
 
@@ -110,12 +110,12 @@ class Run:
                 f"{store.fingerprint}; give the original store or start a new run"
             )
 
-    def save_parser(self, parser: Parser) -> None:
+    def save_parser(self, parser: Parser | TwinParser) -> None:
         """Write the weights as the run's product, atomically."""
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in parser.state_dict().items()}
         write_bytes(self.path / "parser.safetensors", save(weights, metadata={"format": "avparse parser 1"}))
 
-    def parser(self, device: torch.device | str = "cpu") -> Parser:
+    def parser(self, device: torch.device | str = "cpu") -> Parser | TwinParser:
         """Return the trained parser in evaluation mode.
 
         Raises:
@@ -124,7 +124,7 @@ class Run:
         path = self.path / "parser.safetensors"
         if not path.is_file():
             raise UserError(f"{self.path}: no trained parser yet; finish it with 'avparse train --resume'")
-        parser = Parser(self.recipe.parser, self.info.spec)
+        parser = build_parser(self.recipe.parser, self.info.spec)
         try:
             parser.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as error:

@@ -1,0 +1,145 @@
+"""Two parsers that choose for each other, or together, which labels to trust.
+
+Both methods were published for single-label images (Co-teaching+: Yu et al., ICML 2019; JoCoR: Wei et al., CVPR 2020);
+no released code adapts them to video parsing. Ours takes a modality of a video as the unit that is trusted or not: its
+loss is summed over classes, the units with the largest losses are left out, and the video-level term is never left out.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.features import Batch
+from avparse.labels.refiner import Step
+from avparse.labels.targets import Targets, cross_entropy
+from avparse.losses.loss import LossConfig
+from avparse.models.output import ParserOutput
+
+_MODALITIES = ("audio", "visual")
+
+
+class _SelectionConfig(LossConfig):
+    """Settings of the selection.
+
+    Attributes:
+        forget_audio, forget_visual: the share left out at last, about the noise rate of that modality.
+        ramp: epochs over which the share rises from 0.
+        granularity: leave out a modality of a ``video``, or single given ``label`` entries of it.
+    """
+
+    forget_audio: float = Field(0.05, ge=0, lt=1)
+    forget_visual: float = Field(0.35, ge=0, lt=1)
+    ramp: float = Field(10.0, gt=0)
+    granularity: Literal["video", "label"] = "video"
+
+    def share(self, modality: str, step: Step) -> float:
+        """Return the share that is left out at this point of the run."""
+        last: float = getattr(self, f"forget_{modality}")
+        return last * min(step.progress / self.ramp, 1.0)
+
+
+class CoTeaching:
+    """Co-teaching+: each parser learns from what the other one trusts, among the units on which they disagree."""
+
+    class Config(_SelectionConfig):
+        """Settings; ``plain_epochs`` of plain co-teaching come first, without looking at disagreement."""
+
+        name: Literal["coteaching"] = "coteaching"
+        plain_epochs: int = Field(5, ge=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = "coteaching"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the sum of both parsers' losses, each over what the other one selected."""
+        first, second = _peers(output)
+        total = _video_term(first, targets) + _video_term(second, targets)
+        for modality in _MODALITIES:
+            target = getattr(targets, modality)
+            p, q = getattr(first, modality), getattr(second, modality)
+            losses = cross_entropy(p, target), cross_entropy(q, target)
+            eligible = _present(batch, modality, target)
+            if step.epoch >= self.config.plain_epochs:
+                differ = eligible & ((p > 0.5) != (q > 0.5)).any(dim=-1)
+                eligible = torch.where(differ.any(), differ, eligible)  # where all agree, choose among all
+            for own, peer in ((losses[0], losses[1]), (losses[1], losses[0])):
+                trusted = _trusted(peer.detach(), target, eligible, self.config.share(modality, step), self.config)
+                total = total + _mean(own, trusted)
+        return total
+
+
+class JoCoR:
+    """JoCoR: both parsers learn from the units on which their joint loss, agreement included, is small."""
+
+    class Config(_SelectionConfig):
+        """Settings; ``agreement`` weighs the symmetric divergence of the two against their cross-entropies."""
+
+        name: Literal["jocor"] = "jocor"
+        agreement: float = Field(0.1, ge=0, le=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = "jocor"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the joint loss over the trusted units."""
+        first, second = _peers(output)
+        total = _video_term(first, targets) + _video_term(second, targets)
+        weight = self.config.agreement
+        for modality in _MODALITIES:
+            target = getattr(targets, modality)
+            p, q = getattr(first, modality), getattr(second, modality)
+            supervised = cross_entropy(p, target) + cross_entropy(q, target)
+            joint = (1 - weight) * supervised + weight * _divergence(p, q)
+            eligible = _present(batch, modality, target)
+            trusted = _trusted(joint.detach(), target, eligible, self.config.share(modality, step), self.config)
+            total = total + _mean(joint, trusted)
+        return total
+
+
+def _peers(output: ParserOutput) -> tuple[ParserOutput, ParserOutput]:
+    if output.peers is None:
+        raise ValueError("this loss compares two parsers: set parser.twins")
+    return output.peers
+
+
+def _video_term(output: ParserOutput, targets: Targets) -> Tensor:
+    return cross_entropy(output.video, targets.video).mean()
+
+
+def _present(batch: Batch, modality: str, like: Tensor) -> Tensor:
+    """Return ``[B]``, whether a video has that modality."""
+    mask: Tensor | None = getattr(batch.features, f"{modality}_mask")
+    return torch.ones(len(like), dtype=torch.bool, device=like.device) if mask is None else mask.any(dim=-1)
+
+
+def _trusted(losses: Tensor, target: Tensor, eligible: Tensor, share: float, config: _SelectionConfig) -> Tensor:
+    """Return ``[B, C]`` boolean: the entries that remain when the ``share`` of largest losses is left out."""
+    if config.granularity == "video":
+        return _smallest(losses.sum(dim=-1), eligible, share).unsqueeze(-1).expand_as(losses)
+    given = (target > 0.5) & eligible.unsqueeze(-1)
+    return torch.where(given, _smallest(losses.flatten(), given.flatten(), share).view_as(given), eligible.unsqueeze(-1))
+
+
+def _smallest(losses: Tensor, eligible: Tensor, share: float) -> Tensor:
+    """Mark the ``floor((1 - share) n)`` smallest of the n eligible losses of a vector."""
+    rank = torch.where(eligible, losses, torch.inf).argsort(stable=True).argsort(stable=True)
+    # A hair above, so that a whole-number product is not lost to rounding.
+    count = ((1 - share) * eligible.sum() + 1e-4).floor()
+    return eligible & (rank < count)
+
+
+def _mean(losses: Tensor, trusted: Tensor) -> Tensor:
+    """Return the mean loss of the trusted entries, so that the size of the gradient does not depend on their number."""
+    return (losses * trusted).sum() / trusted.sum().clamp_min(1)
+
+
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Return KL(p||q) + KL(q||p) of Bernoulli probabilities, elementwise."""
+    p, q = p.clamp(1e-7, 1 - 1e-7), q.clamp(1e-7, 1 - 1e-7)
+    return (p - q) * (p.logit() - q.logit())

@@ -1,0 +1,20 @@
+"""Denoisers: ``denoiser.prepare(workshop) -> Prepared``, one file each, listed here by name."""
+
+from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.denoisers.exchange import ModalityExchange
+from avparse.training.denoisers.jomold import JointModalityDenoising
+from avparse.training.denoisers.references import (
+    ClassPriorDenoiser,
+    InformedCeiling,
+    OracleDenoiser,
+    ValidationClassifierDenoiser,
+)
+
+DENOISERS: dict[str, type[Denoiser]] = {
+    "class-prior": ClassPriorDenoiser,
+    "exchange": ModalityExchange,
+    "informed-ceiling": InformedCeiling,
+    "jomold": JointModalityDenoising,
+    "oracle": OracleDenoiser,
+    "validation-classifier": ValidationClassifierDenoiser,
+}

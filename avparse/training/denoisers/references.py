@@ -1,0 +1,142 @@
+"""What denoisers are measured against: a prior and a classifier from the validation truth, and two that cheat.
+
+RLLD reads dense labels of the validation split, so whatever can be counted on them is fair to the same degree: these
+two denoisers are the least that it has to beat. The oracle and the informed ceiling read the truth of the *training*
+split, which only a simulator knows; they bound what denoising can reach and are no methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig
+from avparse.labels.prior import ClassPrior, ValidationClassifier
+
+if TYPE_CHECKING:
+    from avparse.training.workshop import Prepared, Workshop
+
+
+class ClassPriorDenoiser:
+    """One bit a class and modality, counted on validation: keep all of its labels, or drop them all."""
+
+    class Config(PartConfig):
+        """Settings; ``threshold`` on the share of right labels, ``shrinkage`` as in :class:`ClassPrior`."""
+
+        name: Literal["class-prior"] = "class-prior"
+        threshold: float = Field(0.5, ge=0, le=1)
+        shrinkage: float = Field(2.0, ge=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the labels that the prior keeps."""
+        val = torch.from_numpy(workshop.store.weak[workshop.val])
+        prior = ClassPrior.count(val, workshop.val_truth(), self.config.shrinkage)
+        given = torch.from_numpy(workshop.given)
+        kept = prior.keep(self.config.threshold).unsqueeze(1) & given
+        return _prepared(workshop, kept, prior.keep_probability(given.float()), "seldom right in its class")
+
+
+class ValidationClassifierDenoiser:
+    """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong ones."""
+
+    class Config(PartConfig):
+        """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
+
+        name: Literal["validation-classifier"] = "validation-classifier"
+        epochs: int | None = Field(None, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the labels that the classifier thinks right with at least even odds."""
+        first = ClassPriorDenoiser(ClassPriorDenoiser.Config()).prepare(workshop)
+        parser = workshop.fit("base", workshop.recipe.plain(epochs=self.config.epochs), first)
+
+        val = torch.from_numpy(workshop.store.weak[workshop.val])
+        known = _evidence(workshop.video_probabilities(parser, workshop.val))
+        classifier = ValidationClassifier.fit(known, val, workshop.val_truth())
+        given = torch.from_numpy(workshop.given)
+        unknown = _evidence(workshop.video_probabilities(parser, workshop.train))
+        right = classifier.keep_probability(unknown, given.float())
+        return _prepared(workshop, (right >= 0.5) & given, right, "improbable by the validation classifier")
+
+
+class OracleDenoiser:
+    """The true modality labels of the training split: the ceiling of label denoising, on simulated data only."""
+
+    class Config(PartConfig):
+        """The oracle has no settings."""
+
+        name: Literal["oracle"] = "oracle"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the weak labels less those that are wrong."""
+        kept = train_truth(workshop) & torch.from_numpy(workshop.given)
+        return _prepared(workshop, kept, kept.float(), "not there (truth)")
+
+
+class InformedCeiling:
+    """How well features can tell a wrong label: parsers taught the truth of one half of train judge the other half.
+
+    The judged half's truth also calibrates the judgement, class by class. A cheat, for measurement only.
+    """
+
+    class Config(PartConfig):
+        """Settings; ``epochs`` of the two parsers."""
+
+        name: Literal["informed-ceiling"] = "informed-ceiling"
+        epochs: int | None = Field(None, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the labels that the other half's parser thinks right with at least even odds."""
+        oracle = OracleDenoiser(OracleDenoiser.Config()).prepare(workshop)
+        given, truth = torch.from_numpy(workshop.given), train_truth(workshop)
+        rng = np.random.default_rng(np.random.SeedSequence([workshop.seed, 2]))
+        half = torch.from_numpy(rng.permutation(len(given)) % 2)
+        right = torch.zeros(truth.shape, dtype=torch.float64)
+        for side in (0, 1):
+            taught = replace(oracle, only=workshop.train[(half != side).numpy()])
+            parser = workshop.fit(f"half{side}", workshop.recipe.plain(epochs=self.config.epochs), taught)
+            judged = half == side
+            features = _evidence(workshop.video_probabilities(parser, workshop.train[judged.numpy()]))
+            classifier = ValidationClassifier.fit(features, given[judged], truth[:, judged])
+            right[:, judged] = classifier.keep_probability(features, given[judged].float())
+        return _prepared(workshop, (right >= 0.5) & given, right, "improbable by the informed parser")
+
+
+def train_truth(workshop: Workshop) -> Tensor:
+    """Return the true modality labels ``[2, N, C]`` of the training split.
+
+    Raises:
+        UserError: the store does not know them; only simulated and synthesised data do.
+    """
+    if not workshop.store.annotated[workshop.train].all():
+        raise UserError(f"{workshop.store.path}: the truth of the training split is unknown, so there is no oracle")
+    return workshop.modality_truth(workshop.train)
+
+
+def _evidence(probabilities: Tensor) -> Tensor:
+    """Return the logits of both modalities ``[N, C, 2]`` as features of each label."""
+    return probabilities.clamp(1e-4, 1 - 1e-4).logit().permute(1, 2, 0)
+
+
+def _prepared(workshop: Workshop, kept: Tensor, quality: Tensor, reason: str) -> Prepared:
+    from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
+
+    return Prepared(labels=workshop.refined(kept, quality, reason))

@@ -1,0 +1,135 @@
+"""What a denoiser may use: the data, the recipe, and parsers trained on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avparse.data.batching import FeatureTable, Indices, batches, task_spec
+from avparse.data.store import FeatureStore
+from avparse.data.timeline import Decisions
+from avparse.evaluation.prediction import Parse
+from avparse.labels.refiner import Refiner
+from avparse.labels.table import RefinedLabels
+from avparse.models.output import ParserOutput
+from avparse.models.parser import Parser, TwinParser
+from avparse.training.recipe import Recipe
+from avparse.training.run import Run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a denoiser hands to the training of the parser.
+
+    Attributes:
+        labels: refined labels of the training split, None where the weak labels stay.
+        refiners: applied to the targets of every batch.
+        only: positions of the training videos to learn from, None for all.
+    """
+
+    labels: RefinedLabels | None = None
+    refiners: Sequence[Refiner] = field(default_factory=tuple)
+    only: Indices | None = None
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The place where a denoiser works.
+
+    Attributes:
+        recipe: of the run that the labels are for.
+        store: the data.
+        folder: the denoiser's own, inside the run; what lies there already need not be done again.
+        seed: of everything random.
+        accelerator: see :class:`avparse.training.loop.Trainer`.
+        resident: see :class:`avparse.data.batching.FeatureTable`.
+    """
+
+    recipe: Recipe
+    store: FeatureStore
+    folder: Path
+    seed: int
+    accelerator: str = "cpu"
+    resident: bool | None = None
+
+    @property
+    def train(self) -> Indices:
+        """Positions of the training videos."""
+        return self.store.select("train")
+
+    @property
+    def val(self) -> Indices:
+        """Positions of the validation videos."""
+        return self.store.select("val")
+
+    @property
+    def given(self) -> Decisions:
+        """Weak labels ``[N, C]`` of the training videos."""
+        weak: Decisions = self.store.weak[self.train]
+        return weak
+
+    def val_truth(self) -> Tensor:
+        """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of the validation videos."""
+        return self.modality_truth(self.val)
+
+    def modality_truth(self, indices: Indices) -> Tensor:
+        """Return the true modality labels ``[2, N, C]`` of annotated videos."""
+        audio, visual, _ = self.store.dense_truth(indices)
+        return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))
+
+    def table(self) -> FeatureTable:
+        """Return random access to the features."""
+        return FeatureTable(self.store, device=self.device, resident=self.resident)
+
+    @property
+    def device(self) -> torch.device:
+        """Where parsers of this workshop live."""
+        if self.accelerator in {"cpu", "cuda", "mps"}:
+            return torch.device(self.accelerator)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> Parser | TwinParser:
+        """Train a parser in a run of its own below :attr:`folder`, or go on with it, and return it."""
+        from avparse.training.loop import Trainer  # noqa: PLC0415 (the loop needs recipes, which name denoisers)
+
+        path = self.folder / name
+        run = Run.open(path) if path.exists() else Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+        Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
+        return run.parser(self.device)
+
+    @torch.no_grad()
+    def video_probabilities(self, parser: Parse, indices: Indices, batch_size: int = 256) -> Tensor:
+        """Return the video-level probabilities ``[2, N, C]`` of audio and visual."""
+        table = self.table()
+        outputs: list[ParserOutput] = [parser(table.batch(piece).features) for piece in batches(indices, batch_size)]
+        return torch.stack([torch.cat([getattr(o, m).float().cpu() for o in outputs]) for m in ("audio", "visual")])
+
+    def refined(self, keep: Tensor, quality: Tensor, reason: str) -> RefinedLabels:
+        """Return a table for the training videos.
+
+        Args:
+            keep: ``[2, N, C]`` targets in [0, 1]; zero where a label is removed.
+            quality: ``[2, N, C]`` in [0, 1], how sure the label is.
+            reason: why labels were removed.
+        """
+        given = self.given
+        targets = keep.float().cpu().numpy()
+        scores = np.where(given, quality.float().cpu().numpy(), np.float32(1))
+        removed = given & (targets < 0.5)
+        reasons = np.where(removed, reason, "")
+        return RefinedLabels(
+            videos=tuple(self.store.videos[i] for i in self.train),
+            classes=self.store.vocabulary.names,
+            given=given,
+            audio=targets[0],
+            visual=targets[1],
+            quality_audio=scores[0],
+            quality_visual=scores[1],
+            reason_audio=reasons[0],
+            reason_visual=reasons[1],
+        )
