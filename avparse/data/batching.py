@@ -12,12 +12,19 @@ from torch import Tensor
 
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.data.store import FeatureStore
+from avparse.foundation.errors import UserError
 
 Indices = npt.NDArray[np.int64]
 
 
 def task_spec(store: FeatureStore) -> TaskSpec:
-    """Return what a parser must know of ``store``; its usual length is the median number of segments."""
+    """Return what a parser must know of ``store``; its usual length is the median number of segments.
+
+    Raises:
+        UserError: the store has no video yet.
+    """
+    if not len(store):
+        raise UserError(f"{store.path}: the store holds no video; extract or import some first")
     extractors = {info.extractor for info in store.streams.values()}
     return TaskSpec(
         classes=store.vocabulary.names,

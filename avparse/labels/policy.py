@@ -151,8 +151,7 @@ class Policy(KeepPolicy):
         self.join = nn.Linear(width + self.classes * config.labels_in_state + summary, width)
         self.encoder = build(ENCODERS, config.encoder, width)
         self.heads = self._maps(width, config)
-        for head in self.heads:
-            _zero(head)
+        _zero(self.heads)
         self.attention = self._maps(width, config) if config.pooling == "attentive" else None
         self.pool = _POOLINGS[config.pooling]
 
