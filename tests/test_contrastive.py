@@ -137,7 +137,9 @@ def test_ma_reads_the_visual_stem() -> None:
     nothing = torch.zeros(2, 1)
     batch = Batch(torch.arange(2), Features({"audio": x}), nothing)
     output = ParserOutput(nothing, nothing, nothing, nothing, nothing, hidden, stem)
-    ma, jomold = (_loss(form)(output, Targets(nothing, nothing, nothing), batch, Step(0, 0, 1)) for form in ("ma", "jomold"))
+    ma, jomold = (
+        _loss(form)(output, Targets(nothing, nothing, nothing), batch, Step(0, 0, 1)) for form in ("ma", "jomold")
+    )
     assert ma < 1.0 < jomold  # encoded audio equals the visual stem and opposes the encoded visual
     with pytest.raises(UserError, match="no hidden segments"):
         _loss("ma")(

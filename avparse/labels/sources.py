@@ -18,6 +18,13 @@ from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 
 
+class SmoothingConfig(PartConfig):
+    """Settings of every label source: the share ``v`` of a label that smoothing keeps in each modality."""
+
+    keep_audio: float = Field(1.0, gt=0, le=1)
+    keep_visual: float = Field(0.9, gt=0, le=1)
+
+
 class LabelSource(Protocol):
     """Gives the targets of a batch."""
 
@@ -32,12 +39,10 @@ class WeakLabels:
     audible.
     """
 
-    class Config(PartConfig):
-        """Settings: the share ``v`` of the label that is kept in each modality."""
+    class Config(SmoothingConfig):
+        """Settings: those of the smoothing."""
 
         name: Literal["weak"] = "weak"
-        keep_audio: float = Field(1.0, gt=0, le=1)
-        keep_visual: float = Field(0.9, gt=0, le=1)
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -73,7 +78,7 @@ class RefinedSource:
         labels: RefinedLabels,
         videos: Sequence[str],
         weak: npt.NDArray[np.bool_],
-        smoothing: WeakLabels.Config,
+        smoothing: SmoothingConfig,
         video: Literal["given", "union"] = "given",
         device: torch.device | str = "cpu",
     ) -> None:

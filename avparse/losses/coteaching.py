@@ -123,7 +123,9 @@ def _trusted(losses: Tensor, target: Tensor, eligible: Tensor, share: float, con
     if config.granularity == "video":
         return _smallest(losses.sum(dim=-1), eligible, share).unsqueeze(-1).expand_as(losses)
     given = (target > 0.5) & eligible.unsqueeze(-1)
-    return torch.where(given, _smallest(losses.flatten(), given.flatten(), share).view_as(given), eligible.unsqueeze(-1))
+    return torch.where(
+        given, _smallest(losses.flatten(), given.flatten(), share).view_as(given), eligible.unsqueeze(-1)
+    )
 
 
 def _smallest(losses: Tensor, eligible: Tensor, share: float) -> Tensor:

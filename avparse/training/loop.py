@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -19,6 +21,7 @@ from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_split, score_table
 from avparse.evaluation.prediction import Parse
+from avparse.foundation.files import write_json
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
 from avparse.labels.refiner import Step
@@ -83,7 +86,7 @@ class Trainer:
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[self.recipe.training.precision])
         self.fabric.launch()
         self.train_indices = store.select("train") if prepared.only is None else prepared.only
-        self.val_indices = store.select("val")
+        self.val_indices = store.select("val") if prepared.val is None else prepared.val
         torch.manual_seed(run.info.seed)
         self.parser = build_parser(self.recipe.parser, run.info.spec)
         if self.parser.needs_statistics:
@@ -289,13 +292,16 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
     config = run.recipe.denoiser
     if config is None:
         return Prepared()
-    path = run.path / "labels.parquet"
-    if path.is_file():
-        return Prepared(labels=RefinedLabels.load(path, store.vocabulary))
+    table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
+    if table.is_file():
+        val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
+        return Prepared(labels=RefinedLabels.load(table, store.vocabulary), val=val)
     folder = run.path / "denoised"
     folder.mkdir(exist_ok=True)
     workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident)
     prepared = build(DENOISERS, config).prepare(workshop)
+    if prepared.val is not None:
+        write_json(selected, prepared.val.tolist())
     if prepared.labels is not None:
-        prepared.labels.save(path)
+        prepared.labels.save(table)
     return prepared

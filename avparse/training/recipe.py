@@ -13,7 +13,7 @@ from pydantic import Field
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig, Settings, part_of
-from avparse.labels.sources import SOURCES
+from avparse.labels.sources import SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
 from avparse.models.parser import ParserConfig
@@ -55,16 +55,14 @@ class Recipe(Settings):
     title: str
     source: str = ""
     parser: ParserConfig
-    labels: Annotated[PartConfig, *part_of(SOURCES, "label source")]
+    labels: Annotated[SmoothingConfig, *part_of(SOURCES, "label source")]
     denoiser: Annotated[PartConfig | None, *part_of(DENOISERS, "denoiser")] = None
     refined_video: Literal["given", "union"] = "given"
     losses: tuple[Annotated[PartConfig, *part_of(LOSSES, "loss")], ...] = Field(min_length=1)
     decoding: DecodingRule = DecodingRule()
     training: TrainingConfig
 
-    def plain(
-        self, *, epochs: int | None = None, cross: bool = True, labels: PartConfig | None = None
-    ) -> Recipe:
+    def plain(self, *, epochs: int | None = None, cross: bool = True, labels: SmoothingConfig | None = None) -> Recipe:
         """Return the recipe without its denoiser, for the parsers that a denoiser trains on the way."""
         training = self.training.model_copy(update={"epochs": epochs or self.training.epochs, "cross": cross})
         return self.model_copy(update={"denoiser": None, "training": training, "labels": labels or self.labels})

@@ -30,11 +30,13 @@ class Prepared:
         labels: refined labels of the training split, None where the weak labels stay.
         refiners: applied to the targets of every batch.
         only: positions of the training videos to learn from, None for all.
+        val: positions of the validation videos that select the epoch, None for all.
     """
 
     labels: RefinedLabels | None = None
     refiners: Sequence[Refiner] = field(default_factory=tuple)
     only: Indices | None = None
+    val: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Workshop:
         from avparse.training.loop import Trainer  # noqa: PLC0415 (the loop needs recipes, which name denoisers)
 
         path = self.folder / name
-        run = Run.open(path) if path.exists() else Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+        run = (
+            Run.open(path) if path.exists() else Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+        )
         Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
         return run.parser(self.device)
 

@@ -9,6 +9,7 @@ from avparse.training.denoisers.references import (
     OracleDenoiser,
     ValidationClassifierDenoiser,
 )
+from avparse.training.denoisers.rlld import RLLDDenoiser
 
 DENOISERS: dict[str, type[Denoiser]] = {
     "class-prior": ClassPriorDenoiser,
@@ -16,5 +17,6 @@ DENOISERS: dict[str, type[Denoiser]] = {
     "informed-ceiling": InformedCeiling,
     "jomold": JointModalityDenoising,
     "oracle": OracleDenoiser,
+    "rlld": RLLDDenoiser,
     "validation-classifier": ValidationClassifierDenoiser,
 }

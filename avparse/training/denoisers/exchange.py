@@ -82,9 +82,7 @@ class ModalityExchange:
             heard = {n: (other if n in audio_streams else mine).streams[n] for n in mine.streams}
             seen = {n: (mine if n in audio_streams else other).streams[n] for n in mine.streams}
             for side, streams, audio, visual in ((0, heard, other, mine), (1, seen, mine, other)):
-                features = replace(
-                    mine, streams=streams, audio_mask=audio.audio_mask, visual_mask=visual.visual_mask
-                )
+                features = replace(mine, streams=streams, audio_mask=audio.audio_mask, visual_mask=visual.visual_mask)
                 output = parser(features)
                 sides[side].append(torch.stack((output.audio, output.visual)).float().cpu())
         return torch.cat(sides[0], dim=1), torch.cat(sides[1], dim=1)

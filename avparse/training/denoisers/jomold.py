@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class JointModalityDenoising:
-    """Trains an estimator in which neither modality sees the other, takes noise ratios from it, and sets up the refiner.
+    """Trains an estimator in which neither modality sees the other, and sets up the refiner with its noise ratios.
 
     The ratios are kept in ``ratios.json``.
     """
@@ -64,9 +64,7 @@ class JointModalityDenoising:
         )
         recipe = workshop.recipe.plain(epochs=config.epochs, cross=False, labels=smoothing)
         parser = workshop.fit("estimator", recipe)
-        probabilities = workshop.video_probabilities(
-            lambda features: parser(features, cross=False), workshop.train
-        )
+        probabilities = workshop.video_probabilities(lambda features: parser(features, cross=False), workshop.train)
         labels = torch.from_numpy(workshop.given).float()
         sides = zip(
             ("audio", "visual"),

@@ -1,0 +1,327 @@
+"""RLLD: a policy learns by reinforcement which labels to drop (arXiv 2412.19563, algorithm 1; the paper preset).
+
+The whole of the reinforcement learning is here: state, action, reward, baseline, update. An *episode* trains a fresh
+task network for a few steps on labels that the policy has sampled, and scores it on the validation split; then the
+policy ascends the REINFORCE gradient once. Numbers in comments refer to ``docs/methods/rlld.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from torch import Tensor
+from tqdm import tqdm
+
+from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
+from avparse.data.features import Batch
+from avparse.evaluation.comparison import score_split
+from avparse.foundation.files import write_text
+from avparse.foundation.progress import track
+from avparse.foundation.settings import PartConfig, build, part_of
+from avparse.labels.actions import Actions, greedy, log_probability, sample
+from avparse.labels.policy import POLICIES, KeepPolicy, Policy
+from avparse.labels.refiner import Step
+from avparse.labels.rewards import Baseline, InterReward
+from avparse.labels.targets import Targets
+from avparse.losses import LOSSES
+from avparse.models.parser import build_parser
+from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
+from avparse.training.interrupt import StopRequest
+
+if TYPE_CHECKING:
+    from avparse.training.workshop import Prepared, Workshop
+
+_MODALITIES = ("audio", "visual")
+
+
+class RLLDDenoiser:
+    """Learns a label policy on the training split and returns the labels that it keeps.
+
+    What is left in the workshop: ``checkpoints`` of the policy after each episode, ``episodes.jsonl`` with a line an
+    episode, and ``policy.safetensors``.
+    """
+
+    class Config(PartConfig):
+        """Settings of the reinforcement learning.
+
+        Attributes:
+            policy: the network.
+            rate: of the policy's Adam.
+            episodes: at most so many [24].
+            patience: stop when the mean reward of this many episodes has gained less than ``least_gain`` over the
+                mean of those before; 0 never stops early.
+            steps, batch_size, overlap: of an episode; each state shares ``overlap`` of its videos with the next [8].
+            task_rate: of the task network's Adam; it starts anew in every episode [10].
+            terminal_scale: times the validation F in percent [12].
+            audio_figure, visual_figure: the F that rewards each branch.
+            inter_weight: of the soft inter-reward; 0 is the ablation of Table 2 [13].
+            joint_reward: reward both branches with the sum of their rewards [14].
+            all_classes: count the draws of labels that a video does not have as well [5].
+            inter: the soft inter-reward [16].
+            baseline: what is subtracted from the reward [15].
+            val_split: reward on all validation videos (``full``, as published) or on one half; epochs of the final
+                training are then selected on the other half [22].
+            threshold: keep a label in the end where its probability is at least this [23].
+        """
+
+        name: Literal["rlld"] = "rlld"
+        policy: Annotated[PartConfig, *part_of(POLICIES, "policy")] = Policy.Config()
+        rate: float = Field(1e-4, gt=0)
+        episodes: int = Field(300, ge=1)
+        patience: int = Field(100, ge=0)
+        least_gain: float = 0.02
+        steps: int = Field(32, ge=1)
+        batch_size: int = Field(128, ge=2)
+        overlap: float = Field(0.25, ge=0, lt=1)
+        task_rate: float = Field(5e-4, gt=0)
+        terminal_scale: float = Field(0.1, gt=0)
+        audio_figure: str = "segment_audio"
+        visual_figure: str = "event_visual"
+        inter_weight: float = Field(1.0, ge=0)
+        joint_reward: bool = False
+        all_classes: bool = False
+        inter: InterReward = InterReward()
+        baseline: Baseline.Config = Baseline.Config()
+        val_split: Literal["full", "half"] = "full"
+        threshold: float = Field(0.5, gt=0, lt=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the greedy labels of the trained policy."""
+        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
+
+        learner = _Learner(self.config, workshop)
+        learner.learn()
+        logits = learner.keep_logits()
+        actions = greedy(logits, torch.from_numpy(workshop.given).float(), self.config.threshold)
+        labels = workshop.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
+        _, select = split_validation(workshop, self.config.val_split)
+        return Prepared(labels=labels, val=select)
+
+
+@dataclass
+class _Transition:
+    """What one step leaves for the update: which videos were seen, and the draw."""
+
+    index: Indices
+    keep: Tensor
+
+
+class _Learner:
+    """The state of the learning, from episode to episode."""
+
+    def __init__(self, config: RLLDDenoiser.Config, workshop: Workshop) -> None:
+        self.config, self.workshop = config, workshop
+        recipe, store = workshop.recipe, workshop.store
+        precision: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+        self.fabric = Fabric(
+            accelerator=workshop.accelerator, devices=1, precision=precision[recipe.training.precision]
+        )
+        self.table: FeatureTable = workshop.table()
+        self.reward_videos, _ = split_validation(workshop, config.val_split)
+        torch.manual_seed(workshop.seed)
+        spec = task_spec(store)
+        self.task = build_parser(recipe.parser, spec).to(self.fabric.device)
+        self.policy: KeepPolicy = build(POLICIES, config.policy, spec).to(self.fabric.device)
+        for network in (self.task, self.policy):
+            if network.needs_statistics:
+                network.calibrate(stream_statistics(store, workshop.train))
+        # [10]: every episode starts the task network from the same weights, so that rewards can be compared.
+        self.start = {name: value.clone() for name, value in self.task.state_dict().items()}
+        self.losses = [build(LOSSES, c) for c in recipe.losses]
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
+        self.baselines = {m: Baseline(config.baseline) for m in _MODALITIES}
+        self.episode, self.rewards = 0, list[float]()
+        found = load_checkpoint(workshop.folder / "checkpoints")
+        if found is not None:
+            restore(found, self.policy, self.optimizer)
+            self.episode, self.rewards = found.state["epoch"], found.state["rewards"]
+            for modality, state in found.state["baselines"].items():
+                self.baselines[modality].load(state)
+
+    def learn(self) -> None:
+        """Run episodes until they are done or stop paying; a signal ends after the checkpoint of the last one."""
+        log = EpisodeLog(self.workshop.folder / "episodes.jsonl", self.episode)
+        total = self.config.episodes
+        bar: tqdm[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
+        with StopRequest() as request, bar:
+            while self.episode < total and not self._converged():
+                transitions, figures = self._roll_out()
+                figures |= self._update(transitions, figures)
+                log.write({"episode": self.episode, **figures})
+                self.rewards.append(figures["reward_audio"] + figures["reward_visual"])
+                self.episode += 1
+                self._checkpoint()
+                bar.set_postfix_str(f"reward {self.rewards[-1]:.2f}", refresh=False)
+                bar.update(1)
+                if request.signal is not None:
+                    request.stop()
+
+    @torch.no_grad()
+    def keep_logits(self) -> Tensor:
+        """Return the keep logits ``[2, N, C]`` of all training videos."""
+        self.policy.eval()
+        size = self.config.batch_size
+        rows = [self.workshop.train[i : i + size] for i in range(0, len(self.workshop.train), size)]
+        parts = [self._logits(self.table.batch(piece)).float().cpu() for piece in rows]
+        return torch.cat(parts, dim=1)
+
+    def _roll_out(self) -> tuple[list[_Transition], dict[str, float]]:
+        """Train the task network through one episode of sampled labels and measure its rewards."""
+        config = self.config
+        # Everything random in an episode follows from seed and episode, so a resumed run repeats it exactly.
+        seeds = np.random.SeedSequence([self.workshop.seed, 3, self.episode]).generate_state(3)
+        generator = torch.Generator().manual_seed(int(seeds[0]))
+        torch.manual_seed(int(seeds[1]))
+        self.task.load_state_dict(self.start)
+        optimizer = torch.optim.Adam(self.task.parameters(), lr=config.task_rate, fused=True)
+        self.policy.eval()
+        transitions, inter, quality = [], [], _SampledQuality(self.workshop)
+        order = np.random.default_rng(int(seeds[2])).permutation(self.workshop.train)
+        for number, index in enumerate(_states(order, config.steps, config.batch_size, config.overlap)):
+            batch = self.table.batch(index)
+            with torch.no_grad():
+                actions = sample(self._logits(batch), batch.weak, generator)
+            inter.append(config.inter.of(actions, batch.weak).mean(dim=-1))
+            quality.add(index, actions)
+            self._task_step(optimizer, batch, actions, Step(0, number, config.steps))
+            transitions.append(_Transition(index, actions.keep))
+        self.task.eval()
+        with self.fabric.autocast():
+            f = score_split(self.task, self.table, self.reward_videos, self.workshop.recipe.decoding).as_dict()
+        terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_figure")] for m in _MODALITIES}
+        resemblance = dict(zip(_MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
+        figures = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in _MODALITIES}
+        figures |= {f"terminal_{m}": terminal[m] for m in _MODALITIES}
+        figures |= {f"inter_{m}": resemblance[m] for m in _MODALITIES}
+        return transitions, figures | {f"val/{k}": v for k, v in f.items()} | quality.figures()
+
+    def _task_step(self, optimizer: torch.optim.Optimizer, batch: Batch, actions: Actions, step: Step) -> None:
+        """Descend the task loss once on the sampled labels; the video's target is their union [19]."""
+        self.task.train()
+        audio, visual = actions.labels
+        targets = Targets(video=torch.maximum(audio, visual), audio=audio, visual=visual)  # unsmoothed [20]
+        with self.fabric.autocast():
+            output = self.task(batch.features)
+        loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        optimizer.step()
+
+    def _update(self, transitions: list[_Transition], figures: dict[str, float]) -> dict[str, float]:
+        """Ascend the expected reward by REINFORCE: (1/n) sum over branches of (R - b) log pi(actions | states)."""
+        reward = {m: figures[f"reward_{m}"] for m in _MODALITIES}
+        if self.config.joint_reward:
+            reward = dict.fromkeys(_MODALITIES, sum(reward.values()))
+        advantage = {m: self.baselines[m].advantage(reward[m]) for m in _MODALITIES}
+        told = {f"advantage_{m}": a if a is not None else 0.0 for m, a in advantage.items()}
+        if any(a is None for a in advantage.values()):
+            return told
+        weights = torch.tensor([advantage[m] for m in _MODALITIES], device=self.fabric.device).unsqueeze(-1)
+        count = sum(len(t.index) for t in transitions)
+        self.optimizer.zero_grad(set_to_none=True)
+        for transition in transitions:  # run again with gradient, as keeping 32 graphs would cost their memory
+            batch = self.table.batch(transition.index)
+            log_pi = log_probability(self._logits(batch), transition.keep, batch.weak, self.config.all_classes)
+            self.fabric.backward(-(weights * log_pi).sum() / count)
+        self.optimizer.step()
+        return told
+
+    def _logits(self, batch: Batch) -> Tensor:
+        with self.fabric.autocast():
+            logits: Tensor = self.policy(batch.features, batch.weak)
+        return logits.float()
+
+    def _converged(self) -> bool:
+        span = self.config.patience
+        if not span or len(self.rewards) < 2 * span:
+            return False
+        return float(np.mean(self.rewards[-span:]) - np.mean(self.rewards[-2 * span : -span])) < self.config.least_gain
+
+    def _checkpoint(self) -> None:
+        state = {
+            "epoch": self.episode,
+            "step": 0,
+            "rewards": self.rewards,
+            "baselines": {m: b.state() for m, b in self.baselines.items()},
+        }
+        save_checkpoint(self.workshop.folder / "checkpoints", capture(self.policy, self.optimizer, state))
+
+
+class EpisodeLog:
+    """``episodes.jsonl``: one line an episode; lines of episodes that a resumed run repeats are dropped first."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["episode"] < keep]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def write(self, figures: dict[str, float]) -> None:
+        """Add the figures of an episode."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
+
+class _SampledQuality:
+    """How right the sampled labels of an episode are, where the truth of the training split is known."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self.kept, self.wrong, self.violated, self.videos = (torch.zeros(2, dtype=torch.long) for _ in range(4))
+        self.known = bool(workshop.store.annotated[workshop.train].all())
+
+    def add(self, index: Indices, actions: Actions) -> None:
+        labels = actions.labels.bool().cpu()
+        self.kept += labels.sum(dim=(1, 2))
+        self.violated += actions.violated.sum(dim=1).cpu()
+        self.videos += len(index)
+        if self.known:
+            self.wrong += (labels & ~self.workshop.modality_truth(index)).sum(dim=(1, 2))
+
+    def figures(self) -> dict[str, float]:
+        values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(_MODALITIES)}
+        if self.known:
+            values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(_MODALITIES)}
+        return values
+
+
+def _states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[Indices]:
+    """Yield the videos of each state: a random part of the one before, and unseen ones from ``order`` [8].
+
+    The order is walked through again where the split is smaller than an episode.
+    """
+    shared = int(size * overlap)
+    size = min(size, len(order))
+    state = order[:size]
+    position = size
+    yield state
+    for step in range(1, steps):
+        kept = np.random.default_rng([int(order[0]), step]).permutation(state)[:shared]
+        fresh = order[(position + np.arange(size - len(kept))) % len(order)]
+        position += len(fresh)
+        state = np.concatenate((kept, fresh))
+        yield state
+
+
+def split_validation(workshop: Workshop, how: Literal["full", "half"]) -> tuple[Indices, Indices]:
+    """Return the validation videos that reward and those that select; the same for ``full``.
+
+    Halves are drawn by a fixed number, not by the run's seed, so that all methods are selected on the same videos.
+    """
+    val = workshop.val
+    if how == "full":
+        return val, val
+    shuffled = np.random.default_rng(0).permutation(val)
+    half = len(val) // 2
+    return np.sort(shuffled[:half]), np.sort(shuffled[half:])
