@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -246,6 +246,35 @@ def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path,
     _refused(command("parse", clip, "--run", run, "-o", tmp_path / "out"), "'toy', which avparse cannot extract")
     (tmp_path / "file").touch()
     _refused(command("parse", clip, "--run", work / "run", "-o", tmp_path / "file" / "out"), "a file stands where")
+
+
+@pytest.fixture(params=["full", "read-only"])
+def unwilling_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A disk that is too small for anything, or read-only, and what the message must say."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    options = "size=24k" if request.param == "full" else "size=1m,ro"
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(path)]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
+    yield path, "the disk is full" if request.param == "full" else "the file system is read-only"
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_disk_that_refuses_is_one_line(work: Path, unwilling_disk: tuple[Path, str], command: Command) -> None:
+    disk, message = unwilling_disk
+    videos = sorted((work / "corpus/videos").glob("*.mp4"))[:2]
+    _refused(command("train", "demo", "--data", work / "store", "-o", disk / "run", "--device", "cpu"), message)
+    _refused(command("parse", *videos, "--run", work / "run", "-o", disk / "out", "--workers", "0"), message)
+    _refused(
+        command("extract", work / "corpus/videos", "--labels", work / "corpus", "-o", disk / "store", "--workers", "0"),
+        message,
+    )
+    _refused(command("simulate", disk / "simulated", "--train", "40", "--val", "8", "--test", "8"), message)
+    _refused(command("synth", disk / "corpus", "--videos", "4", "--workers", "1"), message)
+    assert not list(disk.glob("**/parser.safetensors"))
+    assert not list(disk.glob("**/report.html"))
 
 
 def test_evaluate_repeats_the_table_of_the_run(work: Path, command: Command) -> None:

@@ -49,13 +49,13 @@ class Features:
         stream = next(iter(self.streams.values()))
         return stream.shape[0], stream.shape[1]
 
-    def cut(self, segments: int) -> Features:
-        """Return the first ``segments`` of every video."""
+    def videos(self, which: slice) -> Features:
+        """Return a part of the batch."""
         return replace(
             self,
-            streams={name: x[:, :segments] for name, x in self.streams.items()},
-            audio_mask=None if self.audio_mask is None else self.audio_mask[:, :segments],
-            visual_mask=None if self.visual_mask is None else self.visual_mask[:, :segments],
+            streams={name: x[which] for name, x in self.streams.items()},
+            audio_mask=None if self.audio_mask is None else self.audio_mask[which],
+            visual_mask=None if self.visual_mask is None else self.visual_mask[which],
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Features:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
@@ -96,7 +96,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     if not target.exists():
         with atomic_folder(target) as temporary:
             for kind in _TENSORS:
-                save_file(getattr(checkpoint, kind), temporary / f"{kind}.safetensors")
+                # By way of bytes: the library's own file writer hides the reason of a failure.
+                (temporary / f"{kind}.safetensors").write_bytes(save(getattr(checkpoint, kind)))
             write_json(temporary / "state.json", checkpoint.state)
             files = sorted(temporary.iterdir())
             manifest = {f.name: {"bytes": f.stat().st_size, "sha256": sha256_of(f)} for f in files}

@@ -62,10 +62,15 @@ class Recipe(Settings):
     decoding: DecodingRule = DecodingRule()
     training: TrainingConfig
 
-    def plain(self, *, epochs: int | None = None, cross: bool = True, labels: SmoothingConfig | None = None) -> Recipe:
-        """Return the recipe without its denoiser, for the parsers that a denoiser trains on the way."""
-        training = self.training.model_copy(update={"epochs": epochs or self.training.epochs, "cross": cross})
-        return self.model_copy(update={"denoiser": None, "training": training, "labels": labels or self.labels})
+    def plain(self, epochs: int | None = None, **training: Any) -> Recipe:
+        """Return the recipe without its denoiser, for the parsers that a denoiser trains on the way.
+
+        Args:
+            epochs: None: as many as the recipe has.
+            training: further numbers of the loop to replace.
+        """
+        changed = self.training.model_copy(update={"epochs": epochs or self.training.epochs, **training})
+        return self.model_copy(update={"denoiser": None, "training": changed})
 
     def as_yaml(self) -> str:
         """Return the recipe, every default written out."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
-from avparse.data.batching import FeatureTable, Indices, batches, task_spec
+from avparse.data.batching import FeatureTable, Indices, task_spec
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Decisions
-from avparse.evaluation.prediction import Parse
+from avparse.evaluation.prediction import Parse, predict
 from avparse.labels.refiner import Refiner
 from avparse.labels.table import RefinedLabels
-from avparse.models.output import ParserOutput
 from avparse.models.parser import Parser, TwinParser
 from avparse.training.recipe import Recipe
 from avparse.training.run import Run
@@ -91,27 +92,33 @@ class Workshop:
     @property
     def device(self) -> torch.device:
         """Where parsers of this workshop live."""
-        if self.accelerator in {"cpu", "cuda", "mps"}:
-            return torch.device(self.accelerator)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return Fabric(accelerator=self.accelerator, devices=1).device
+
+    def random(self, purpose: str) -> np.random.Generator:
+        """Return a generator that depends on seed and purpose alone, apart from those that order the epochs."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(purpose.encode()),)))
 
     def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> Parser | TwinParser:
-        """Train a parser in a run of its own below :attr:`folder`, or go on with it, and return it."""
+        """Train a parser in a run of its own below :attr:`folder`, or go on with it, and return its best epoch.
+
+        Raises:
+            UserError: the run was begun on other data.
+        """
         from avparse.training.loop import Trainer  # noqa: PLC0415 (the loop needs recipes, which name denoisers)
 
         path = self.folder / name
-        run = (
-            Run.open(path) if path.exists() else Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
-        )
+        if path.exists():
+            run = Run.open(path)
+            run.check_data(self.store)
+        else:
+            run = Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
         Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
         return run.parser(self.device)
 
-    @torch.no_grad()
-    def video_probabilities(self, parser: Parse, indices: Indices, batch_size: int = 256) -> Tensor:
+    def video_probabilities(self, parser: Parse, indices: Indices) -> Tensor:
         """Return the video-level probabilities ``[2, N, C]`` of audio and visual."""
-        table = self.table()
-        outputs: list[ParserOutput] = [parser(table.batch(piece).features) for piece in batches(indices, batch_size)]
-        return torch.stack([torch.cat([getattr(o, m).float().cpu() for o in outputs]) for m in ("audio", "visual")])
+        output = predict(parser, self.table(), indices)
+        return torch.stack((output.audio, output.visual))
 
     def refined(self, keep: Tensor, quality: Tensor, reason: str) -> RefinedLabels:
         """Return a table for the training videos.

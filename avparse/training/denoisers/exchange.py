@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from avparse.data.batching import batches
+from avparse.data.batching import Indices, batches
+from avparse.data.features import Features
+from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.exchange import class_errors, draw_partners, exchange_removals
 
@@ -44,45 +46,47 @@ class ModalityExchange:
         self.config = config
 
     def prepare(self, workshop: Workshop) -> Prepared:
-        """Return the weak labels less those that fail their test."""
+        """Return the weak labels less those that fail their test.
+
+        Raises:
+            UserError: the parser's settings do not say which streams are sound.
+        """
         from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
 
-        parser = workshop.fit("base", workshop.recipe.plain(epochs=self.config.epochs))
-        rng = np.random.default_rng(np.random.SeedSequence([workshop.seed, 1]))
-        partners = draw_partners(workshop.given, rng, self.config.partners)
+        sound = getattr(workshop.recipe.parser, "audio", None)
+        if sound is None:
+            raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
+        parser = workshop.fit("base", workshop.recipe.plain(self.config.epochs, select="last"))
+        partners = draw_partners(workshop.given, workshop.random("partners"), self.config.partners)
+        alone = torch.from_numpy(partners[:, :1] == np.arange(len(partners))[:, None])  # [N, 1], no partner exists
         own = workshop.video_probabilities(parser, workshop.train)
+        pairs = [_exchanged(parser, workshop, partners[:, k], sound) for k in range(self.config.partners)]
+        foreign_visual, foreign_audio = (torch.stack(side) for side in zip(*pairs, strict=True))  # [K, 2, N, C] each
         given = torch.from_numpy(workshop.given)
-        testable = given & torch.from_numpy((partners != np.arange(len(partners))[:, None]).any(axis=1)).unsqueeze(-1)
-        foreign = [self._exchanged(parser, workshop, partners[:, k]) for k in range(self.config.partners)]
-        foreign_audio, foreign_visual = (torch.stack([f[side] for f in foreign]) for side in (0, 1))
         removals = exchange_removals(
             (foreign_visual[:, 0], foreign_visual[:, 1]),
             (foreign_audio[:, 0], foreign_audio[:, 1]),
-            testable,
+            given & ~alone,
             (class_errors(own[0], given), class_errors(own[1], given)),
             self.config.rule,
         )
         # How surely the tested track carries the label: the better of the two answers, averaged over partners.
-        quality = torch.stack((foreign_visual.amax(dim=1).mean(dim=0), foreign_audio.amax(dim=1).mean(dim=0)))
+        quality = torch.stack([answers.amax(dim=1).mean(dim=0) for answers in (foreign_visual, foreign_audio)])
         keep = given & ~torch.stack(removals)
         return Prepared(labels=workshop.refined(keep, quality.clamp(0, 1), "missed when the other track was exchanged"))
 
-    @torch.no_grad()
-    def _exchanged(self, parser: Parse, workshop: Workshop, partners: np.ndarray) -> tuple[Tensor, Tensor]:  # type: ignore[type-arg]
-        """Return the probabilities ``[2, N, C]`` with foreign audio, and with foreign visual."""
-        table = workshop.table()
-        audio_streams = workshop.recipe.parser.stem.audio  # type: ignore[attr-defined]
-        sides: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for rows in batches(np.arange(len(partners)), 256):
-            mine = table.batch(workshop.train[rows]).features
-            other = table.batch(workshop.train[partners[rows]]).features
-            # Cut to the shorter of the two lengths where videos differ.
-            length = min(mine.shape[1], other.shape[1])
-            mine, other = mine.cut(length), other.cut(length)
-            heard = {n: (other if n in audio_streams else mine).streams[n] for n in mine.streams}
-            seen = {n: (mine if n in audio_streams else other).streams[n] for n in mine.streams}
-            for side, streams, audio, visual in ((0, heard, other, mine), (1, seen, mine, other)):
-                features = replace(mine, streams=streams, audio_mask=audio.audio_mask, visual_mask=visual.visual_mask)
-                output = parser(features)
-                sides[side].append(torch.stack((output.audio, output.visual)).float().cpu())
-        return torch.cat(sides[0], dim=1), torch.cat(sides[1], dim=1)
+
+@torch.no_grad()
+def _exchanged(parser: Parse, workshop: Workshop, partners: Indices, sound: Collection[str]) -> tuple[Tensor, Tensor]:
+    """Return the probabilities ``[2, N, C]`` of the training videos with their partners' picture, and sound."""
+    table, train = workshop.table(), workshop.train
+    answers: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for rows in batches(np.arange(len(partners)), 256):
+        # One batch, so that own and foreign tracks are padded to one length.
+        pair = table.batch(np.concatenate((train[rows], train[partners[rows]]))).features
+        own, other = pair.videos(slice(len(rows))), pair.videos(slice(len(rows), None))
+        for side, heard, seen in zip(answers, (own, other), (other, own), strict=True):
+            streams = {name: (heard if name in sound else seen).streams[name] for name in pair.streams}
+            output = parser(Features(streams, heard.audio_mask, seen.visual_mask))
+            side.append(torch.stack((output.audio, output.visual)).float().cpu())
+    return torch.cat(answers[0], dim=1), torch.cat(answers[1], dim=1)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
+from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import PartConfig
-from avparse.labels.jomold import JoMoLD, noise_ratios
+from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
+from avparse.labels.sources import smooth
+from avparse.labels.table import RefinedLabels
+from avparse.labels.targets import cross_entropy
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
 
 
 class JointModalityDenoising:
-    """Trains an estimator in which neither modality sees the other, and sets up the refiner with its noise ratios.
+    """Trains an estimator in which neither modality sees the other, takes noise ratios from it, and sets up the refiner.
 
     The ratios are kept in ``ratios.json``.
     """
@@ -31,6 +37,8 @@ class JointModalityDenoising:
                 mean over all videos, is below this (the released values).
             keep_audio, keep_visual: smoothing of the estimator's targets, and of the label in that comparison.
             warmup, queue: see :class:`avparse.labels.jomold.JoMoLD`.
+            static: judge all labels once, by the estimator, instead of anew in every batch: not the published method,
+                but one that leaves a table of labels.
         """
 
         name: Literal["jomold"] = "jomold"
@@ -41,41 +49,58 @@ class JointModalityDenoising:
         keep_visual: float = Field(0.9, gt=0, le=1)
         warmup: Literal["step", "linear"] = "step"
         queue: int = Field(0, ge=0)
+        static: bool = False
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
     def prepare(self, workshop: Workshop) -> Prepared:
-        """Return the refiner, its ratios estimated on the training split."""
+        """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""
         from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
 
         path = workshop.folder / "ratios.json"
-        if not path.is_file():
-            write_json(path, self._estimate(workshop))
-        ratios = json.loads(path.read_text(encoding="utf-8"))
+        if self.config.static or not path.is_file():
+            probabilities = self._estimate(workshop)
+            ratios = self._ratios(probabilities, torch.from_numpy(workshop.given))
+            named = {
+                modality: dict(zip(workshop.store.vocabulary, side.tolist(), strict=True))
+                for modality, side in zip(MODALITIES, ratios, strict=True)
+            }
+            write_json(path, named)
+            if self.config.static:
+                return Prepared(labels=self._judge_once(workshop, probabilities, ratios))
+        named = json.loads(path.read_text(encoding="utf-8"))
         refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
-        refiner.set_ratios(*(torch.tensor([ratios[m][c] for c in workshop.store.vocabulary]) for m in ratios))
+        refiner.set_ratios(*(torch.tensor([named[m][c] for c in workshop.store.vocabulary]) for m in MODALITIES))
         return Prepared(refiners=(refiner,))
 
-    def _estimate(self, workshop: Workshop) -> dict[str, dict[str, float]]:
-        config = self.config
-        smoothing = workshop.recipe.labels.model_copy(
-            update={"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
-        )
-        recipe = workshop.recipe.plain(epochs=config.epochs, cross=False, labels=smoothing)
-        parser = workshop.fit("estimator", recipe)
-        probabilities = workshop.video_probabilities(lambda features: parser(features, cross=False), workshop.train)
-        labels = torch.from_numpy(workshop.given).float()
-        sides = zip(
-            ("audio", "visual"),
-            probabilities,
-            (config.keep_audio, config.keep_visual),
-            (config.audio_threshold, config.visual_threshold),
-            strict=True,
-        )
-        return {
-            modality: dict(
-                zip(workshop.store.vocabulary, noise_ratios(p, labels, keep, threshold).tolist(), strict=True)
-            )
-            for modality, p, keep, threshold in sides
+    def _estimate(self, workshop: Workshop) -> Tensor:
+        """Return the estimator's probabilities ``[2, N, C]`` of the training videos."""
+        config, recipe = self.config, workshop.recipe
+        smoothing = {"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
+        changes = {
+            "labels": recipe.labels.model_copy(update=smoothing),
+            # In the released code the estimator weighs all terms alike, whatever the parser does.
+            "losses": tuple(loss.model_copy(update={"weight": 1.0}) for loss in recipe.losses),
         }
+        parser = workshop.fit("estimator", recipe.plain(config.epochs, cross=False).model_copy(update=changes))
+        return workshop.video_probabilities(lambda features: parser(features, cross=False), workshop.train)
+
+    def _ratios(self, probabilities: Tensor, given: Tensor) -> Tensor:
+        """Return the shares ``[2, C]`` of wrong labels."""
+        config, labels = self.config, given.float()
+        return torch.stack(
+            (
+                noise_ratios(probabilities[0], labels, config.keep_audio, config.audio_threshold),
+                noise_ratios(probabilities[1], labels, config.keep_visual, config.visual_threshold),
+            )
+        )
+
+    def _judge_once(self, workshop: Workshop, probabilities: Tensor, ratios: Tensor) -> RefinedLabels:
+        """Rank all labels of a class at once; those of videos that lack a modality stay."""
+        given = torch.from_numpy(workshop.given)
+        both = (probabilities > 0).any(dim=-1).all(dim=0)  # an absent modality has probability zero
+        keep = torch.tensor([self.config.keep_audio, self.config.keep_visual]).view(2, 1, 1)
+        losses = cross_entropy(probabilities, smooth(given.float(), keep))
+        noisy = noisy_labels(losses.masked_fill(~(given & both.unsqueeze(-1)), math.nan), ratios)
+        return workshop.refined(given & ~noisy, probabilities, "worst of its class here, best in the other modality")
