@@ -103,7 +103,7 @@ def main() -> None:
                 raise RuntimeError(f"{len(report.problems)} files not imported, such as {report.problems[0]}")
 
         run("import", imported, limit, size)
-        recipe = load_recipe("han", ["training.epochs=1", "training.batch_size=64"])
+        recipe = load_recipe("han", ["training.epochs=1", "training.batch_size=16", "parser.stem.width=128"])
 
         def train_mapped() -> None:
             store = FeatureStore.open(out)

@@ -16,7 +16,13 @@ DIMENSIONS = {"audio": 16, "frames": 24, "clips": 8}
 
 
 def toy_store(
-    path: Path, videos: int = 120, segments: int = 6, seed: int = 0, ragged: bool = False, noise: float = 0.3
+    path: Path,
+    videos: int = 120,
+    segments: int = 6,
+    seed: int = 0,
+    ragged: bool = False,
+    noise: float = 0.3,
+    train_truth: bool = True,
 ) -> FeatureStore:
     """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes."""
     rng = np.random.default_rng(seed)
@@ -41,6 +47,7 @@ def toy_store(
         weak=weak,
         streams=streams,
         truth=truth,
+        annotated=np.array([train_truth] * train + [True] * (videos - train)),
     )
     info = {name: StreamInfo(dimension=d, dtype="float32", extractor="toy") for name, d in DIMENSIONS.items()}
     with StoreWriter.create(

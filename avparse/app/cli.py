@@ -1,7 +1,7 @@
 """The command line: each command reads its arguments, calls one function, and prints what came of it.
 
-Exit codes: 0 done, 2 bad input (one line says what and how to mend it), 3 done but some files could not be read,
-130 and 143 interrupted by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 2 bad input (one line says what and how to mend it), 3 done but for some files that could not be
+read or runs of a table that failed, 130 and 143 interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -112,10 +112,14 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of the recipe: training.epochs=10. Repeatable.")
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Refined labels made by 'denoise', in place of the recipe's own denoiser.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     device: Device = "auto",
 ) -> None:
     """Train a recipe on a feature store and score it on the test split."""
+    from avparse.app.denoising import load_labels
     from avparse.data.store import FeatureStore
     from avparse.training.loop import train as run_training
     from avparse.training.recipe import load_recipe
@@ -123,9 +127,36 @@ def train(
     settings = load_recipe(recipe, changes or [])
     store = FeatureStore.open(data)
     store.verify()
-    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device)
+    refined = None if labels is None else load_labels(labels, store)
+    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device, labels=refined)
     results = run.path / "results.md"
     print(results.read_text(encoding="utf-8") if results.exists() else f"{run.path}: trained; no annotated test split")
+
+
+@app.command()
+def denoise(
+    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
+    method: Annotated[str, typer.Option(help="Which denoiser; an unknown name lists them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet).")],
+    recipe: Annotated[str, typer.Option(help="Recipe of the parsers that the denoiser trains on the way.")] = "han",
+    seed: Seed = 1,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: training.epochs=10, denoiser.partners=3. Repeatable."),
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Find wrong labels of the training split and write the rest, with scores and reasons, for 'train --labels'."""
+    from avparse.app.denoising import denoise as run_denoiser
+    from avparse.data.store import FeatureStore
+
+    store = FeatureStore.open(data)
+    store.verify()
+    result = run_denoiser(
+        store, method, out, recipe=recipe, changes=changes or [], seed=seed, accelerator=device, per_class=per_class
+    )
+    print(result.report)
 
 
 @app.command()
@@ -140,6 +171,39 @@ def evaluate(
     from avparse.training.run import Run
 
     print(evaluate_run(Run.open(run), FeatureStore.open(data), split))
+
+
+@app.command()
+def bench(
+    table: Annotated[Path, typer.Argument(help="A YAML file: data, seeds, and a recipe a row.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; runs/NAME of the table.")] = None,
+    jobs: Annotated[int, typer.Option(help="Runs at once; they share the cores.", min=1)] = 1,
+    device: Device = "auto",
+) -> None:
+    """Do every run of a table: mean and deviation over seeds; finished runs stay, interrupted ones go on."""
+    from avparse.app.bench import bench as run_bench
+
+    report, failures = run_bench(table, out, jobs, device)
+    print(report)
+    for run, reason in failures:
+        print(f"failed: {run}: {reason}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(3)
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; those of one recipe become a mean and a band.")],
+    out: Out,
+    figures: Annotated[
+        str | None, typer.Option(help="Only these, names with commas between: val/segment_type,reward_audio.")
+    ] = None,
+) -> None:
+    """Draw learning curves: validation and losses over epochs, rewards and label noise over episodes (PNG and SVG)."""
+    from avparse.app.plot import plot as run_plot
+
+    for path in run_plot(runs, out, [name.strip() for name in figures.split(",")] if figures else []):
+        print(path)
 
 
 @app.command()

@@ -30,6 +30,7 @@ from avparse.data.simulation.truth import Truth, draw_truth
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json, writing
+from avparse.foundation.processes import cores
 from avparse.foundation.progress import track
 from avparse.foundation.settings import lookup
 from avparse.media.synthesis.pictures import PICTURES
@@ -107,7 +108,7 @@ def synthesise(
     ]
     missing = [job for job in jobs if not job[0].exists()]
     kept = len(jobs) - len(missing)
-    processes = min(workers or _cores(), max(len(missing), 1))
+    processes = min(workers or cores(), max(len(missing), 1))
     for _ in track(_rendered(missing, processes), "synthesise", total=len(jobs), first=kept):
         pass
     vocabulary = Vocabulary(statistics.classes)
@@ -188,7 +189,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -31,8 +31,8 @@ class NoiseRates:
     per_class: Mapping[str, Mapping[str, Interval]]
     labels: Mapping[str, int]
 
-    def as_markdown(self) -> str:
-        """Return a table with a row a class."""
+    def as_markdown(self, per_class: bool = True) -> str:
+        """Return a table with a row for all classes together and, if wanted, a row a class."""
         lines = [
             f"Estimated wrong labels in percent, with {100 * self.level:g} % intervals.",
             "",
@@ -43,7 +43,7 @@ class NoiseRates:
         lines += [
             f"| {name} | {count} | {' | '.join(str(self.per_class[m][name]) for m in MODALITIES)} |"
             for name, count in self.labels.items()
-            if count
+            if per_class and count
         ]
         return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ _VIDEOS = ("audio", "visual", "video")
 
 
 @torch.no_grad()
-def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: int = 256) -> ParserOutput:
+def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: int = 128) -> ParserOutput:
     """Parse the videos at ``indices`` ``[N]`` of a store.
 
     Returns:

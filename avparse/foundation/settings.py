@@ -54,17 +54,19 @@ def build(registry: Mapping[str, Callable[..., T]], config: PartConfig, *argumen
     return registry[config.name](config, *arguments)
 
 
-def part_of(registry: Mapping[str, Any], what: str) -> tuple[Any, ...]:
+def part_of(registry: Mapping[str, Any], what: str, default: str | None = None) -> tuple[Any, ...]:
     """Return the pydantic annotations of a field that holds the settings of one part of ``registry``.
 
-    The field reads ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``. Use as
-    ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
+    The field reads ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``; without a name, ``default``
+    where there is one. Use as ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
     """
 
     def read(value: Any) -> PartConfig | None:
         if value is None or isinstance(value, PartConfig):
             return value
         given = {"name": value} if isinstance(value, str) else value
+        if default is not None and isinstance(given, Mapping):
+            given = {"name": default, **given}
         if not isinstance(given, Mapping) or "name" not in given:
             raise ValueError(f"give the {what} a 'name'; known: {', '.join(sorted(registry))}")
         config: type[PartConfig] = lookup(registry, given["name"], what).Config

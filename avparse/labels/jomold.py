@@ -14,8 +14,9 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from avparse.data.batching import FeatureTable
 from avparse.data.features import Batch
 from avparse.foundation.settings import PartConfig
 from avparse.labels.refiner import Reads, Step
@@ -106,6 +107,9 @@ class JoMoLD:
         """Set the shares ``[C]`` of wrong labels, in [0, 1], before training; see :func:`noise_ratios`."""
         ratios = torch.stack((audio, visual)).float()
         self._state = {"ratios": ratios, "recent": ratios.new_empty(2, 0, ratios.shape[1])}
+
+    def attach(self, parser: nn.Module, table: FeatureTable) -> None:
+        """Nothing to do: all it needs comes with the batch."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what the next step depends on: the ratios ``[2, C]`` and the queue of losses ``[2, n, C]``."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from avparse.data.batching import FeatureTable
 from avparse.data.features import Batch
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 
-Reads = Literal["nothing", "alone", "cross"]
+Reads = Literal["nothing", "training", "alone"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Refiner(Protocol):
 
     @property
     def reads(self) -> Reads:
-        """Which extra pass of the parser, in training mode and without gradient, is shown to :meth:`refine`.
+        """Which pass of the parser is shown to :meth:`refine`.
 
-        ``alone``: neither modality sees the other; ``cross``: as in training; ``nothing``: no pass, output None.
+        ``training``: the very output that the loss will read; ``alone``: an extra pass, in training mode and without
+        gradient, in which neither modality sees the other; ``nothing``: none, the output is None.
         """
+
+    def attach(self, parser: nn.Module, table: FeatureTable) -> None:
+        """Meet the parser that is trained and the data, once, before the first batch."""
 
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
         """Return new targets; those given stay as they are."""

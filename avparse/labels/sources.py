@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor
 
 from avparse.data.features import Batch
-from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
@@ -82,15 +81,7 @@ class RefinedSource:
         video: Literal["given", "union"] = "given",
         device: torch.device | str = "cpu",
     ) -> None:
-        at = {name: position for position, name in enumerate(videos)}
-        unknown = next((name for name in labels.videos if name not in at), None)
-        if unknown is not None:
-            raise UserError(f"refined labels: the data have no video '{unknown}'; use labels that were made for them")
-        rows = np.array([at[name] for name in labels.videos], dtype=np.int64)
-        for row in np.flatnonzero((weak[rows] != labels.given).any(axis=1)):
-            raise UserError(
-                f"refined labels: the weak labels of video '{labels.videos[row]}' are others in the data; refine these"
-            )
+        rows = labels.rows(videos, weak)
         audio, visual = (np.array(weak, dtype=np.float32) for _ in range(2))
         audio[rows], visual[rows] = labels.audio, labels.visual
         whole = weak if video == "given" else np.maximum(audio, visual)

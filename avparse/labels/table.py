@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -87,6 +88,27 @@ class RefinedLabels:
     def of(self, modality: str) -> tuple[Floats, Floats, npt.NDArray[Any]]:
         """Return target, quality and reason ``[N, C]`` of a modality."""
         return getattr(self, modality), getattr(self, f"quality_{modality}"), getattr(self, f"reason_{modality}")
+
+    def rows(self, videos: Sequence[str], weak: Bools) -> npt.NDArray[np.int64]:
+        """Return the positions ``[N]`` of the table's videos among those of a store.
+
+        Args:
+            videos: ids of the store, in order.
+            weak: ``[M, C]`` weak labels of the store.
+
+        Raises:
+            UserError: the store lacks a video, or the table was made for other weak labels.
+        """
+        at = {name: position for position, name in enumerate(videos)}
+        unknown = next((name for name in self.videos if name not in at), None)
+        if unknown is not None:
+            raise UserError(f"refined labels: the data have no video '{unknown}'; use labels that were made for them")
+        rows = np.array([at[name] for name in self.videos], dtype=np.int64)
+        for row in np.flatnonzero((weak[rows] != self.given).any(axis=1)):
+            raise UserError(
+                f"refined labels: the weak labels of video '{self.videos[row]}' are others in the data; refine these"
+            )
+        return rows
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table atomically; rows are in the order of videos, classes and modalities.

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from avparse.data.features import Batch
+from avparse.foundation.errors import UserError
 from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
@@ -104,7 +105,7 @@ class JoCoR:
 
 def _peers(output: ParserOutput) -> tuple[ParserOutput, ParserOutput]:
     if output.peers is None:
-        raise ValueError("this loss compares two parsers: set parser.twins")
+        raise UserError("losses 'coteaching' and 'jocor' compare two parsers: set parser.twins to true")
     return output.peers
 
 

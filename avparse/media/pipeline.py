@@ -17,6 +17,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.processes import cores
 from avparse.foundation.settings import lookup
 from avparse.media.decode import read_chunks
 from avparse.media.extractors import EXTRACTORS, Extractor
@@ -118,11 +119,7 @@ def extract_videos(
     if workers == 0:
         extractor = EXTRACTORS[extractor_name]()
         return (_attempt(path, extractor, segment_seconds) for path in paths)
-    return _in_children(paths, extractor_name, segment_seconds, workers or _cores())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _in_children(paths, extractor_name, segment_seconds, workers or cores())
 
 
 def _attempt(path: str | Path, extractor: Extractor, segment_seconds: float) -> Extracted | Failed:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
 from avparse.data.features import Features, TaskSpec
-from avparse.foundation.settings import PartConfig, Settings, build, part_of
+from avparse.foundation.settings import PartConfig, build, part_of
 from avparse.models.decoders import DECODERS
 from avparse.models.encoders import ENCODERS
 from avparse.models.output import ParserOutput
 from avparse.models.stem import STEMS, LinearStem
 
 
-class ParserConfig(Settings):
+class ParserConfig(PartConfig):
     """The three parts of a composed parser, each by the name it has in its registry.
 
     Attributes:
         twins: two such parsers of different initialisation, whose outputs are averaged.
     """
 
+    name: Literal["composed"] = "composed"
     stem: Annotated[PartConfig, *part_of(STEMS, "stem")]
     encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]
     decoder: Annotated[PartConfig, *part_of(DECODERS, "decoder")]
     twins: bool = False
+
+    @property
+    def audio(self) -> tuple[str, ...]:
+        """Names of the streams that are sound."""
+        names: tuple[str, ...] = self.stem.audio  # type: ignore[attr-defined]
+        return names
 
 
 class Parser(nn.Module):
@@ -41,6 +48,8 @@ class Parser(nn.Module):
     Raises:
         UserError: a part needs a stream that the data lack.
     """
+
+    Config = ParserConfig
 
     def __init__(self, config: ParserConfig, spec: TaskSpec) -> None:
         super().__init__()
@@ -105,6 +114,18 @@ class TwinParser(nn.Module):
         )
 
 
-def build_parser(config: ParserConfig, spec: TaskSpec) -> Parser | TwinParser:
-    """Return the parser that ``config`` describes."""
-    return TwinParser(config, spec) if config.twins else Parser(config, spec)
+PARSERS: dict[str, Callable[[Any, TaskSpec], Any]] = {"composed": Parser}
+
+
+def build_parser(config: PartConfig, spec: TaskSpec) -> Parser | TwinParser:
+    """Return the parser that ``config`` names: ours, or any module with the ``forward`` of :class:`Parser`."""
+    parser: Parser | TwinParser
+    if isinstance(config, ParserConfig) and config.twins:
+        parser = TwinParser(config, spec)
+    else:
+        parser = build(PARSERS, config, spec)
+    # A module from outside need not know what only training and the parsing of files ask for.
+    for name, value in (("spec", spec), ("needs_statistics", False)):
+        if not hasattr(parser, name):
+            setattr(parser, name, value)
+    return parser

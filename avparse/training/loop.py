@@ -29,6 +29,7 @@ from avparse.labels.sources import SOURCES, LabelSource, RefinedSource
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
+from avparse.models.output import ParserOutput
 from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers import DENOISERS
@@ -97,6 +98,8 @@ class Trainer:
         )
         self.source = self._source(prepared.labels)
         self.refiners = prepared.refiners
+        for refiner in self.refiners:
+            refiner.attach(self.parser, self.table)
         self.losses = [build(LOSSES, config) for config in self.recipe.losses]
         self.schedule = build(SCHEDULES, self.recipe.training.schedule)
         self.position = Position()
@@ -190,8 +193,8 @@ class Trainer:
 
     def _step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
         """Descend once; yield the loss and its terms."""
-        targets = self._targets(batch, step)
         output = self.model(batch.features, cross=self.recipe.training.cross)
+        targets = self._targets(batch, step, output)
         terms = [(loss.label, loss.config.weight, loss(output, targets, batch, step)) for loss in self.losses]
         total = torch.stack([weight * value for _, weight, value in terms]).sum()
         self.fabric.backward(total)
@@ -202,15 +205,15 @@ class Trainer:
         yield "loss", total.detach()
         yield from ((f"loss/{label}", value.detach()) for label, _, value in terms)
 
-    def _targets(self, batch: Batch, step: Step) -> Targets:
+    def _targets(self, batch: Batch, step: Step, output: ParserOutput) -> Targets:
         """Return the targets of a batch, refined by each refiner in turn."""
         targets = self.source(batch)
         for refiner in self.refiners:
-            output = None
-            if refiner.reads != "nothing":
+            shown = output if refiner.reads == "training" else None
+            if refiner.reads == "alone":
                 with torch.no_grad():
-                    output = self.model(batch.features, cross=refiner.reads == "cross")
-            targets = refiner.refine(targets, output, batch, step)
+                    shown = self.model(batch.features, cross=False)
+            targets = refiner.refine(targets, shown, batch, step)
         return targets
 
     def _source(self, labels: RefinedLabels | None) -> LabelSource:
@@ -259,7 +262,7 @@ def train(
     """Train a recipe on a store and return the finished run.
 
     Args:
-        recipe: what to train; ignored for the recipe of the run when resuming.
+        recipe: what to train; ignored for the recipe (and labels) of the run when resuming.
         store: the data.
         out: run folder, new unless ``resume``.
         seed: of initialisation, order and dropout.
@@ -270,14 +273,15 @@ def train(
         labels: refined labels of the training split, in place of the recipe's denoiser.
 
     Raises:
-        UserError: the folder exists (without ``resume``), the data changed, or a split is missing.
+        UserError: the folder exists (without ``resume``), the data changed, a split is missing, or the labels were
+            made for other data.
     """
     if resume and Path(out).exists():
         run = Run.open(out)
         run.check_data(store)
     else:
-        run = Run.create(out, recipe, seed, store, task_spec(store))
-    prepared = Prepared(labels=labels) if labels is not None else prepare(run, store, accelerator, resident)
+        run = Run.create(out, recipe, seed, store, task_spec(store), labels)
+    prepared = prepare(run, store, accelerator, resident)
     trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()
     trainer.finish()
@@ -290,12 +294,12 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
     Refined labels are kept in the run as ``labels.parquet``.
     """
     config = run.recipe.denoiser
-    if config is None:
-        return Prepared()
     table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
     if table.is_file():
         val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
         return Prepared(labels=RefinedLabels.load(table, store.vocabulary), val=val)
+    if config is None:
+        return Prepared()
     folder = run.path / "denoised"
     folder.mkdir(exist_ok=True)
     workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident)

@@ -16,7 +16,7 @@ from avparse.foundation.settings import PartConfig, Settings, part_of
 from avparse.labels.sources import SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import ParserConfig
+from avparse.models.parser import PARSERS
 from avparse.training.denoisers import DENOISERS
 from avparse.training.schedule import SCHEDULES, AdamConfig
 
@@ -54,7 +54,7 @@ class Recipe(Settings):
 
     title: str
     source: str = ""
-    parser: ParserConfig
+    parser: Annotated[PartConfig, *part_of(PARSERS, "parser", default="composed")]
     labels: Annotated[SmoothingConfig, *part_of(SOURCES, "label source")]
     denoiser: Annotated[PartConfig | None, *part_of(DENOISERS, "denoiser")] = None
     refined_video: Literal["given", "union"] = "given"

@@ -7,6 +7,8 @@ Layout::
         run.json              seed, data version, what the parser knows of the data, avparse version
         metrics.jsonl         a line an epoch
         tensorboard/          the same as curves, where TensorBoard is installed
+        labels.parquet        refined labels of the training split, where there are any
+        denoised/             what the denoiser left on its way to them
         checkpoints/          see training/checkpoint.py
         parser.safetensors    weights of the best epoch
         results.json, .md     scores of the best epoch on the test split
@@ -29,6 +31,7 @@ from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
 from avparse.foundation.settings import Settings
+from avparse.labels.table import RefinedLabels
 from avparse.models.parser import Parser, TwinParser, build_parser
 from avparse.training.recipe import Recipe, load_recipe
 
@@ -60,15 +63,26 @@ class Run:
     info: RunInfo
 
     @classmethod
-    def create(cls, path: str | Path, recipe: Recipe, seed: int, store: FeatureStore, spec: TaskSpec) -> Run:
-        """Make a new run folder.
+    def create(
+        cls,
+        path: str | Path,
+        recipe: Recipe,
+        seed: int,
+        store: FeatureStore,
+        spec: TaskSpec,
+        labels: RefinedLabels | None = None,
+    ) -> Run:
+        """Make a new run folder; with ``labels`` they take the place of the recipe's denoiser.
 
         Raises:
-            UserError: the folder exists, or cannot be written.
+            UserError: the folder exists or cannot be written, or the labels were made for other data.
         """
         folder = Path(path)
         if folder.exists():
             raise UserError(f"{folder}: the run folder exists; resume it with --resume or choose another name")
+        if labels is not None:
+            labels.rows(store.videos, store.weak)
+            recipe = recipe.model_copy(update={"denoiser": None})
         info = RunInfo(
             version=__version__,
             seed=seed,
@@ -80,6 +94,8 @@ class Run:
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
             write_json(temporary / "run.json", info.model_dump(mode="json"))
+            if labels is not None:
+                labels.save(temporary / "labels.parquet")
         return cls(folder, recipe, info)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from avparse.training.denoisers.denoiser import Denoiser
 from avparse.training.denoisers.exchange import ModalityExchange
+from avparse.training.denoisers.joint import JointDenoiser
 from avparse.training.denoisers.jomold import JointModalityDenoising
 from avparse.training.denoisers.references import (
     ClassPriorDenoiser,
@@ -18,5 +19,6 @@ DENOISERS: dict[str, type[Denoiser]] = {
     "jomold": JointModalityDenoising,
     "oracle": OracleDenoiser,
     "rlld": RLLDDenoiser,
+    "rlld-joint": JointDenoiser,
     "validation-classifier": ValidationClassifierDenoiser,
 }

@@ -14,7 +14,6 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import PartConfig
 from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
-from avparse.labels.sources import smooth
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import cross_entropy
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class JointModalityDenoising:
-    """Trains an estimator in which neither modality sees the other, takes noise ratios from it, and sets up the refiner.
+    """Trains an estimator whose modalities never see each other, takes noise ratios from it, and sets up the refiner.
 
     The ratios are kept in ``ratios.json``.
     """
@@ -58,20 +57,16 @@ class JointModalityDenoising:
         """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""
         from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
 
+        if self.config.static:
+            return Prepared(labels=self._judge_once(workshop))
         path = workshop.folder / "ratios.json"
-        if self.config.static or not path.is_file():
-            probabilities = self._estimate(workshop)
-            ratios = self._ratios(probabilities, torch.from_numpy(workshop.given))
-            named = {
-                modality: dict(zip(workshop.store.vocabulary, side.tolist(), strict=True))
-                for modality, side in zip(MODALITIES, ratios, strict=True)
-            }
-            write_json(path, named)
-            if self.config.static:
-                return Prepared(labels=self._judge_once(workshop, probabilities, ratios))
-        named = json.loads(path.read_text(encoding="utf-8"))
+        if not path.is_file():
+            ratios = self._ratios(self._estimate(workshop), torch.from_numpy(workshop.given))
+            named = [dict(zip(workshop.store.vocabulary, side.tolist(), strict=True)) for side in ratios]
+            write_json(path, dict(zip(MODALITIES, named, strict=True)))
+        kept = json.loads(path.read_text(encoding="utf-8"))
         refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
-        refiner.set_ratios(*(torch.tensor([named[m][c] for c in workshop.store.vocabulary]) for m in MODALITIES))
+        refiner.set_ratios(*(torch.tensor([kept[m][c] for c in workshop.store.vocabulary]) for m in MODALITIES))
         return Prepared(refiners=(refiner,))
 
     def _estimate(self, workshop: Workshop) -> Tensor:
@@ -80,7 +75,7 @@ class JointModalityDenoising:
         smoothing = {"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
         changes = {
             "labels": recipe.labels.model_copy(update=smoothing),
-            # In the released code the estimator weighs all terms alike, whatever the parser does.
+            # In the released code the estimator weighs all terms alike, whatever the final training does.
             "losses": tuple(loss.model_copy(update={"weight": 1.0}) for loss in recipe.losses),
         }
         parser = workshop.fit("estimator", recipe.plain(config.epochs, cross=False).model_copy(update=changes))
@@ -96,11 +91,13 @@ class JointModalityDenoising:
             )
         )
 
-    def _judge_once(self, workshop: Workshop, probabilities: Tensor, ratios: Tensor) -> RefinedLabels:
+    def _judge_once(self, workshop: Workshop) -> RefinedLabels:
         """Rank all labels of a class at once; those of videos that lack a modality stay."""
-        given = torch.from_numpy(workshop.given)
+        given, probabilities = torch.from_numpy(workshop.given), self._estimate(workshop)
         both = (probabilities > 0).any(dim=-1).all(dim=0)  # an absent modality has probability zero
         keep = torch.tensor([self.config.keep_audio, self.config.keep_visual]).view(2, 1, 1)
-        losses = cross_entropy(probabilities, smooth(given.float(), keep))
-        noisy = noisy_labels(losses.masked_fill(~(given & both.unsqueeze(-1)), math.nan), ratios)
-        return workshop.refined(given & ~noisy, probabilities, "worst of its class here, best in the other modality")
+        losses = cross_entropy(probabilities, (1 + keep) / 2).masked_fill(~(given & both.unsqueeze(-1)), math.nan)
+        noisy = noisy_labels(losses, self._ratios(probabilities, given))
+        return workshop.refined(
+            given & ~noisy, probabilities, "fits worst of its class, but best in the other modality"
+        )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -46,7 +45,7 @@ class ClassPriorDenoiser:
 
 
 class ValidationClassifierDenoiser:
-    """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong ones."""
+    """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong."""
 
     class Config(PartConfig):
         """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
@@ -60,7 +59,7 @@ class ValidationClassifierDenoiser:
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return the labels that the classifier thinks right with at least even odds."""
         first = ClassPriorDenoiser(ClassPriorDenoiser.Config()).prepare(workshop)
-        parser = workshop.fit("base", workshop.recipe.plain(epochs=self.config.epochs), first)
+        parser = workshop.fit("base", workshop.recipe.plain(self.config.epochs), first)
 
         val = torch.from_numpy(workshop.store.weak[workshop.val])
         known = _evidence(workshop.video_probabilities(parser, workshop.val))
@@ -107,12 +106,11 @@ class InformedCeiling:
         """Return the labels that the other half's parser thinks right with at least even odds."""
         oracle = OracleDenoiser(OracleDenoiser.Config()).prepare(workshop)
         given, truth = torch.from_numpy(workshop.given), train_truth(workshop)
-        rng = np.random.default_rng(np.random.SeedSequence([workshop.seed, 2]))
-        half = torch.from_numpy(rng.permutation(len(given)) % 2)
+        half = torch.from_numpy(workshop.random("halves").permutation(len(given)) % 2)
         right = torch.zeros(truth.shape, dtype=torch.float64)
         for side in (0, 1):
             taught = replace(oracle, only=workshop.train[(half != side).numpy()])
-            parser = workshop.fit(f"half{side}", workshop.recipe.plain(epochs=self.config.epochs), taught)
+            parser = workshop.fit(f"half{side}", workshop.recipe.plain(self.config.epochs), taught)
             judged = half == side
             features = _evidence(workshop.video_probabilities(parser, workshop.train[judged.numpy()]))
             classifier = ValidationClassifier.fit(features, given[judged], truth[:, judged])

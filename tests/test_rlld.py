@@ -1,0 +1,164 @@
+"""RLLD: episodes, resume inside an episode, and the preset that learns in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from avparse.data.store import FeatureStore
+from avparse.labels.table import RefinedLabels
+from avparse.training.checkpoint import load_checkpoint
+from avparse.training.denoisers import rlld
+from avparse.training.loop import train
+from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.workshop import Workshop
+from tests.toy import toy_store
+
+SMALL = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.batch_size=16"]
+POLICY = "{name: han, stem: {name: linear, width: 16}, encoder: {name: han, feedforward: 16}}"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return toy_store(tmp_path_factory.mktemp("data") / "toy", videos=100)
+
+
+def _recipe(name: str, *changes: str) -> Recipe:
+    return load_recipe(name, [*SMALL, "training.epochs=2", *changes])
+
+
+def _rlld(*changes: str) -> Recipe:
+    few = ["denoiser.episodes=4", "denoiser.steps=4", "denoiser.batch_size=16", f"denoiser.policy={POLICY}"]
+    return _recipe("rlld", *few, "denoiser.rate=0.01", *changes)
+
+
+def _policy(run: Path) -> dict[str, torch.Tensor]:
+    found = load_checkpoint(run / "denoised" / "checkpoints")
+    assert found is not None
+    return found.weights | {f"optimizer.{k}": v for k, v in found.optimizer.items()}
+
+
+def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_states_overlap_by_a_quarter_and_walk_through_the_split() -> None:
+    order = np.random.default_rng(0).permutation(1000)
+    states = list(rlld._states(order, steps=9, size=128, overlap=0.25))
+    assert [len(s) for s in states] == [128] * 9
+    for before, after in zip(states[:-1], states[1:], strict=True):
+        assert len(np.intersect1d(before, after)) == 32
+        assert len(np.unique(after)) == 128
+    assert len(np.unique(np.concatenate(states))) == 128 + 8 * 96
+    short = list(rlld._states(order[:20], steps=3, size=16, overlap=0.25))
+    assert [len(s) for s in short] == [16, 16, 16]
+
+
+def test_halves_of_validation_are_disjoint_and_the_same_for_every_seed(store: FeatureStore, tmp_path: Path) -> None:
+    halves = [rlld.split_validation(Workshop(_rlld(), store, tmp_path, seed), "half") for seed in (1, 2)]
+    assert np.array_equal(halves[0][0], halves[1][0])
+    assert not np.intersect1d(*halves[0]).size
+    assert np.array_equal(np.sort(np.concatenate(halves[0])), store.select("val"))
+
+
+def test_the_policy_changes_labels_only_where_given_and_never_empties_a_video(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    # A policy that starts at even odds drops some labels whatever it learns.
+    start = POLICY.replace("{name: han, stem", "{name: han, initial_keep_logit: 0.0, stem")
+    run = train(_rlld(f"denoiser.policy={start}", "denoiser.val_split=half"), store, tmp_path / "run", seed=1)
+    labels = RefinedLabels.load(run.path / "labels.parquet", store.vocabulary)
+    lines = [json.loads(line) for line in (run.path / "denoised/episodes.jsonl").read_text().splitlines()]
+    assert [line["episode"] for line in lines] == [0, 1, 2, 3]
+    assert lines[0]["advantage_audio"] == 0.0  # the first reward becomes the baseline
+    for line in lines:
+        for m, figure in (("audio", "segment_audio"), ("visual", "event_visual")):
+            assert line[f"terminal_{m}"] == pytest.approx(0.1 * line[f"val/{figure}"])
+            assert line[f"reward_{m}"] == pytest.approx(line[f"terminal_{m}"] + line[f"inter_{m}"])
+            assert 0 <= line[f"noise_{m}"] <= 1
+    for modality in ("audio", "visual"):
+        kept = labels.of(modality)[0] > 0
+        assert not (kept & ~labels.given).any()
+        assert (kept.any(axis=1) == labels.given.any(axis=1)).all()
+    assert (labels.given & ((labels.audio == 0) | (labels.visual == 0))).any()
+    assert json.loads((run.path / "denoised/selected.json").read_text())
+
+
+def _interrupt(monkeypatch: pytest.MonkeyPatch, name: str, at: int, stop: Callable[[], None]) -> None:
+    """Call ``stop`` when the learner's method ``name`` is called for the ``at``-th time."""
+    method, calls = getattr(rlld._Learner, name), [0]
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == at:
+            stop()
+        return method(self, *arguments)
+
+    monkeypatch.setattr(rlld._Learner, name, counted)
+
+
+def test_interrupted_learning_ends_with_the_same_policy_and_parser(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(_rlld(), store, tmp_path / "whole", seed=1).path
+    again = train(_rlld(), store, tmp_path / "again", seed=1).path
+    other = train(_rlld(), store, tmp_path / "other", seed=2).path
+    assert _same(_policy(whole), _policy(again))
+    assert not _same(_policy(whole), _policy(other))
+
+    def crash() -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:  # in the middle of the third episode
+        _interrupt(patch, "_task_step", 10, crash)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(_rlld(), store, tmp_path / "pieces", seed=1)
+    with monkeypatch.context() as patch:  # asked to stop during the episode that follows
+        _interrupt(patch, "_task_step", 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as stop:
+            train(_rlld(), store, tmp_path / "pieces", seed=1, resume=True)
+    assert stop.value.code == 128 + signal.SIGTERM
+    pieces = train(_rlld(), store, tmp_path / "pieces", seed=1, resume=True).path
+    assert _same(_policy(whole), _policy(pieces))
+    assert _same(load_file(whole / "parser.safetensors"), load_file(pieces / "parser.safetensors"))
+    episodes = [(run / "denoised/episodes.jsonl").read_text() for run in (whole, pieces)]
+    assert episodes[0] == episodes[1]
+
+
+def test_joint_preset_learns_and_resumes_bit_equal(store: FeatureStore, tmp_path: Path) -> None:
+    changes = ["denoiser.warmup=0", "denoiser.every=1", "denoiser.reward_videos=8", "training.epochs=4"]
+    whole = train(_recipe("rlld-joint", *changes), store, tmp_path / "whole", seed=1)
+    found = load_checkpoint(whole.path / "checkpoints")
+    assert found is not None
+    moved = [name for name in found.extra if name.startswith("0.policy.read") and found.extra[name].abs().sum() > 0]
+    assert moved, "the policy never learned"
+
+    from avparse.training import loop
+
+    class Stopped(loop.Trainer):
+        def _step(self, *arguments: Any) -> Any:
+            if (self.position.epoch, self.position.step) == (2, 1):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super()._step(*arguments)
+
+    original = loop.Trainer
+    loop.Trainer = Stopped  # type: ignore[misc]
+    try:
+        with pytest.raises(SystemExit):
+            train(_recipe("rlld-joint", *changes), store, tmp_path / "pieces", seed=1)
+    finally:
+        loop.Trainer = original  # type: ignore[misc]
+    pieces = train(_recipe("rlld-joint", *changes), store, tmp_path / "pieces", seed=1, resume=True)
+    resumed = load_checkpoint(pieces.path / "checkpoints")
+    assert resumed is not None
+    assert _same(found.extra, resumed.extra)
+    assert _same(found.weights, resumed.weights)
