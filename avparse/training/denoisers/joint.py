@@ -1,8 +1,8 @@
 """RLLD in one run: policy and task network learn together, at little more than the cost of the task network.
 
 The paper resets the task network in every episode, hundreds of times. Here it keeps learning, and the policy is
-rewarded for what its labels would do to it *next*: several draws of labels for one batch each make one virtual step of the
-decoder, which is scored on validation videos. Since the decoder has separate weights for each class, so has the
+rewarded for what its labels would do to it *next*: several draws of labels for one batch each make one virtual step of
+the decoder, which is judged on validation videos. Since the decoder has separate weights for each class, so has the
 reward: a draw of class c is judged by the change of class c alone, in its own modality, against the mean of the other
 draws (leave-one-out). One scalar no longer judges thousands of draws.
 """
