@@ -32,6 +32,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_metrics
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_memory
+	$(BIN)/python -m benchmarks.bench_data
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -66,7 +66,7 @@ def run(name: str, job: Callable[[], None], limit: int, size: int) -> None:
     print(f"| {name} | {size / _MIB:.0f} | {limit / _MIB:.0f} | {peak / _MIB:.0f} | {state} |", flush=True)
 
 
-def _published(folder: Path, videos: int) -> None:
+def published_features(folder: Path, videos: int) -> None:
     """Write random features in the published layout: many links to one set of files, which cost no disk."""
     rng = np.random.default_rng(0)
     ids = [f"v{i:010d}_0_10" for i in range(videos)]
@@ -92,7 +92,7 @@ def main() -> None:
     videos = 10 * limit // _BYTES_A_VIDEO + 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _published(folder, videos)
+        published_features(folder, videos)
         out = folder / "store"
         print("| job | store, MiB | limit, MiB | peak, MiB | |\n|---|--:|--:|--:|---|")
         size = videos * _BYTES_A_VIDEO

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -55,7 +56,7 @@ def test_states_overlap_by_a_quarter_and_walk_through_the_split() -> None:
     order = np.random.default_rng(0).permutation(1000)
     states = list(rlld._states(order, steps=9, size=128, overlap=0.25))
     assert [len(s) for s in states] == [128] * 9
-    for before, after in zip(states[:-1], states[1:], strict=True):
+    for before, after in itertools.pairwise(states):
         assert len(np.intersect1d(before, after)) == 32
         assert len(np.unique(after)) == 128
     assert len(np.unique(np.concatenate(states))) == 128 + 8 * 96
