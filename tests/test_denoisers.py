@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avparse.data.batching import FeatureTable, task_spec
+from avparse.data.batching import FeatureTable, Indices, task_spec
 from avparse.data.features import Batch, Features
 from avparse.data.store import FeatureStore
+from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
 from avparse.labels.jomold import JoMoLD
 from avparse.labels.refiner import Step
@@ -34,6 +35,7 @@ from avparse.losses.coteaching import CoTeaching, JoCoR, _trusted
 from avparse.models.output import ParserOutput
 from avparse.training.denoisers.exchange import ModalityExchange, _exchanged
 from avparse.training.denoisers.jomold import JointModalityDenoising
+from avparse.training.denoisers.references import InformedCeiling
 from avparse.training.loop import Trainer, prepare, train
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
@@ -136,21 +138,26 @@ def test_the_informed_know_more_than_the_weak_labels(tmp_path: Path) -> None:
 def test_half_of_the_training_split_never_teaches_who_judges_it(
     store: FeatureStore, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from avparse.training.denoisers.references import InformedCeiling
-
     taught: list[set[int]] = []
-    fit = Workshop.fit
+    judged: list[set[int]] = []
+    fit, probabilities = Workshop.fit, Workshop.video_probabilities
 
-    def spy(self: Workshop, name: str, recipe: Recipe, prepared: Prepared | None = None) -> Any:
-        assert prepared is not None
+    def fitting(self: Workshop, name: str, recipe: Recipe, prepared: Prepared) -> Any:
         assert prepared.only is not None
         taught.append(set(prepared.only.tolist()))
         return fit(self, name, recipe, prepared)
 
-    monkeypatch.setattr(Workshop, "fit", spy)
+    def judging(self: Workshop, parser: Parse, indices: Indices) -> Tensor:
+        judged.append(set(indices.tolist()))
+        return probabilities(self, parser, indices)
+
+    monkeypatch.setattr(Workshop, "fit", fitting)
+    monkeypatch.setattr(Workshop, "video_probabilities", judging)
     InformedCeiling(InformedCeiling.Config(epochs=1)).prepare(workshop)
-    assert not taught[0] & taught[1]
-    assert taught[0] | taught[1] == set(store.select("train").tolist())
+    everything = set(store.select("train").tolist())
+    assert [one | other for one, other in zip(taught, judged, strict=True)] == [everything] * 2
+    assert not any(one & other for one, other in zip(taught, judged, strict=True))
+    assert not judged[0] & judged[1]
 
 
 # --- Interruptions ----------------------------------------------------------------------------------------------------
@@ -250,6 +257,22 @@ def test_exchange_needs_to_know_what_is_sound(workshop: Workshop) -> None:
     bare = workshop.recipe.model_copy(update={"parser": PartConfig(name="mine")})
     with pytest.raises(UserError, match="need 'audio', the names of its audio streams"):
         ModalityExchange(ModalityExchange.Config()).prepare(Workshop(bare, workshop.store, workshop.folder, 1))
+
+
+def test_without_a_partner_nothing_is_removed(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video that shares a label with every other one is its own partner, which tests nothing."""
+    config = ModalityExchange.Config(epochs=1)
+    tested = ModalityExchange(config).prepare(workshop).labels
+    assert tested is not None
+    assert (_kept(tested) < tested.given).any()
+    monkeypatch.setattr(
+        "avparse.training.denoisers.exchange.draw_partners", lambda labels, rng, count: np.arange(len(labels))[:, None]
+    )
+    alone = ModalityExchange(config).prepare(workshop).labels
+    assert alone is not None
+    assert np.array_equal(_kept(alone), np.stack((alone.given, alone.given)))
+    assert workshop.recipe.training.select != "last"
+    assert Run.open(workshop.folder / "base").recipe.training.select == "last"
 
 
 def test_more_partners_remove_less_by_and(workshop: Workshop) -> None:
@@ -405,6 +428,15 @@ def test_jocor_by_hand() -> None:
             count = int((1 - forget) * 6 + 1e-4)
             expected = expected + joint[joint.sum(dim=1).argsort()[:count]].mean()
         assert value == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_twins_that_agree_compete_over_all_units() -> None:
+    leaves, batch, targets = _pair(torch.Generator().manual_seed(0))
+    same = [leaf.detach().clone() for leaf in leaves[:3]]
+    output = _twin_output([*same, *same])
+    always = CoTeaching(CoTeaching.Config(plain_epochs=0))(output, targets, batch, Step(3, 0, 1))
+    plain = CoTeaching(CoTeaching.Config(plain_epochs=9))(output, targets, batch, Step(3, 0, 1))
+    assert always.item() == plain.item()
 
 
 def test_a_mute_video_teaches_nothing_of_sound() -> None:
