@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
+from avparse.app import cli
+
 torch.set_num_threads(1)  # tests are many and small; pytest-xdist fills the other cores
+
+Command = Callable[..., tuple[int, str, str]]
 
 _SHARED = Path(os.environ.get("AVPARSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -32,3 +38,17 @@ def fill(shared: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process; return exit code, standard output and standard error."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["avparse", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        text = capsys.readouterr()
+        return int(stop.value.code or 0), text.out, text.err
+
+    return run

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -20,24 +20,8 @@ from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
 from avparse.foundation.errors import UserError
 from avparse.training.run import Run
+from tests.conftest import Command
 from tests.toy import toy_store
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command line in this process; return exit code, standard output and standard error."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["avparse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        text = capsys.readouterr()
-        code = stop.value.code
-        return (code if isinstance(code, int) else 0), text.out, text.err
-
-    return run
 
 
 def _refused(result: tuple[int, str, str], message: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import pandas as pd
 import pytest
 from torch import Tensor
 
-from avparse.app import cli
 from avparse.app.denoising import denoise, method_recipe
 from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
@@ -24,26 +22,12 @@ from avparse.labels.table import SCHEMA, RefinedLabels
 from avparse.training.loop import Trainer, train
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
+from tests.conftest import Command
 from tests.toy import toy_store
 
-Command = Callable[..., tuple[int, str, str]]
 SMALL = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.batch_size=32", "training.epochs=2"]
 SET = [part for change in SMALL for part in ("--set", change)]
 CPU = ["--device", "cpu"]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command line in this process; return exit code, standard output and standard error."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["avparse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        text = capsys.readouterr()
-        return int(stop.value.code or 0), text.out, text.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
