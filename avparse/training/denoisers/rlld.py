@@ -40,13 +40,14 @@ if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
 
 _MODALITIES = ("audio", "visual")
+_EPISODES = 0xE915  # keeps the random streams of episodes apart from those that order the epochs
 
 
 class RLLDDenoiser:
     """Learns a label policy on the training split and returns the labels that it keeps.
 
-    What is left in the workshop: ``checkpoints`` of the policy after each episode, ``episodes.jsonl`` with a line an
-    episode, and ``policy.safetensors``.
+    What is left in the workshop: ``checkpoints`` of the policy after each episode, the last of which holds the trained
+    one, and ``episodes.jsonl`` with a line an episode.
     """
 
     class Config(PartConfig):
@@ -180,7 +181,7 @@ class _Learner:
         """Train the task network through one episode of sampled labels and measure its rewards."""
         config = self.config
         # Everything random in an episode follows from seed and episode, so a resumed run repeats it exactly.
-        seeds = np.random.SeedSequence([self.workshop.seed, 3, self.episode]).generate_state(3)
+        seeds = np.random.SeedSequence(self.workshop.seed, spawn_key=(_EPISODES, self.episode)).generate_state(3)
         generator = torch.Generator().manual_seed(int(seeds[0]))
         torch.manual_seed(int(seeds[1]))
         self.task.load_state_dict(self.start)
