@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -586,6 +588,29 @@ def test_a_second_writer_is_refused(appender: subprocess.Popen[str], tmp_path: P
         os.kill(child, signal.SIGKILL)
         appender.stdout.readline()
     StoreWriter.reopen(path).close()
+
+
+def test_a_store_is_read_while_another_appends(tmp_path: Path) -> None:
+    """The index is replaced under the reader's hands; it reads the one it opened."""
+    path = make(tmp_path / "store", 1)
+    enough = threading.Event()
+
+    def append() -> None:
+        with StoreWriter.reopen(path) as writer:
+            for number in itertools.count(1):
+                if enough.is_set():
+                    return
+                writer.append(store_blocks.block(number))
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    try:
+        sizes = [len(FeatureStore.open(path)) for _ in range(300)]
+    finally:
+        enough.set()
+        writer.join()
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0]
 
 
 @pytest.fixture

@@ -197,7 +197,8 @@ def read_index(folder: Path, manifest: Manifest) -> pa.Table:
     """
     path = folder / INDEX
     try:
-        table = pq.read_table(path, memory_map=False)
+        with open(path, "rb") as file:  # opened once: a writer may put a longer index in its place at any time
+            table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(f"{path}: cannot be read ({reason}); make the store again") from None
