@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from avparse.app.measuring import matrix_peak
 from avparse.data.batching import batches, epoch_order, task_spec
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
@@ -32,17 +33,6 @@ from avparse.training.run import Run
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def peak(dtype: torch.dtype, repeats: int = 12) -> float:
-    """Return the best GFLOP/s of a product of two matrices of width 2048."""
-    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        a @ b
-        best = min(best, time.perf_counter() - begun)
-    return 2 * 2048**3 / best / 1e9
-
-
 def epoch(trainer: Trainer) -> tuple[float, float]:
     """Return seconds and GFLOP of one epoch, after a short warm-up."""
     training = trainer.recipe.training
@@ -50,12 +40,12 @@ def epoch(trainer: Trainer) -> tuple[float, float]:
     pieces = list(batches(order, training.batch_size))
     trainer.model.train()
     with FlopCounterMode(display=False) as counter:
-        list(trainer._step(trainer.table.batch(pieces[0]), Step(0, 0, len(pieces))))
+        list(trainer.step(trainer.table.batch(pieces[0]), Step(0, 0, len(pieces))))
     for piece in pieces[:3]:
-        list(trainer._step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
+        list(trainer.step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
     begun = time.perf_counter()
     for piece in pieces:
-        list(trainer._step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
+        list(trainer.step(trainer.table.batch(piece), Step(0, 0, len(pieces))))
     seconds = time.perf_counter() - begun
     return seconds, counter.get_total_flops() * len(order) / len(pieces[0]) / 1e9
 
@@ -77,9 +67,9 @@ def main() -> None:
                 recipe = load_recipe("han", [f"training.batch_size={size}", f"training.precision={precision}"])
                 run = Run.create(Path(folder) / f"{precision}-{size}", recipe, 1, store, task_spec(store))
                 trainer = Trainer(run, store)
-                before = peak(dtype)
+                before = matrix_peak(dtype) / 1e9
                 seconds, work = epoch(trainer)
-                limit = max(before, peak(dtype))
+                limit = max(before, matrix_peak(dtype) / 1e9)
                 print(
                     f"| {precision} | {size} | {seconds:.1f} | {work / seconds:.0f} | {limit:.0f} "
                     f"| {limit * seconds / work:.2f} |",

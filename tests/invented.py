@@ -38,7 +38,12 @@ def decode(
 
 
 def make_video(
-    seed: int = 0, segments: int = 4, rule: DecodingRule = RULE, absent: str = "", **values: Any
+    seed: int = 0,
+    segments: int = 4,
+    rule: DecodingRule = RULE,
+    absent: str = "",
+    attention: bool = False,
+    **values: Any,
 ) -> ReportVideo:
     """Invent a video; its events are decoded by ``rule``, its last segment is partly filled.
 
@@ -51,5 +56,7 @@ def make_video(
     probabilities = {m: None if m == absent else noisy[m].astype(np.float32) for m in MODALITIES}
     gates = {m: rng.random(len(CLASSES)).astype(np.float32) ** 0.5 for m in MODALITIES}
     events = decode(probabilities, gates, rule, duration)
-    timeline = Timeline("clip.mp4", duration, 1.0, CLASSES, probabilities, events)
+    attended = {m: rng.dirichlet(np.ones(segments), len(CLASSES)).T.astype(np.float32) for m in MODALITIES}
+    spread = {m: None if m == absent else attended[m] for m in MODALITIES} if attention else None
+    timeline = Timeline("clip.mp4", duration, 1.0, CLASSES, probabilities, events, spread)
     return ReportVideo(timeline, **{"truth": truth, "gates": gates, "weak_labels": ["Cello"], **values})

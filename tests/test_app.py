@@ -45,7 +45,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _avparse(
         "extract", folder / "corpus/videos", "--labels", folder / "corpus", "-o", folder / "store", "--workers", "1"
     )
-    few = ["--set", "training.epochs=3"]
+    few = ["--set", "training.epochs=3", "--set", "denoiser=null"]
     _avparse("train", "demo", "--data", folder / "store", "-o", folder / "run", "--device", "cpu", *few)
     return folder
 
@@ -119,6 +119,54 @@ def test_parse_with_labels_allows_only_those(work: Path, tmp_path: Path, command
         command("parse", videos[0], "--run", run, "-o", tmp_path / "bad", "--labels", "Speech,Dgo"),
         "--labels: unknown class 'Dgo'; did you mean 'Dog'?",
     )
+
+
+def test_parse_with_other_classes(
+    work: Path, tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = ["--set", "training.epochs=1", "--set", "parser.decoder={name: leap, heads: 2}", "--set", "denoiser=null"]
+    run = tmp_path / "run"
+    assert command("train", "demo", "--data", work / "store", "-o", run, "--device", "cpu", *few)[0] == 0
+    video = sorted((work / "corpus/videos").glob("*.mp4"))[0]
+    parse = ("parse", video, "--workers", "0", "--run")
+    assert command(*parse, run, "-o", tmp_path / "own")[0] == 0
+    assert not caplog.messages
+    own = Timeline.load(tmp_path / "own" / f"{video.stem}.json")
+    assert own.attention is not None
+    (tmp_path / "my.txt").write_text("Whistling kettle\nDog\n\nSpeech\n")
+    other = ("--classes", tmp_path / "my.txt")
+    assert command(*parse, run, "-o", tmp_path / "other", *other, "--labels", "Dog,Whistling kettle")[0] == 0
+    assert caplog.messages[0].endswith("what it finds of Whistling kettle is arbitrary")
+    timeline = Timeline.load(tmp_path / "other" / f"{video.stem}.json")
+    assert timeline.classes == ("Whistling kettle", "Dog", "Speech")
+    assert {e.class_name for e in timeline.events} <= {"Dog", "Whistling kettle"}
+    for modality in ("audio", "visual"):  # a class does not see the others, so those it was taught stay as they were
+        taught = [own.classes.index(name) for name in ("Dog", "Speech")]
+        for before, after in ((own.segments, timeline.segments), (own.attention, timeline.attention)):
+            np.testing.assert_allclose(after[modality][:, 1:], before[modality][:, taught], atol=2e-4)
+    page = (tmp_path / "other" / "report.html").read_text()
+    assert "The parser was not trained on: Whistling kettle." in page
+    assert '"classes":["Whistling kettle","Dog","Speech"]' in page
+
+    vectors = tmp_path / "vectors.npz"
+    np.savez(vectors, vectors=np.eye(3, 300, dtype=np.float32), names=np.array(timeline.classes))
+    assert command(*parse, run, "-o", tmp_path / "third", *other, "--label-vectors", vectors)[0] == 0
+    third = Timeline.load(tmp_path / "third" / f"{video.stem}.json")
+    assert third.classes == timeline.classes
+    assert third.as_dict()["segments"] != timeline.as_dict()["segments"]
+
+    nowhere = ("-o", tmp_path / "none")
+    _refused(command(*parse, work / "run", *nowhere, *other), f"{other[1]}: this parser learned one output a class")
+    _refused(command(*parse, run, *nowhere, *other, "--labels", "Cat"), "--labels: unknown class 'Cat'")
+    _refused(command(*parse, run, *nowhere, "--label-vectors", vectors), "give it with --classes")
+    _refused(command(*parse, run, *nowhere, "--classes", tmp_path / "no.txt"), "no.txt: cannot be read")
+    np.savez(vectors, vectors=np.eye(3, 9, dtype=np.float32), names=np.array(timeline.classes))
+    _refused(command(*parse, run, *nowhere, *other, "--label-vectors", vectors), "vectors.npz: 9 numbers a class, not")
+    recipe = run / "recipe.yaml"
+    each = ", ".join(["0.5"] * len(own.classes))
+    recipe.write_text(recipe.read_text().replace("segment_threshold: 0.5", f"segment_threshold: [{each}]"))
+    _refused(command(*parse, run, *nowhere, *other), "has a threshold for each class it was trained on")
+    assert not (tmp_path / "none").exists()
 
 
 def test_real_clip_is_decoded_in_both_modalities(work: Path, shared: Path, tmp_path: Path, command: Command) -> None:

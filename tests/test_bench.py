@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from avparse.app.bench import bench
 from avparse.app.bench_job import Attempts
 from avparse.app.bench_plan import PlannedRun, Table, plan
 from avparse.app.bench_table import MEASURED, RunResult, System, as_csv, as_markdown, noise_left
+from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
@@ -293,6 +295,46 @@ def test_the_simulated_store_is_made_once(tmp_path: Path) -> None:
     assert (again.path / "manifest.json").stat().st_mtime_ns == made
 
 
+def test_teachers_of_the_simulated_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(**teachers: object) -> Table:
+        data = {"simulate": {"train": 30, "val": 10, "test": 10, **({"teachers": teachers} if teachers else {})}}
+        valor = [f"pseudo_labels.{m}={{teacher: simulated, score: logit, threshold: 20}}" for m in ("audio", "visual")]
+        rows = [{"name": "VALOR", "recipe": "valor", "set": [*valor, "parser.stem.width=8", "training.epochs=1"]}]
+        return Table.read({"title": "t", "data": data, "seeds": [0], "rows": rows}, "t.yaml")
+
+    out = tmp_path / "out"
+    plain, taught, other = table(), table(simulated={"seed": 1}), table(simulated={"seed": 2})
+    stores = [settings.data.open(tmp_path, out) for settings in (plain, taught, other)]
+    assert len({store.path for store in stores}) == 3
+    assert len({store.fingerprint for store in stores}) == 1
+    # A table without teachers has the data that it had before there were any.
+    sizes = {"seed": 0, "train": 30, "val": 10, "test": 10, "segments": 10, "annotations": None, "dtype": "float32"}
+    assert stores[0].path.name == hashlib.sha256(json.dumps(sizes, sort_keys=True).encode()).hexdigest()[:8]
+    assert not (stores[0].path / "teachers").exists()
+    scores = [TeacherScores.load(store, "simulated", "visual") for store in stores[1:]]
+    assert '"seed":1' in scores[0].info.checkpoint
+    assert not np.array_equal(scores[0].segments, scores[1].segments)
+    # The runs of other scores are other runs, though the store's fingerprint is the same.
+    runs = []
+    for settings, store in zip((taught, other), stores[1:], strict=True):
+        version = settings.data.version(store.fingerprint, store.path)
+        runs += plan(settings, settings.recipes(tmp_path / "t.yaml"), out, version)
+    assert runs[0].path != runs[1].path
+    _do(runs[:1], stores[1])
+    version = taught.data.version(stores[1].fingerprint, stores[1].path)
+    again = plan(taught, taught.recipes(tmp_path / "t.yaml"), out, version)
+    assert again[0].path == runs[0].path
+    assert again[0].finished
+
+    def refuse(*_: object, **__: object) -> None:
+        raise UserError("the teacher is ill")
+
+    monkeypatch.setattr("avparse.app.bench_plan.teach", refuse)
+    with pytest.raises(UserError, match="ill"):
+        table(simulated={"seed": 3}).data.open(tmp_path, out)
+    assert len(list((out / "data").iterdir())) == 3  # no store without what its teachers say
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -311,6 +353,11 @@ def test_the_simulated_store_is_made_once(tmp_path: Path) -> None:
         ({"data": "nowhere"}, "nowhere"),
         ({"data": {"simulat": {}}}, "unknown key 'data.simulat'; did you mean 'simulate'"),
         ({"data": {"simulate": {"trian": 3}}}, "unknown key 'trian'; did you mean 'train'"),
+        (
+            {"data": {"simulate": {"teachers": {"simulatd": {}}}}},
+            "unknown teacher 'simulatd'; did you mean 'simulated'",
+        ),
+        ({"data": {"simulate": {"teachers": {"simulated": {"sead": 1}}}}}, "unknown key 'sead'; did you mean 'spread'"),
         ({"data": {}}, "data: give the path of a feature store"),
     ],
 )

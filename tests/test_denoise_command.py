@@ -97,7 +97,7 @@ def test_resumed_training_keeps_its_labels(
 
 def _stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Send SIGTERM at the given step of whatever is trained first."""
-    step, done = Trainer._step, [0]
+    step, done = Trainer.step, [0]
 
     def stopping(self: Trainer, batch: Batch, at: Step) -> Iterator[tuple[str, Tensor]]:
         done[0] += 1
@@ -105,7 +105,7 @@ def _stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         yield from step(self, batch, at)
 
-    monkeypatch.setattr(Trainer, "_step", stopping)
+    monkeypatch.setattr(Trainer, "step", stopping)
 
 
 def test_stopped_denoising_goes_on(

@@ -167,7 +167,7 @@ def _whole_and_stopped(name: str, store: FeatureStore, folder: Path, monkeypatch
     """Train once in one go, and once with a SIGTERM at every third step; return the number of stops."""
     recipe = _recipe(name)
     train(recipe, store, folder / "whole", seed=5)
-    step, done, stops = Trainer._step, [0], 0
+    step, done, stops = Trainer.step, [0], 0
 
     def interrupted(self: Trainer, batch: Batch, at: Step) -> Iterator[tuple[str, Tensor]]:
         done[0] += 1
@@ -175,7 +175,7 @@ def _whole_and_stopped(name: str, store: FeatureStore, folder: Path, monkeypatch
             os.kill(os.getpid(), signal.SIGTERM)
         yield from step(self, batch, at)
 
-    monkeypatch.setattr(Trainer, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     while True:
         try:
             train(recipe, store, folder / "stopped", seed=5, resume=True)

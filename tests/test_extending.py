@@ -107,7 +107,7 @@ def test_the_new_refiner_with_any_parser(
     denoiser = "denoiser={name: memory, wait: 1, low: 0.49, pace: 0.9}"
     plain = train(_small("han", parser), store, tmp_path / "plain")
     whole = train(_small("han", parser, denoiser), store, tmp_path / "whole")
-    step, done = Trainer._step, [0]
+    step, done = Trainer.step, [0]
 
     def stopping(self: Trainer, batch: Batch, at: Step) -> Iterator[tuple[str, Tensor]]:
         done[0] += 1
@@ -115,7 +115,7 @@ def test_the_new_refiner_with_any_parser(
             os.kill(os.getpid(), signal.SIGTERM)
         yield from step(self, batch, at)
 
-    monkeypatch.setattr(Trainer, "_step", stopping)
+    monkeypatch.setattr(Trainer, "step", stopping)
     stops, finished = 0, False
     while not finished:
         try:

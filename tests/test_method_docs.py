@@ -35,7 +35,9 @@ def _keys() -> set[str]:
 
 
 def test_there_are_pages() -> None:
-    assert {"coteaching", "contrastive", "jomold", "ma", "references", "rlld"} <= {page.stem for page in PAGES}
+    assert {"coteaching", "contrastive", "jomold", "leap", "ma", "mm_pyramid", "references", "rlld"} <= {
+        page.stem for page in PAGES
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -13,7 +13,9 @@ from avparse.foundation.errors import UserError
 from avparse.models import DecodingRule, Parser, ParserConfig
 from tests.toy import DIMENSIONS, toy_store
 
-CONFIG = ParserConfig.read({"stem": {"name": "linear", "width": 16}, "encoder": "han", "decoder": "mmil"}, "test")
+PARTS = {"stem": {"name": "linear", "width": 16}, "encoder": "han"}
+CONFIG = ParserConfig.read({**PARTS, "decoder": "mmil"}, "test")
+LEAP = ParserConfig.read({**PARTS, "decoder": {"name": "leap", "heads": 2}}, "test")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,49 @@ def test_a_stretch_away_from_the_edges_does_not_know_the_rest(ragged: tuple[Pars
     twice = predict_windows(parser, longer, more, more, window=6)
     safe = max(total - 2 * 6, 0)
     assert torch.allclose(once.audio_segments[:, :safe], twice.audio_segments[:, :safe], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def attending(ragged: tuple[Parser, FeatureTable]) -> Parser:
+    torch.manual_seed(1)
+    return Parser(LEAP, ragged[0].spec).eval()
+
+
+def test_attention_of_a_store(ragged: tuple[Parser, FeatureTable], attending: Parser) -> None:
+    parser, table = ragged
+    indices = table.store.select("train")
+    assert predict(parser, table, indices).attention is None
+    one, many = predict(attending, table, indices, batch_size=1), predict(attending, table, indices, batch_size=64)
+    assert one.attention is not None
+    assert many.attention is not None
+    assert one.attention.shape == (2, *one.audio_segments.shape)
+    assert torch.allclose(one.attention, many.attention, atol=1e-6)
+    assert torch.allclose(many.attention.sum(dim=2), torch.ones(2, len(indices), 4), atol=1e-5)
+    past = torch.arange(many.attention.shape[2]) >= torch.from_numpy(table.store.lengths[indices])[:, None]
+    assert bool(past.any())
+    assert float(many.attention[:, past].abs().max()) == 0
+
+
+def test_attention_in_windows(ragged: tuple[Parser, FeatureTable], attending: Parser) -> None:
+    streams, present = _streams(8), torch.ones(8, dtype=torch.bool)
+    assert predict_windows(ragged[0], streams, present, present, window=6).attention is None
+    stitched = predict_windows(attending, streams, present, ~present, window=6, batch_size=1)
+    with torch.no_grad():
+        parts = {
+            first: attending(
+                Features({n: x[None, first : first + 6] for n, x in streams.items()}, None, ~present[None, :6])
+            )
+            for first in (0, 2)
+        }
+    assert stitched.attention is not None
+    assert stitched.attention.shape == (2, 1, 8, 4)
+    assert torch.equal(stitched.attention[1], torch.zeros(1, 8, 4))  # there is no picture
+    expected = (3 * parts[0].attention[0, 0, 3] + 2 * parts[2].attention[0, 0, 1]) / 5
+    assert torch.allclose(stitched.attention[0, 0, 3], expected, atol=1e-6)
+    short = {n: x[:5] for n, x in streams.items()}
+    whole = predict_windows(attending, short, present[:5], present[:5], window=6).attention
+    assert whole is not None
+    assert torch.allclose(whole.sum(dim=2), torch.ones(2, 1, 4), atol=1e-5)
 
 
 def test_absent_sound_stays_absent_in_windows(ragged: tuple[Parser, FeatureTable]) -> None:

@@ -156,6 +156,35 @@ def test_an_absent_modality_has_no_track(tmp_path: Path, absent: str) -> None:
     assert entry["waveform"] is None
 
 
+@pytest.mark.parametrize("absent", ["", *MODALITIES])
+def test_attention_is_there_where_the_parser_has_it(tmp_path: Path, absent: str) -> None:
+    video = make_video(attention=True, absent=absent)
+    page = page_of(tmp_path, video, make_video())
+    with_it, without = page.data["videos"]
+    for modality in MODALITIES:
+        assert without["tracks"][modality]["attention"] is None
+        if modality != absent:
+            shown = floats(with_it["tracks"][modality]["attention"])
+            np.testing.assert_array_equal(shown, video.timeline.attention[modality])
+    assert "grey strip" in page.words
+    assert "grey strip" not in page_of(tmp_path, make_video()).words
+
+
+def test_timelines_keep_attention(tmp_path: Path) -> None:
+    for video in (make_video(), make_video(attention=True), make_video(attention=True, absent="audio")):
+        video.timeline.save(tmp_path / "a.json")
+        raw, again = json.loads((tmp_path / "a.json").read_text()), Timeline.load(tmp_path / "a.json")
+        assert ("attention" in raw) == (video.timeline.attention is not None)
+        assert again.as_dict() == raw
+        for modality, values in (video.timeline.attention or {}).items():
+            kept = again.attention[modality]
+            assert (kept is None) == (values is None)
+            assert values is None or np.abs(kept - values).max() < 1e-4
+    (tmp_path / "a.json").write_text(json.dumps({**raw, "attention": {"audio": None}}))
+    with pytest.raises(UserError, match=r"a\.json: bad timeline field 'visual'"):
+        Timeline.load(tmp_path / "a.json")
+
+
 def test_user_text_is_never_markup(tmp_path: Path) -> None:
     (tmp_path / NASTY.replace("/", ":")).write_bytes(b"no video")
     video = make_video(note=NASTY, weak_labels=[NASTY], media=tmp_path / NASTY.replace("/", ":"))
@@ -221,6 +250,9 @@ def test_bad_input_leaves_the_old_page(tmp_path: Path) -> None:
 def test_shapes_are_checked() -> None:
     with pytest.raises(ValueError, match=r"differ in shape \[T, C\]"):
         make_video(truth={"audio": np.zeros((5, 4), bool)})
+    timeline = replace(make_video().timeline, attention={"audio": np.zeros((4, 3), np.float32), "visual": None})
+    with pytest.raises(ValueError, match=r"differ in shape \[T, C\]"):
+        ReportVideo(timeline)
     with pytest.raises(ValueError, match="row 'HAN' has 1 values for 2 columns"):
         ScoreTable(["A", "V"], [("HAN", [1.0])], "")
     with pytest.raises(ValueError, match="at least one video"):

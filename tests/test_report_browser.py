@@ -189,6 +189,63 @@ def test_absent_modality(show: Any, absent: str, told: str) -> None:
     assert told in page.inner_text("#now")
 
 
+SHADES = """([top, height]) => [...document.querySelectorAll("canvas[data-class]")].map(lane => {
+    const scale = lane.height / lane.clientHeight;
+    const strip = lane.getContext("2d").getImageData(0, Math.round((top + height / 2) * scale), lane.width, 1).data;
+    return Array.from({ length: state.video.segments }, (_, s) => {
+        const at = 4 * Math.round((s + .4) / state.video.duration * lane.width);
+        return [...strip.slice(at, at + 4)];
+    });
+})"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_attention_beside_the_lanes(show: Any, scheme: str) -> None:
+    video = make_video(attention=True)
+    plain = make_video()
+    page = show(video, plain)
+    page.emulate_media(color_scheme=scheme)
+    page.check("#all")
+    page.wait_for_function("() => document.querySelectorAll('canvas[data-class]').length === 8")
+    page.evaluate("drawAll()")
+    # The strip is the darker (in the dark: the lighter), the more attention; one scale for all.
+    shades = np.array(page.evaluate(SHADES, [page.evaluate("attentionTop(state.video)"), 7]))[..., :3].mean(axis=-1)
+    values = np.stack([video.timeline.attention[m].T for m in MODALITIES], axis=1).reshape(
+        8, -1
+    )  # by class, then sense
+    line = np.polyfit(values.ravel(), shades.ravel(), 1)
+    assert (line[0] < 0) == (scheme == "light")
+    assert np.abs(np.polyval(line, values) - shades).max() < 8
+    assert page.inner_text("#attention-most") == f"{values.max():.2f}"
+    # The numbers: in the tip of a lane, in its name, and in a table.
+    lane = page.locator("canvas[data-class]").first
+    width = page.evaluate("document.querySelector('#axis').clientWidth")
+    lane.hover(position={"x": width * 1.5 / 3.75, "y": 5})
+    assert f"heard {video.timeline.segments['audio'][1, 0]:.2f}" in page.inner_text("#tip")
+    assert page.inner_text("#tip").count(", attention ") == 2
+    assert f"attention {values[0, 1]:.2f}" in page.inner_text("#tip")
+    best = int(values[0].argmax())
+    assert lane.get_attribute("aria-label").endswith(f"attention highest at {best:.1f} s, {values[0].max():.2f}")
+    page.click("#attention-numbers summary")
+    page.wait_for_selector("#attention-numbers tbody tr")  # filled when it opens
+    rows = page.eval_on_selector_all(
+        "#attention-numbers tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert [row[0] for row in rows][:3] == ["Dog, heard", "Dog, seen", "Frying (food), heard"]
+    assert [row[1:] for row in rows] == [[f"{x:.2f}" for x in row] for row in values.tolist()]
+    # It can be put away, and a parser without attention has none of it.
+    tall = page.evaluate("document.querySelector('canvas[data-class]').clientHeight")
+    page.uncheck("#attention")
+    assert page.evaluate("document.querySelector('canvas[data-class]').clientHeight") == tall - 10
+    assert not page.is_visible("#attention-numbers")
+    page.check("#attention")
+    page.click("#next")
+    for part in ("#attention-choice", "#attention-numbers", "#legend-attention"):
+        assert not page.is_visible(part)
+    lane.hover(position={"x": 5, "y": 5})
+    assert "attention" not in page.inner_text("#tip")
+
+
 def test_other_classes_and_other_videos(show: Any) -> None:
     quiet = make_video()
     nothing = {m: np.full((4, 4), 0.1, np.float32) for m in MODALITIES}
@@ -204,13 +261,17 @@ def test_other_classes_and_other_videos(show: Any) -> None:
 
 
 def test_an_hour_is_quick_and_a_phone_is_wide_enough(show: Any) -> None:
-    video = make_video(segments=3600)
+    video = make_video(segments=3600, attention=True)
     page = show(video, scores=ScoreTable(["Segment Type"] * 10, [("HAN", [50.0] * 10)], "F in percent."))
     page.fill("#threshold", "0.3")
     assert (
         page.evaluate("(() => { const start = performance.now(); refresh(); return performance.now() - start; })()")
         < 1000
     )
+    page.click("#attention-numbers summary")
+    page.wait_for_selector("#attention-numbers tbody tr")  # filled when it opens
+    page.wait_for_function("() => document.querySelector('#attention-numbers tbody tr')?.cells.length === 61")
+    assert "first 60 of 3600" in page.inner_text("#attention-span")
     page.evaluate("seek(1800)")
     page.click("#zoom-in")
     page.click("#zoom-in")

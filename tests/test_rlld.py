@@ -135,8 +135,15 @@ def test_interrupted_learning_ends_with_the_same_policy_and_parser(
     assert episodes[0] == episodes[1]
 
 
-def test_joint_preset_learns_and_resumes_bit_equal(store: FeatureStore, tmp_path: Path) -> None:
-    changes = ["denoiser.warmup=0", "denoiser.every=1", "denoiser.reward_videos=8", "training.epochs=4"]
+@pytest.mark.parametrize("rollouts", [0, 4])
+def test_joint_preset_learns_and_resumes_bit_equal(store: FeatureStore, tmp_path: Path, rollouts: int) -> None:
+    changes = [
+        f"denoiser.rollouts={rollouts}",
+        "denoiser.warmup=0",
+        "denoiser.every=1",
+        "denoiser.reward_videos=8",
+        "training.epochs=4",
+    ]
     whole = train(_recipe("rlld-joint", *changes), store, tmp_path / "whole", seed=1)
     found = load_checkpoint(whole.path / "checkpoints")
     assert found is not None
@@ -145,10 +152,10 @@ def test_joint_preset_learns_and_resumes_bit_equal(store: FeatureStore, tmp_path
     from avparse.training import loop
 
     class Stopped(loop.Trainer):
-        def _step(self, *arguments: Any) -> Any:
+        def step(self, *arguments: Any) -> Any:
             if (self.position.epoch, self.position.step) == (2, 1):
                 os.kill(os.getpid(), signal.SIGTERM)
-            return super()._step(*arguments)
+            return super().step(*arguments)
 
     original = loop.Trainer
     loop.Trainer = Stopped  # type: ignore[misc]
@@ -162,3 +169,17 @@ def test_joint_preset_learns_and_resumes_bit_equal(store: FeatureStore, tmp_path
     assert resumed is not None
     assert _same(found.extra, resumed.extra)
     assert _same(found.weights, resumed.weights)
+
+
+def test_paired_episodes_differ_by_the_draws_of_the_policy_alone(store: FeatureStore, tmp_path: Path) -> None:
+    """A policy that keeps everything for certain draws the same labels each time, so every reward is the same."""
+    certain = "{name: prior, initial_keep_logit: 100.0, logit_bound: 100.0}"
+    rewards = []
+    for paired in (True, False):
+        changes = ["denoiser.episodes=3", "denoiser.steps=4", "denoiser.batch_size=16", f"denoiser.paired={paired}"]
+        recipe = _recipe("rlld", *changes, f"denoiser.policy={certain}", "training.epochs=1")
+        run = train(recipe, store, tmp_path / str(paired), seed=1).path
+        lines = (run / "denoised/episodes.jsonl").read_text().splitlines()
+        rewards.append({json.loads(line)["reward_audio"] for line in lines})
+    assert len(rewards[0]) == 1
+    assert len(rewards[1]) > 1

@@ -24,6 +24,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.evaluation.parsing import score_parsing
 from avparse.foundation.errors import UserError
+from avparse.models.label_sources.tensor import TensorLabels
 
 SILENT = Knobs(
     snr_audio=200, snr_visual=200, confusability=0, prototype=1, mode=0, gain_spread=0, scene=0, bleed=0.15, modes=1
@@ -347,6 +348,28 @@ def test_bad_requests_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with pytest.raises(UserError, match="exists"):
         simulate(out, train=5, val=0, test=0)
+
+
+def test_label_vectors_tell_what_classes_are_like(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"v\.txt: label vectors are written as \.npz"):
+        simulate(tmp_path / "store", train=5, val=0, test=0, seed=3, label_vectors=tmp_path / "v.txt")
+    assert not list(tmp_path.iterdir())
+    simulate(tmp_path / "store", train=5, val=0, test=0, seed=3, label_vectors=tmp_path / "v.npz")
+    source = TensorLabels.Config(path=str(tmp_path / "v.npz"), dimension=64 + 256 + 128)
+    vectors = TensorLabels(source)(LLP_CLASSES[::-1])[::-1]
+    np.testing.assert_allclose(np.square(vectors).mean(1), 1 / 9, rtol=1e-5)
+    world = World.draw(LLP_CLASSES, 3)
+    for c, vector in enumerate(vectors):
+        prototypes = np.concatenate([space.prototypes[c] for space in world.spaces.values()])
+        np.testing.assert_allclose(vector / np.linalg.norm(vector), prototypes / np.linalg.norm(prototypes), rtol=1e-4)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    alike = np.zeros_like(cosines, dtype=bool)
+    for pair in CONFUSABLE:
+        i, j = (LLP_CLASSES.index(name) for name in pair)
+        alike[i, j] = alike[j, i] = True
+    assert cosines[alike].mean() == pytest.approx(0.5, abs=0.05)
+    assert np.abs(cosines[~alike & ~np.eye(25, dtype=bool)]).max() < 0.3
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_stopping_at_every_step_changes_nothing(store: FeatureStore, tmp_path: P
     stops = 0
     while True:
         trainer = Trainer(Run.open(tmp_path / "pieces"), store, checkpoint_seconds=0)
-        step, begun = trainer._step, []
+        step, begun = trainer.step, []
 
         def one_step(batch, at, step=step, begun=begun):  # type: ignore[no-untyped-def]
             if not begun:
@@ -89,7 +90,7 @@ def test_stopping_at_every_step_changes_nothing(store: FeatureStore, tmp_path: P
             begun.append(1)
             yield from step(batch, at)
 
-        trainer._step = one_step  # type: ignore[method-assign]
+        trainer.step = one_step  # type: ignore[method-assign]
         if trainer.position.epoch == 2:
             break
         with pytest.raises(SystemExit) as stop:
@@ -241,3 +242,17 @@ def test_recipe_files(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserError, match="a recipe is a table"):
         load_recipe(tmp_path / "list.yaml")
+
+
+def test_a_parser_trained_without_cross_attention_is_scored_and_used_without(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    recipe = _recipe("training.cross=false", "training.epochs=2")
+    run = train(recipe, store, tmp_path / "run", seed=1)
+    parser = run.parser()
+    features = FeatureTable(store).batch(store.select("test")[:4]).features
+    other = replace(features, streams={**features.streams, "audio": torch.randn_like(features.streams["audio"])})
+    with torch.no_grad():
+        ours, foreign = parser(features), parser(other)
+    assert torch.equal(ours.visual_segments, foreign.visual_segments)
+    assert not torch.allclose(ours.audio_segments, foreign.audio_segments)

@@ -57,7 +57,7 @@ def bench(
     store = settings.data.open(table.parent, out)
     with writing(out):
         (out / "attempts").mkdir(parents=True, exist_ok=True)
-    runs = plan(settings, recipes, out, store.fingerprint)
+    runs = plan(settings, recipes, out, settings.data.version(store.fingerprint, store.path))
     threads = max(1, cores() // jobs)
     launch = Launch(store.path, device, threads, f"{jobs} at once, {threads} threads each, device {device}")
     board = _Board(settings, runs, store, out)

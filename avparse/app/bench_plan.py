@@ -13,17 +13,23 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from avparse.app.teaching import TEACHERS, teach
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import Settings
+from avparse.foundation.files import atomic_folder
+from avparse.foundation.settings import Settings, lookup
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 
 
 class Simulation(Settings):
-    """What to simulate; see :func:`avparse.data.simulation.simulate.simulate`."""
+    """What to simulate; see :func:`avparse.data.simulation.simulate.simulate`.
+
+    Attributes:
+        teachers: those to ask about the simulated videos, as ``avparse teach`` does, each with its settings.
+    """
 
     seed: int = Field(0, ge=0)
     train: int = Field(10_000, ge=1)
@@ -32,6 +38,31 @@ class Simulation(Settings):
     segments: int = Field(10, ge=1)
     annotations: Path | None = None
     dtype: Literal["float32", "float16"] = "float32"
+    teachers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("teachers")
+    @classmethod
+    def _known(cls, teachers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, settings in teachers.items():
+            config: type[Settings] = lookup(TEACHERS, name, "teacher").Config  # type: ignore[attr-defined]
+            config.read({"name": name, **settings}, f"teacher '{name}'")
+        return teachers
+
+    @property
+    def folder(self) -> str:
+        """The name of a folder for just these data."""
+        unasked = set() if self.teachers else {"teachers"}
+        return _digest(self.model_dump(mode="json", exclude=unasked))
+
+    def make(self, path: Path, base: Path) -> None:
+        """Write the store, with what its teachers say of it, or nothing."""
+        tables = self.annotations
+        with atomic_folder(path) as folder:
+            folder.rmdir()  # the simulator makes it
+            settings = self.model_dump(exclude={"annotations", "teachers"})
+            simulate(folder, annotations=tables and base / tables, **settings)
+            for name, asked in self.teachers.items():
+                teach(FeatureStore.open(folder), name, settings=asked)
 
 
 def _read_simulation(value: Any) -> Any:
@@ -50,6 +81,11 @@ class DataSource(Settings):
             raise UserError("give the path of a feature store, or 'simulate: {train: ...}'")
         return self
 
+    def version(self, fingerprint: str, path: str | Path) -> str:
+        """Return the version of the data at ``path``; a store's fingerprint says nothing of its teachers."""
+        taught = self.simulate is not None and self.simulate.teachers
+        return f"{fingerprint}-{Path(path).name}" if taught else fingerprint
+
     def open(self, base: Path, out: Path) -> FeatureStore:
         """Open the store, simulated under ``out`` where need be; a relative path starts at ``base``.
 
@@ -59,10 +95,9 @@ class DataSource(Settings):
         if self.simulate is None:
             path = base / (self.store or "")
         else:
-            path = out / "data" / _digest(self.simulate.model_dump(mode="json"))
+            path = out / "data" / self.simulate.folder
             if not path.exists():
-                tables = self.simulate.annotations
-                simulate(path, **self.simulate.model_dump() | {"annotations": tables and base / tables})
+                self.simulate.make(path, base)
         store = FeatureStore.open(path)
         for split in ("val", "test"):
             if not store.annotated[store.select(split)].all():
@@ -186,18 +221,19 @@ def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> l
         table: what to run.
         recipes: of each row, see :meth:`Table.recipes`.
         out: folder of the bench.
-        version: of the data.
+        version: of the data, see :meth:`DataSource.version`.
     """
     seeds = dict.fromkeys(seed for row in table.rows for seed in table.seeds_of(row))
     return [
-        PlannedRun(row, seed, recipes[row.name], _folder(out / "runs", row.slug, seed, recipes[row.name], version))
+        PlannedRun(row, seed, recipe, _folder(out / "runs", row.slug, seed, recipe, version, table.data))
         for seed in seeds
         for row in table.rows
         if seed in table.seeds_of(row)
+        for recipe in [recipes[row.name]]
     ]
 
 
-def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str) -> Path:
+def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str, data: DataSource) -> Path:
     """Return the folder that holds this very run, or the one to make.
 
     What is there is compared as it reads now, so that a setting added to recipes since, with a default, costs no run.
@@ -210,7 +246,7 @@ def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str) -> P
     for path in sorted(runs.glob(f"{slug}-seed{seed}-{'[0-9a-f]' * 8}")):
         with contextlib.suppress(UserError):
             run = Run.open(path)
-            if identity(run.recipe, run.info.fingerprint, run.info.seed) == wanted:
+            if identity(run.recipe, data.version(run.info.fingerprint, run.info.data), run.info.seed) == wanted:
                 return path
     return runs / f"{slug}-seed{seed}-{_digest(wanted)}"
 

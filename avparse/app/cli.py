@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +48,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        traceback.clear_frames(error.__traceback__)  # lets go of a progress bar, which then ends its line
         print(f"avparse: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -79,6 +81,7 @@ def demo(
     from avparse.app.demo import demo as run_demo
 
     run = run_demo(out, videos=videos, seed=seed, clips=clips or [], workers=workers)
+    print((run.path / "comparison.md").read_text(encoding="utf-8"))
     print((run.path / "results.md").read_text(encoding="utf-8"))
     print(f"Look at {run.path / 'report.html'}; parse your own: avparse parse VIDEO --run {run.path} -o OUT")
 
@@ -92,13 +95,22 @@ def parse(
         str | None,
         typer.Option(help="Only these classes may appear: names with commas between, or a table 'video,labels'."),
     ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Other classes than the run's, one a line, for a parser that reads names (LEAP)."),
+    ] = None,
+    label_vectors: Annotated[
+        Path | None, typer.Option(help="Vectors of these classes, where the run's own source of them cannot be asked.")
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Parse videos: a JSON timeline each, events.csv and report.html."""
     from avparse.app.parsing import parse_files
     from avparse.training.run import Run
 
-    failures = parse_files(videos, Run.open(run), out, labels=labels, workers=workers)
+    failures = parse_files(
+        videos, Run.open(run), out, classes=classes, vectors=label_vectors, labels=labels, workers=workers
+    )
     print(f"{out}: a timeline each, events.csv, report.html")
     _tell_failures([(str(f.path), f.reason) for f in failures])
 
@@ -115,6 +127,7 @@ def train(
     labels: Annotated[
         Path | None, typer.Option(help="Refined labels made by 'denoise', in place of the recipe's own denoiser.")
     ] = None,
+    init: Annotated[Path | None, typer.Option(help="A run to start from, trained or imported; same parser.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -123,14 +136,39 @@ def train(
     from avparse.data.store import FeatureStore
     from avparse.training.loop import train as run_training
     from avparse.training.recipe import load_recipe
+    from avparse.training.run import Run
 
     settings = load_recipe(recipe, changes or [])
     store = FeatureStore.open(data)
     store.verify()
     refined = None if labels is None else load_labels(labels, store)
-    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device, labels=refined)
+    start = None if init is None else Run.open(init)
+    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device, labels=refined, init=start)
     results = run.path / "results.md"
     print(results.read_text(encoding="utf-8") if results.exists() else f"{run.path}: trained; no annotated test split")
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A state dict: .pt, .pth or .safetensors.")],
+    system: Annotated[str, typer.Option(help="Which released network it is of; an unknown name lists them.")],
+    out: Out,
+    recipe: Annotated[
+        str | None, typer.Option(help="Whose decoding the run gets; by default the recipe named like the system.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A store of such data as it was trained on; LLP's classes and streams if none.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="What weights do not hold: decoding.segment_threshold=0.3.")
+    ] = None,
+) -> None:
+    """Make a run of published weights, to evaluate, to parse with, or for 'train --init'; no code in them is run."""
+    from avparse.app.importing_checkpoint import import_checkpoint as run_import
+    from avparse.data.store import FeatureStore
+
+    store = None if data is None else FeatureStore.open(data)
+    print(run_import(file, system, out, recipe=recipe, store=store, changes=changes or []))
 
 
 @app.command()
@@ -192,6 +230,29 @@ def bench(
 
 
 @app.command()
+def profile(
+    recipes: Annotated[list[str], typer.Argument(help="Shipped recipes, or YAML files.")],
+    batch_size: Annotated[int, typer.Option(help="Videos.", min=1)] = 128,
+    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="How often each is timed; the median counts.", min=1)] = 5,
+    data: Annotated[Path | None, typer.Option(help="Take classes and streams from this store.")] = None,
+    denoiser: Annotated[
+        bool, typer.Option("--denoiser", help="Run the denoiser first, for what it does in every batch.")
+    ] = False,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of every recipe.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure what recipes cost, on random features: parameters, matrix products, memory, time."""
+    from avparse.app.profiling import Conditions
+    from avparse.app.profiling import profile as run_profile
+
+    conditions = Conditions(batch_size, segments, steps, device, tuple(changes or ()), denoiser, data)
+    report, failures = run_profile(recipes, conditions)
+    print(report)
+    _tell_failures(failures)
+
+
+@app.command()
 def plot(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; those of one recipe become a mean and a band.")],
     out: Out,
@@ -239,6 +300,9 @@ def simulate(
     segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
     annotations: Annotated[Path | None, typer.Option(help="Folder of the official LLP tables to start from.")] = None,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+    label_vectors: Annotated[
+        Path | None, typer.Option(help="Also write vectors of what the classes are like, for LEAP (.npz).")
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Simulate a feature store of LLP's shapes and label statistics, with hidden truth for every video."""
@@ -254,8 +318,69 @@ def simulate(
         annotations=annotations,
         dtype=dtype,
         workers=workers,
+        label_vectors=label_vectors,
     )
     _print_store(out)
+
+
+@app.command()
+def teach(
+    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
+    teacher: Annotated[str, typer.Option(help="Which teacher; an unknown name lists them.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, for teachers that look at them.")] = None,
+    published: Annotated[
+        Path | None, typer.Option("--from-npy", help="Folder of published embeddings, ID.npy each, to take instead.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the teacher: style=lsld. Repeatable.")
+    ] = None,
+) -> None:
+    """Let a teacher judge every segment of a store; recipes make pseudo labels from what it says, in seconds."""
+    from avparse.app.teaching import teach as ask
+    from avparse.data.store import FeatureStore
+
+    given = {"videos": videos, "embeddings": published}
+    settings = {name: str(path) for name, path in given.items() if path is not None}
+    files, failures = ask(FeatureStore.open(data), teacher, changes or [], settings)
+    for path in files:
+        print(path)
+    _tell_failures([(f.path, f.reason) for f in failures])
+
+
+@app.command("pseudo-labels")
+def pseudo_labels(
+    recipe: Annotated[str, typer.Argument(help="A recipe, or a run folder: with PLD, its labels after that too.")],
+    data: Store,
+    split: Annotated[str, typer.Option(help="Which split to judge; its truth is known.")] = "val",
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
+) -> None:
+    """Make the pseudo labels of a recipe and tell how good they are."""
+    from avparse.app.pseudo_labels import judge_labels
+    from avparse.data.store import FeatureStore
+
+    print(judge_labels(recipe, FeatureStore.open(data), split, changes or [], per_class))
+
+
+@app.command("tune-thresholds")
+def tune_thresholds(
+    recipe: Annotated[str, typer.Argument(help="A recipe whose pseudo labels are decided by thresholds.")],
+    data: Store,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write, with tuned thresholds (YAML).")],
+    shared: Annotated[bool, typer.Option("--shared", help="One threshold a modality, not one a class.")] = False,
+    prior: Annotated[
+        float, typer.Option(help="Videos that a class needs to count as much as all together.", min=0)
+    ] = 10,
+    folds: Annotated[int, typer.Option(help="Of the cross-validated figures.", min=2)] = 5,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
+) -> None:
+    """Tune the thresholds of pseudo labels on the validation split, never on test, and write the recipe with them."""
+    from avparse.app.pseudo_labels import tune_thresholds as run_tuning
+    from avparse.data.store import FeatureStore
+    from avparse.evaluation.thresholds import Tuning
+
+    tuning = Tuning(shared=shared, prior=prior, folds=folds)
+    print(run_tuning(recipe, FeatureStore.open(data), out, tuning, changes or []))
 
 
 @app.command()

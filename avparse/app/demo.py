@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from avparse.app.extracting import VideoLabels, extract_store, llp_labels
 from avparse.app.parsing import Parsed, parse_videos, report_video
@@ -15,14 +16,19 @@ from avparse.data.corpus import synthesise
 from avparse.data.llp import read_llp
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.comparison import COLUMNS
+from avparse.evaluation.comparison import COLUMNS, score_table
+from avparse.evaluation.denoising import score_denoising
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_text
+from avparse.labels.table import RefinedLabels
 from avparse.media.pipeline import Failed
 from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 
 DESCRIPTION = "synthetic corpus of real encoded videos"
+# The same parser, on the weak labels as they are and on those of another denoiser.
+_RIVALS = {"HAN": "denoiser=null", "JoMoLD": "denoiser={name: jomold}"}
 _SHOWN = 6
 
 
@@ -37,7 +43,7 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
         workers: processes for synthesis and extraction; all cores by default.
 
     Returns:
-        The run; its folder holds ``report.html``.
+        The run; its folder holds ``report.html`` and ``comparison.md``.
     """
     for clip in clips:
         if not clip.is_file():
@@ -51,7 +57,10 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
     if failures:
         raise UserError(f"{failures[0].path}: {failures[0].reason}; remove {data} and run the demo again")
     store = FeatureStore.open(data / "features")
+    rivals = {name: load_recipe("demo", [change]) for name, change in _RIVALS.items()}
+    runs = {name: train(r, store, data / "runs" / name, seed=seed, resume=True) for name, r in rivals.items()}
     run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
+    _compare({**runs, run.recipe.title: run}, store, run)
     unseen = [data / "corpus" / "videos" / store.sources[i] for i in _worth_showing(store)]
     parsed = parse_videos([*clips, *unseen], run, workers=workers)
     entries = [_entry(result, labels) for result in parsed]
@@ -64,6 +73,26 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
         simulated=True,
     )
     return run
+
+
+def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
+    """Write ``comparison.md`` into ``run``: how wrong the labels are before and after, and each system's scores."""
+    labels = RefinedLabels.load(run.path / "labels.parquet", store.vocabulary)
+    audio, visual, _ = store.dense_truth(labels.rows(store.videos, store.weak))
+    truth = [torch.from_numpy(side.any(axis=1)) for side in (audio, visual)]
+    kept = [torch.from_numpy(labels.of(modality)[0] >= 0.5) for modality in MODALITIES]
+    quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
+    results = {name: json.loads((r.path / "results.json").read_text(encoding="utf-8")) for name, r in runs.items()}
+    videos = next(iter(results.values()))["videos"]
+    text = (
+        f"Labels of the {len(labels.videos)} training videos as {run.recipe.title} left them, against the truth of the "
+        f"{DESCRIPTION}, percent.\n\n{quality.as_markdown(False)}\n\n"
+        + score_table(
+            {name: found["scores"]["parser"] for name, found in results.items()},
+            f"{videos} unseen test videos, percent. The parsers differ in the labels that they learned from alone.",
+        )
+    )
+    write_text(run.path / "comparison.md", text)
 
 
 def results_table(run: Run) -> ScoreTable:

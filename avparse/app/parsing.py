@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from avparse.app.exports import write_events_csv
 from avparse.app.report import ReportVideo, write_report
 from avparse.data.tables import read_weak_table
-from avparse.data.timeline import Decisions, Timeline, events_of
+from avparse.data.timeline import Decisions, Probabilities, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.prediction import predict_windows
 from avparse.foundation.errors import UserError
@@ -23,9 +25,10 @@ from avparse.media.extractors import EXTRACTORS
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.waveform import waveform_peaks
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import Parser, TwinParser
+from avparse.models.parser import Parser, TwinParser, label_embeddings, with_classes
 from avparse.training.run import Run
 
+_log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
 Only = Callable[[str], Sequence[str] | None]
 
@@ -48,13 +51,19 @@ class Parsed:
 
 
 def parse_videos(
-    paths: Sequence[Path], run: Run, *, only: Only = lambda video: None, workers: int | None = None
+    paths: Sequence[Path],
+    run: Run,
+    *,
+    parser: Parser | TwinParser | None = None,
+    only: Only = lambda video: None,
+    workers: int | None = None,
 ) -> Iterator[Parsed | Failed]:
     """Parse videos of any length with the parser of ``run``, in the order given.
 
     Args:
         paths: video or audio files.
         run: a trained run whose features avparse can extract.
+        parser: in place of the run's own; see :func:`parser_for`.
         only: file stem -> the classes that may appear, None for all (a video whose weak label is known).
         workers: decoding processes; all cores by default.
 
@@ -68,7 +77,7 @@ def parse_videos(
             f"{run.path}: its parser reads {made_by}, which avparse cannot extract from a video "
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
-    parser = run.parser()
+    parser = parser or run.parser()
     # One video needs no second process.
     workers = 0 if len(paths) == 1 else workers
     results = extract_videos(paths, spec.extractor, segment_seconds=spec.segment_seconds, workers=workers)
@@ -79,6 +88,43 @@ def parse_videos(
             yield parse_extracted(result, path, parser, run.recipe.decoding, only(path.stem))
 
 
+def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> tuple[Parser | TwinParser, list[str]]:
+    """Return the parser of a run for the classes of a file, and those of them that it was not taught.
+
+    Args:
+        run: a trained run.
+        classes: names, one a line; None: those that the run was trained on.
+        vectors: the file with their vectors, where the run's own source of label vectors is not to be asked.
+
+    Raises:
+        UserError: the run's parser or its thresholds belong to the classes it was trained on, or the names or their
+            vectors cannot be read.
+    """
+    parser = run.parser()
+    if classes is None:
+        if vectors is not None:
+            raise UserError(f"--label-vectors {vectors}: belongs to a list of classes; give it with --classes")
+        return parser, []
+    names = Vocabulary.read(classes).names
+    if run.recipe.decoding.by_class:
+        raise UserError(
+            f"--classes {classes}: {run.path} has a threshold for each class it was trained on; "
+            "give 'decoding' of its recipe.yaml one for all"
+        )
+    try:
+        changed = with_classes(parser, names, vectors)
+    except UserError as error:
+        raise UserError(f"--classes {classes}: {error}") from None
+    untaught = [name for name in names if name not in parser.spec.classes]
+    if untaught and not all(labels.config.tells for labels in label_embeddings(parser)):
+        _log.warning(
+            "%s was trained on label vectors that say nothing of a class; what it finds of %s is arbitrary",
+            run.path,
+            ", ".join(untaught),
+        )
+    return changed, untaught
+
+
 def parse_extracted(
     extracted: Extracted, path: Path, parser: Parser | TwinParser, rule: DecodingRule, only: Sequence[str] | None = None
 ) -> Parsed:
@@ -86,7 +132,7 @@ def parse_extracted(
     spec = parser.spec
     present = {"audio": extracted.audio_present, "visual": extracted.visual_present}
     output = predict_windows(
-        parser,
+        rule.reading(parser),
         {name: torch.from_numpy(stream) for name, stream in extracted.streams.items()},
         torch.from_numpy(present["audio"]),
         torch.from_numpy(present["visual"]),
@@ -95,7 +141,11 @@ def parse_extracted(
     allowed = None if only is None else torch.from_numpy(np.isin(spec.classes, list(only))).unsqueeze(0)
     decisions = dict(zip(MODALITIES, rule.decide(output, allowed), strict=True))
     gates = dict(zip(MODALITIES, rule.gates(output), strict=True))
-    segments = {m: getattr(output, f"{m}_segments")[0].numpy() if present[m].any() else None for m in MODALITIES}
+
+    def sides(values: Sequence[Tensor]) -> dict[str, Probabilities | None]:
+        return {m: x[0].numpy() if present[m].any() else None for m, x in zip(MODALITIES, values, strict=True)}
+
+    segments = sides((output.audio_segments, output.visual_segments))
     events = [
         event
         for m in MODALITIES
@@ -111,6 +161,7 @@ def parse_extracted(
         classes=spec.classes,
         segments=segments,
         events=sorted(events, key=lambda e: (e.onset, e.offset, e.class_name, e.modality)),
+        attention=None if output.attention is None else sides(tuple(output.attention)),
     )
     return Parsed(path, timeline, {m: gates[m][0].numpy() for m in MODALITIES}, only)
 
@@ -135,7 +186,14 @@ def report_video(
 
 
 def parse_files(
-    inputs: Sequence[Path], run: Run, out: Path, *, labels: str | None = None, workers: int | None = None
+    inputs: Sequence[Path],
+    run: Run,
+    out: Path,
+    *,
+    classes: Path | None = None,
+    vectors: Path | None = None,
+    labels: str | None = None,
+    workers: int | None = None,
 ) -> list[Failed]:
     """Parse videos into ``out``: ``NAME.json`` each, ``events.csv`` of all, and ``report.html``.
 
@@ -143,6 +201,8 @@ def parse_files(
         inputs: files, or folders whose files are meant.
         run: a trained run.
         out: folder, made where it is missing; files of the same name are replaced.
+        classes: see :func:`parser_for`.
+        vectors: see :func:`parser_for`.
         labels: classes that may appear, with commas between, or the path of a table ``video,labels``.
         workers: see :func:`parse_videos`.
 
@@ -150,16 +210,18 @@ def parse_files(
         The files that could not be read; the others are parsed.
 
     Raises:
-        UserError: none could be read, an unknown class, or a run that cannot parse videos.
+        UserError: none could be read, an unknown class, or a run that cannot parse videos, or not these classes.
     """
     paths = [file for given in inputs for file in (_media_files(given) if given.is_dir() else [given])]
-    only = _restriction(labels, run)
+    parser, untaught = parser_for(run, classes, vectors)
+    only = _restriction(labels, parser.spec.classes)
     names = _unique_names(paths)
     parsed: list[Parsed] = []
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    for name, result in zip(names, parse_videos(paths, run, only=only, workers=workers), strict=True):
+    results = parse_videos(paths, run, parser=parser, only=only, workers=workers)
+    for name, result in zip(names, results, strict=True):
         if isinstance(result, Failed):
             failures.append(result)
         else:
@@ -168,7 +230,9 @@ def parse_files(
     if not parsed:
         raise UserError(failures[0].reason)
     write_events_csv(out / "events.csv", [p.timeline for p in parsed])
-    write_report(out / "report.html", [report_video(p) for p in parsed], title="avparse", rule=run.recipe.decoding)
+    note = f"The parser was not trained on: {', '.join(untaught)}." if untaught else ""
+    entries = [report_video(p, note=note) for p in parsed]
+    write_report(out / "report.html", entries, title="avparse", rule=run.recipe.decoding)
     return failures
 
 
@@ -188,10 +252,10 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _restriction(labels: str | None, run: Run) -> Only:
+def _restriction(labels: str | None, classes: tuple[str, ...]) -> Only:
     if labels is None:
         return lambda video: None
-    vocabulary = Vocabulary(run.info.spec.classes)
+    vocabulary = Vocabulary(classes)
     if Path(labels).is_file():
         table = read_weak_table(labels, vocabulary)
         known = {video: vocabulary.decode(weak) for video, weak in zip(table.videos, table.weak, strict=True)}

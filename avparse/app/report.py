@@ -75,10 +75,13 @@ class ReportVideo:
     only: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        arrays = [*self.timeline.segments.values(), *(self.truth or {}).values()]
+        timeline = self.timeline
+        arrays = [*timeline.segments.values(), *(timeline.attention or {}).values(), *(self.truth or {}).values()]
         shapes = {array.shape for array in arrays if array is not None}
         if len(shapes) > 1:
-            raise ValueError(f"{self.timeline.video}: segments and truth differ in shape [T, C]: {sorted(shapes)}")
+            raise ValueError(
+                f"{timeline.video}: segments, attention and truth differ in shape [T, C]: {sorted(shapes)}"
+            )
 
 
 def write_report(
@@ -120,6 +123,7 @@ def write_report(
     chunks = _template().generate(
         title=title,
         page={"videos": entries, "gate": rule.gate},
+        attention=any(video.timeline.attention is not None for video in videos),
         scores=scores,
         simulated=simulated,
         media=_data_uris(embedded),
@@ -200,6 +204,7 @@ def _track(
     if video.only is not None:
         opened = opened & np.isin(timeline.classes, list(video.only))
     opened = np.broadcast_to(opened, probabilities.shape)
+    attention = None if timeline.attention is None else timeline.attention.get(modality)
     decisions, names = reached & opened, timeline.classes
     events = events_of(decisions, probabilities, modality, names, timeline.segment_seconds, timeline.duration)
     return {
@@ -207,6 +212,7 @@ def _track(
         "open": _runs_by_class(opened),
         "gate": None if gate is None else _base64(gate, "<f4"),
         "gate_threshold": gate_thresholds.tolist(),
+        "attention": None if attention is None else _base64(attention, "<f4"),
         "differs": _spans(events, modality) != _spans(timeline.events, modality),
     }
 

@@ -78,6 +78,8 @@ class Timeline:
         classes: names, in the order of the columns of ``segments``.
         segments: per modality the probabilities ``[T, C]``; a modality that the video lacks has none (``None``).
         events: decoded events of both modalities, ordered by onset.
+        attention: per modality how each class spreads its attention over the segments ``[T, C]``, of a parser that
+            decodes by attention; None of any other.
     """
 
     video: str
@@ -86,6 +88,7 @@ class Timeline:
     classes: tuple[str, ...]
     segments: dict[str, Probabilities | None]
     events: list[Event] = field(default_factory=list)
+    attention: dict[str, Probabilities | None] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
@@ -94,14 +97,12 @@ class Timeline:
             "duration": round(self.duration, 3),
             "segment_seconds": self.segment_seconds,
             "classes": list(self.classes),
-            "segments": {
-                modality: None if values is None else np.round(values.astype(float), 4).tolist()
-                for modality, values in self.segments.items()
-            },
+            "segments": _rounded(self.segments),
             "events": [
                 {**e.as_dict(), "onset": round(e.onset, 3), "offset": round(e.offset, 3), "score": round(e.score, 4)}
                 for e in self.events
             ],
+            **({} if self.attention is None else {"attention": _rounded(self.attention)}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -118,16 +119,26 @@ class Timeline:
         try:
             raw = json.loads(Path(path).read_text(encoding="utf-8"))
             classes = tuple(raw["classes"])
-            segments = {m: _read_segments(raw["segments"][m], len(classes)) for m in MODALITIES}
+            segments = _read_sides(raw["segments"], len(classes))
+            attention = _read_sides(raw["attention"], len(classes)) if "attention" in raw else None
             events = [
                 Event(e["class"], e["modality"], float(e["onset"]), float(e["offset"]), float(e["score"]))
                 for e in raw["events"]
             ]
-            return cls(raw["video"], float(raw["duration"]), float(raw["segment_seconds"]), classes, segments, events)
+            duration, unit = float(raw["duration"]), float(raw["segment_seconds"])
+            return cls(raw["video"], duration, unit, classes, segments, events, attention)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: not a JSON timeline ({error}); write it again with 'avparse parse'") from None
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: bad timeline field {error}; write it again with 'avparse parse'") from None
+
+
+def _rounded(sides: dict[str, Probabilities | None]) -> dict[str, list[list[float]] | None]:
+    return {m: None if values is None else np.round(values.astype(float), 4).tolist() for m, values in sides.items()}
+
+
+def _read_sides(sides: dict[str, Any], classes: int) -> dict[str, Probabilities | None]:
+    return {m: _read_segments(sides[m], classes) for m in MODALITIES}
 
 
 def _read_segments(values: list[list[float]] | None, classes: int) -> Probabilities | None:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 
 from avparse.data.batching import FeatureTable, Indices
-from avparse.evaluation.parsing import ParsingScores, score_parsing
+from avparse.data.vocabulary import MODALITIES
+from avparse.evaluation.parsing import FIGURES, LEVELS, ParsingScores, score_parsing
 from avparse.evaluation.prediction import Parse, predict
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
@@ -20,12 +21,36 @@ ALONE = "parser"
 GIVEN_LABELS = "parser given weak labels"
 COLUMNS = ("segment A", "V", "AV", "Type", "Event", "event A", "V", "AV", "Type", "Event")  # the order of FIGURES
 COPIED = "weak label copied everywhere"
+MEAN, UNALIGNED = "mean", "unaligned"
+SELECTABLE = (*FIGURES, MEAN, UNALIGNED, *MODALITIES)
 
 
 def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> ParsingScores:
     """Score a parser on annotated videos of a store."""
-    audio, visual = rule.decide(predict(parser, table, indices))
+    audio, visual = rule.decide(predict(rule.reading(parser), table, indices))
     return score_parsing(audio.numpy(), visual.numpy(), *_truth(table, indices))
+
+
+def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> dict[str, float]:
+    """Return what epochs are selected by, percent: the ten figures and what follows from them.
+
+    Of events that are in one modality only (Sardari et al.: CoLeaF, ECCV 2024), ``LEVEL_audible`` and
+    ``LEVEL_visible`` score those that are heard and not seen in a segment, and the reverse. ``mean`` is the mean of the
+    ten figures, ``unaligned`` the mean of the ten with these in place of audio and visual; ``audio`` and ``visual`` are
+    the means of a modality's segment and event figures.
+    """
+    audio, visual = (x.numpy() for x in rule.decide(predict(rule.reading(parser), table, indices)))
+    heard, seen, mask = _truth(table, indices)
+    figures = score_parsing(audio, visual, heard, seen, mask).as_dict()
+    apart = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
+    unaligned = []
+    for level in LEVELS:
+        audible, visible = apart[f"{level}_audio"], apart[f"{level}_visual"]
+        kinds = (audible, visible, figures[f"{level}_audio_visual"])
+        unaligned += [*kinds, sum(kinds) / 3, apart[f"{level}_event"]]
+        figures |= {f"{level}_audible": audible, f"{level}_visible": visible}
+    figures |= {m: sum(figures[f"{level}_{m}"] for level in LEVELS) / len(LEVELS) for m in MODALITIES}
+    return figures | {MEAN: float(np.mean([figures[f] for f in FIGURES])), UNALIGNED: float(np.mean(unaligned))}
 
 
 def compare_with_labels(
@@ -39,7 +64,7 @@ def compare_with_labels(
     Raises:
         UserError: a video has no dense truth.
     """
-    output = predict(parser, table, indices)
+    output = predict(rule.reading(parser), table, indices)
     audio_true, visual_true, mask = _truth(table, indices)
     weak = torch.from_numpy(table.store.weak[indices])
     everywhere = weak.unsqueeze(1).expand(-1, mask.shape[1], -1)

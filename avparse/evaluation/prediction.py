@@ -14,8 +14,9 @@ from avparse.data.features import Features
 from avparse.models.output import ParserOutput
 
 Parse = Callable[[Features], ParserOutput]
-_SEGMENTS = ("audio_segments", "visual_segments")
 _VIDEOS = ("audio", "visual", "video")
+# What is taken of an output, and which of its dimensions counts the videos.
+_BATCH = {"audio_segments": 0, "visual_segments": 0, **dict.fromkeys(_VIDEOS, 0), "attention": 1}
 
 
 @torch.no_grad()
@@ -23,13 +24,18 @@ def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: in
     """Parse the videos at ``indices`` ``[N]`` of a store.
 
     Returns:
-        Probabilities on the CPU in float32, ``[N, T, C]`` padded to the longest video and ``[N, C]``, without hidden.
+        Probabilities on the CPU in float32, ``[N, T, C]`` padded to the longest video and ``[N, C]``, and the attention
+        ``[2, N, T, C]`` of a parser that has one; without hidden.
     """
     longest = int(table.store.lengths[indices].max())
-    parts = [parser(table.batch(piece).features) for piece in batches(indices, batch_size)]
-    joined = {n: torch.cat([_pad(getattr(p, n).float().cpu(), longest) for p in parts]) for n in _SEGMENTS}
-    joined |= {n: torch.cat([getattr(p, n).float().cpu() for p in parts]) for n in _VIDEOS}
-    return _output(joined)
+    parts = [_results(parser(table.batch(piece).features)) for piece in batches(indices, batch_size)]
+    return _output(
+        {
+            name: torch.cat([part[name] if name in _VIDEOS else _pad(part[name], longest) for part in parts], dim=dim)
+            for name, dim in _BATCH.items()
+            if name in parts[0]
+        }
+    )
 
 
 @torch.no_grad()
@@ -44,8 +50,8 @@ def predict_windows(
     """Parse one video of any length as it would parse clips of the length it was trained on.
 
     Windows of ``window`` segments start every half window (the last one ends with the video). Where windows overlap,
-    segment and gate probabilities are averaged with weights that fall linearly towards a window's edges, so the
-    result changes smoothly; a video of at most one window is parsed whole.
+    segment and gate probabilities, and attention, are averaged with weights that fall linearly towards a window's
+    edges, so the result changes smoothly; a video of at most one window is parsed whole.
 
     Args:
         parser: a parser in evaluation mode.
@@ -57,7 +63,8 @@ def predict_windows(
 
     Returns:
         Batch of one: ``audio_segments``, ``visual_segments`` ``[1, T, C]``; the video-level probabilities (gates) are
-        ``[1, T, C]`` too, those of the windows around each segment.
+        ``[1, T, C]`` too, those of the windows around each segment. ``attention`` ``[2, 1, T, C]``, where the parser
+        has one, is a segment's share of the attention in the windows around it.
     """
     total = len(audio_present)
     size = min(window, total)
@@ -72,15 +79,14 @@ def predict_windows(
             _mask(audio_present[piece]),
             _mask(visual_present[piece]),
         )
-        output = parser(features)
         where = piece.reshape(-1)
         weight.index_add_(0, where, ramp.repeat(len(piece), 1))
-        for name in (*_SEGMENTS, *_VIDEOS):
-            value = getattr(output, name).float().cpu()
-            value = value if value.dim() == 3 else value.unsqueeze(1).expand(-1, size, -1)  # [W, size, C]
-            total_sum = sums.setdefault(name, torch.zeros(total, value.shape[-1]))
-            total_sum.index_add_(0, where, (value * ramp).reshape(len(where), -1))
-    return _output({name: (value / weight).unsqueeze(0) for name, value in sums.items()})
+        for name, value in _results(parser(features)).items():
+            value = value.unsqueeze(1).expand(-1, size, -1) if name in _VIDEOS else value
+            weighted = (value * ramp).flatten(-3, -2)  # [..., W size, C]
+            total_sum = sums.setdefault(name, weighted.new_zeros(*weighted.shape[:-2], total, weighted.shape[-1]))
+            total_sum.index_add_(-2, where, weighted)
+    return _output({name: (value / weight).unsqueeze(_BATCH[name]) for name, value in sums.items()})
 
 
 def _output(values: Mapping[str, Tensor]) -> ParserOutput:
@@ -90,11 +96,18 @@ def _output(values: Mapping[str, Tensor]) -> ParserOutput:
         audio=values["audio"],
         visual=values["visual"],
         video=values["video"],
+        attention=values.get("attention"),
     )
 
 
+def _results(output: ParserOutput) -> dict[str, Tensor]:
+    """Return what is kept of an output, on the CPU in float32."""
+    values = {name: getattr(output, name) for name in _BATCH}
+    return {name: value.float().cpu() for name, value in values.items() if value is not None}
+
+
 def _pad(segments: Tensor, longest: int) -> Tensor:
-    return functional.pad(segments, (0, 0, 0, longest - segments.shape[1]))
+    return functional.pad(segments, (0, 0, 0, longest - segments.shape[-2]))
 
 
 def _mask(present: Tensor) -> Tensor | None:

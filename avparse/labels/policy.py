@@ -6,12 +6,14 @@ keeping the label, so that 1 is the action "keep". One signature for all, listed
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avparse.data.features import Features, TaskSpec
 from avparse.foundation.errors import UserError
@@ -56,7 +58,7 @@ class PolicyConfig(PartConfig):
     logit_bound: float = Field(4.0, gt=0)
 
 
-class KeepPolicy(nn.Module):
+class KeepPolicy(nn.Module, ABC):
     """What all policies share: logits are a starting point plus what the network has learned, within bounds.
 
     The last map of a network is zero at first, so that an untrained policy is exactly its starting point.
@@ -114,9 +116,9 @@ class KeepPolicy(nn.Module):
         bounded: Tensor = _Bounded.apply(logits, self.bound)
         return bounded
 
+    @abstractmethod
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
         """Return what is added to the starting point, ``[2, B, C]``."""
-        raise NotImplementedError
 
 
 class Policy(KeepPolicy):
@@ -231,6 +233,38 @@ class PriorPolicy(KeepPolicy):
         return self.change.expand(-1, len(labels), -1)
 
 
+class EvidencePolicy(KeepPolicy):
+    """A linear policy over what trained parsers make of each label.
+
+    The summary holds K figures a class, ``[B, C K]`` in that order. Their weights are shared by all classes of a
+    modality, plus deviations of each class; :meth:`penalty` draws both towards zero, where the starting point stays.
+    """
+
+    class Config(PolicyConfig):
+        """Settings: those of every policy."""
+
+        name: Literal["evidence"] = "evidence"
+
+    def __init__(self, config: Config, spec: TaskSpec, summary: int = 0) -> None:
+        super().__init__(config, spec, summary)
+        if not summary or summary % self.classes:
+            raise UserError(f"policy 'evidence': {summary} entries of evidence for {self.classes} classes; give K each")
+        size = summary // self.classes + 1
+        self.shared = nn.Parameter(torch.zeros(2, 1, 1, size))
+        self.own = nn.Parameter(torch.zeros(2, 1, self.classes, size))
+
+    def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
+        """Return ``[2, B, C]``; the streams are not read."""
+        if summary is None:
+            raise RuntimeError("the evidence policy reads a summary")
+        x = functional.pad(summary.view(len(summary), self.classes, -1), (0, 1), value=1.0)
+        return ((self.shared + self.own) * x).sum(dim=-1)
+
+    def penalty(self) -> Tensor:
+        """Return half the squared length of all weights."""
+        return (self.shared.square().sum() + self.own.square().sum()) / 2
+
+
 def _zero(last: nn.Module) -> None:
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
@@ -265,4 +299,9 @@ def _max_pool(logits: Tensor, scores: Tensor, real: Tensor) -> Tensor:
 
 Pool = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits and scores [2, B, T, C], real [2, B, T, 1] -> [2, B, C]
 _POOLINGS: dict[str, Pool] = {"mean": _mean_pool, "attentive": _attentive_pool, "max": _max_pool}
-POLICIES: dict[str, type[KeepPolicy]] = {"han": Policy, "pooled": PooledPolicy, "prior": PriorPolicy}
+POLICIES: dict[str, type[KeepPolicy]] = {
+    "han": Policy,
+    "pooled": PooledPolicy,
+    "prior": PriorPolicy,
+    "evidence": EvidencePolicy,
+}

@@ -59,16 +59,9 @@ class InterReward(Settings):
             may_empty: whether draws that leave no label are allowed, see :func:`avparse.labels.actions.sample`.
         """
         given = labels.bool().expand_as(logits)
-        count = given.sum(dim=-1)
-        most = int(count.max()) if count.numel() else 0
-        first = given.int().argsort(dim=-1, descending=True, stable=True)[..., :most]
-        keep = (logits.sigmoid() * given).gather(-1, first)  # [..., B, most], zero beyond the given labels
-        kept = functional.one_hot(torch.zeros_like(count), most + 1).to(logits.dtype)  # [..., B, most + 1]
-        for p in keep.unbind(dim=-1):
-            one_more = functional.pad(kept[..., :-1], (1, 0))
-            kept = kept + p.unsqueeze(-1) * (one_more - kept)
-        reward = self._by_counts(most, labels.shape[-1], may_empty).to(kept)
-        return (kept * reward[count]).sum(dim=-1)
+        kept = kept_counts(logits.sigmoid(), given)
+        reward = self._by_counts(kept.shape[-1] - 1, labels.shape[-1], may_empty).to(kept)
+        return (kept * reward[given.sum(dim=-1)]).sum(dim=-1)
 
     def _by_counts(self, most: int, classes: int, may_empty: bool) -> Tensor:
         """Return the reward ``[most + 1, most + 1]`` of keeping j (column) of k (row) labels."""
@@ -84,6 +77,53 @@ class InterReward(Settings):
             return self.smoothing * y / y.sum(dim=-1, keepdim=True).clamp_min(1) + (1 - self.smoothing) / y.shape[-1]
         soft = self.smoothing * y + (1 - self.smoothing) / 2
         return soft / soft.sum(dim=-1, keepdim=True)
+
+
+def label_f(kept: Tensor, truth: Tensor) -> Tensor:
+    """Return the F score ``[...]`` of label sets ``[..., C]``; 1 where neither holds a label."""
+    kept, truth = kept.float(), truth.float()
+    both, size = (kept * truth).sum(dim=-1), kept.sum(dim=-1) + truth.sum(dim=-1)
+    return torch.where(size > 0, 2 * both / size.clamp_min(1), 1.0)
+
+
+def expected_label_f(logits: Tensor, labels: Tensor, truth: Tensor) -> Tensor:
+    """Return the exact expectation ``[..., B]`` of the F score of the labels that a draw keeps, differentiable.
+
+    The F depends on how many right and how many wrong labels are kept alone, and these two counts are independent. Its
+    gradient is that of REINFORCE without sampling noise. A draw that rightly keeps no label scores 1.
+
+    Args:
+        logits: ``[..., B, C]`` of keeping.
+        labels: given labels, 0 or 1, whose shape expands to that of ``logits``.
+        truth: likewise, which of them are right.
+    """
+    given = labels.bool().expand_as(logits)
+    right, wrong = given & truth.bool(), given & ~truth.bool()
+    hits, misses = (kept_counts(logits.sigmoid(), which) for which in (right, wrong))
+    i, j = (torch.arange(x.shape[-1], device=logits.device) for x in (hits, misses))
+    size = i.view(-1, 1) + j + right.sum(dim=-1)[..., None, None]  # [..., B, I, J]
+    f = torch.where(size > 0, 2 * i.view(-1, 1) / size.clamp_min(1), 1.0)
+    return (hits.unsqueeze(-1) * misses.unsqueeze(-2) * f).sum(dim=(-2, -1))
+
+
+def kept_counts(keep: Tensor, which: Tensor) -> Tensor:
+    """Return the probability ``[..., K + 1]`` that 0 to K of the labels ``which`` are kept, K being the most of a row.
+
+    The Poisson-binomial distribution, built label by label: K^2 operations a row.
+
+    Args:
+        keep: ``[..., C]`` probability of keeping each label.
+        which: ``[..., C]`` boolean.
+    """
+    count = which.sum(dim=-1)
+    most = int(count.max()) if count.numel() else 0
+    first = which.int().argsort(dim=-1, descending=True, stable=True)[..., :most]
+    packed = (keep * which).gather(-1, first)  # [..., most], zero beyond the labels asked for
+    kept = functional.one_hot(torch.zeros_like(count), most + 1).to(keep.dtype)
+    for p in packed.unbind(dim=-1):
+        one_more = functional.pad(kept[..., :-1], (1, 0))
+        kept = kept + p.unsqueeze(-1) * (one_more - kept)
+    return kept
 
 
 class Baseline:

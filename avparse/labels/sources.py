@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,15 +14,22 @@ from torch import Tensor
 
 from avparse.data.features import Batch
 from avparse.foundation.settings import PartConfig
+from avparse.labels.segments import SegmentTable
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 
 
 class SmoothingConfig(PartConfig):
-    """Settings of every label source: the share ``v`` of a label that smoothing keeps in each modality."""
+    """Settings of every label source.
+
+    Attributes:
+        keep_audio, keep_visual: the share ``v`` of a label that smoothing keeps.
+        smooth_epochs: epochs of smoothing, after which labels are taken as they are; None: all.
+    """
 
     keep_audio: float = Field(1.0, gt=0, le=1)
     keep_visual: float = Field(0.9, gt=0, le=1)
+    smooth_epochs: int | None = Field(None, ge=0)
 
 
 class LabelSource(Protocol):
@@ -65,7 +73,8 @@ class RefinedSource:
         videos: ids of the store, in order; ``Batch.index`` counts in them.
         weak: ``[N, C]`` weak labels of the store.
         smoothing: how much of a target is kept.
-        video: the video's target: the label as ``given``, or the ``union`` (maximum) of the modalities' targets.
+        video: the video's target: the label as ``given``, the ``union`` (maximum) of the modalities' targets, or the
+            target of ``audio``.
         device: where batches are.
 
     Raises:
@@ -78,13 +87,13 @@ class RefinedSource:
         videos: Sequence[str],
         weak: npt.NDArray[np.bool_],
         smoothing: SmoothingConfig,
-        video: Literal["given", "union"] = "given",
+        video: Literal["given", "union", "audio"] = "given",
         device: torch.device | str = "cpu",
     ) -> None:
         rows = labels.rows(videos, weak)
         audio, visual = (np.array(weak, dtype=np.float32) for _ in range(2))
         audio[rows], visual[rows] = labels.audio, labels.visual
-        whole = weak if video == "given" else np.maximum(audio, visual)
+        whole = {"given": weak, "union": np.maximum(audio, visual), "audio": audio}[video]
         self._tables = [
             torch.from_numpy(table).to(device)
             for table in (
@@ -97,6 +106,32 @@ class RefinedSource:
     def __call__(self, batch: Batch) -> Targets:
         """Return the targets of ``batch``."""
         return Targets(*(table.index_select(0, batch.index) for table in self._tables))
+
+
+class SegmentSource:
+    """Targets of another source, with segment labels beside them.
+
+    Args:
+        base: gives the video-level targets.
+        segments: the segment labels of the training videos.
+        video_level: replace ``audio`` and ``visual`` of the base by the highest target of any segment, in each
+            modality that has segment labels (the published objectives of VAPLAN and LEAP).
+    """
+
+    def __init__(self, base: LabelSource, segments: SegmentTable, video_level: bool) -> None:
+        self.base, self.segments, self.video_level = base, segments, video_level
+
+    def __call__(self, batch: Batch) -> Targets:
+        """Return the targets of ``batch``."""
+        audio, visual = self.segments(batch.index)
+        targets = replace(self.base(batch), audio_segments=audio, visual_segments=visual)
+        if not self.video_level:
+            return targets
+        return replace(
+            targets,
+            audio=targets.audio if audio is None else audio.amax(dim=1),
+            visual=targets.visual if visual is None else visual.amax(dim=1),
+        )
 
 
 def _smooth_kept(

@@ -16,11 +16,14 @@ class Targets:
     Attributes:
         video: ``[B, C]``, the class occurs in either modality.
         audio, visual: ``[B, C]``, it occurs in that modality.
+        audio_segments, visual_segments: ``[B, T, C]``, it occurs in that segment; None where no segment labels are.
     """
 
     video: Tensor
     audio: Tensor
     visual: Tensor
+    audio_segments: Tensor | None = None
+    visual_segments: Tensor | None = None
 
 
 def cross_entropy(probability: Tensor, target: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ def contrast(
     form: Form,
     audio_mask: Tensor | None = None,
     visual_mask: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the smoothed InfoNCE of audio (rows) against visual segments (columns), mean over the rows that count.
 
@@ -80,6 +81,7 @@ def contrast(
         form: ``ma``: minus the target's sum of logarithms; ``jomold``: minus the logarithm of the target's sum.
         audio_mask: ``[B, T]`` boolean, True where the segment exists; None for everywhere.
         visual_mask: the same.
+        weights: of the videos, ``[B]``; the mean is still over all rows that count.
     """
     everywhere = torch.ones(similarities.shape[:2], dtype=torch.bool, device=similarities.device)
     columns = everywhere if visual_mask is None else visual_mask
@@ -92,6 +94,8 @@ def contrast(
     target = (columns * rest[:, None])[:, None, :].masked_fill(same, keep)  # [B, T, T]
     logarithms = similarities.masked_fill(~columns[:, None, :], torch.finfo(similarities.dtype).min).log_softmax(dim=-1)
     each = -(target * logarithms).sum(dim=-1) if form == "ma" else -(target.log() + logarithms).logsumexp(dim=-1)
+    if weights is not None:
+        each = each * weights[:, None]
     # Not a product: what stands in rows that do not count is huge.
     mean: Tensor = torch.where(rows, each, 0.0).sum() / rows.sum().clamp_min(1)
     return mean

@@ -15,9 +15,15 @@ from avparse.models.output import ParserOutput
 
 
 class LossConfig(PartConfig):
-    """Settings that every loss has: its ``weight`` in the sum."""
+    """Settings that every loss has.
+
+    Attributes:
+        weight: in the sum.
+        after: epochs before the loss joins the sum.
+    """
 
     weight: float = Field(1.0, ge=0)
+    after: int = Field(0, ge=0)
 
 
 class Loss(Protocol):

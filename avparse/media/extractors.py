@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from avparse.media.clip_clap import ClipClapExtractor
 from avparse.media.decode import Chunk
 from avparse.media.light import LightExtractor
 
@@ -33,4 +34,4 @@ class Extractor(Protocol):
         ...
 
 
-EXTRACTORS: dict[str, type[Extractor]] = {"light": LightExtractor}
+EXTRACTORS: dict[str, type[Extractor]] = {"light": LightExtractor, "clip-clap": ClipClapExtractor}

@@ -7,6 +7,7 @@ however the two are interleaved, and however long a picture stands still, memory
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +29,7 @@ _BEYOND_S = 10.0  # a timestamp further past the declared end is damage
 _SAME_INSTANT_S = 1e-6
 
 
-class Track:
+class Track(ABC):
     """One stream, decoded in order.
 
     Damaged packets are skipped and what was decoded before a break is kept; each kind of damage is reported once to
@@ -106,8 +107,9 @@ class Track:
             front_s, length_s = max(front_s, time_s), self._length_s(frame)
             yield time_s, frame
 
+    @abstractmethod
     def _length_s(self, frame: Any) -> float:
-        raise NotImplementedError
+        """Return how long a frame lasts."""
 
 
 class AudioTrack(Track):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from avparse.data.features import Features
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import Settings
 from avparse.models.output import ParserOutput
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Threshold = Probability | tuple[Probability, ...]
+_BLENDED = ("audio_segments", "visual_segments", "audio", "visual", "video")
 
 
 class DecodingRule(Settings):
@@ -26,12 +30,33 @@ class DecodingRule(Settings):
             ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and its own for visual.
         segment_threshold: for both modalities' segments.
         audio_gate_threshold, visual_gate_threshold: for the gates.
+        alone: share of every probability that comes from a second pass, in which neither modality sees the other
+            (CMPAE, CoLeaF: 0.3).
     """
 
     gate: Literal["union", "own", "mixed"] = "union"
     segment_threshold: Threshold = 0.5
     audio_gate_threshold: Threshold = 0.5
     visual_gate_threshold: Threshold = 0.5
+    alone: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether a threshold is given class by class, so that the rule belongs to certain classes."""
+        thresholds = (self.segment_threshold, self.audio_gate_threshold, self.visual_gate_threshold)
+        return any(isinstance(threshold, tuple) for threshold in thresholds)
+
+    def reading(self, parser: Callable[..., ParserOutput]) -> Callable[[Features], ParserOutput]:
+        """Return what to parse with before :meth:`decide`: the parser, or a blend of its two passes."""
+        if not self.alone:
+            return parser
+
+        def blended(features: Features) -> ParserOutput:
+            together, apart = parser(features), parser(features, cross=False)
+            values = {name: getattr(together, name).lerp(getattr(apart, name), self.alone) for name in _BLENDED}
+            return replace(together, **values)
+
+        return blended
 
     def gates(self, output: ParserOutput) -> tuple[Tensor, Tensor]:
         """Return the probabilities ``[B, C]`` that open audio and visual."""

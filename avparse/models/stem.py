@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avparse.data.features import Features
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig
+from avparse.models.guided import GuidedPooling
 from avparse.models.output import Hidden
 
 
 class LinearStem(nn.Module):
     """A linear map a stream; several streams of a modality are concatenated and fused by one more linear map.
 
-    The stem of HAN and most systems after it. There is no activation, so frames may be averaged within a segment
-    before the first map instead of after it.
+    The stem of HAN and most systems after it. Without activation, frames may be averaged within a segment before the
+    first map instead of after it.
     """
 
     class Config(PartConfig):
@@ -29,6 +31,10 @@ class LinearStem(nn.Module):
             audio, visual: names of the streams of each modality, in the order of their concatenation.
             standardize: subtract the training split's mean and divide by its deviation, feature by feature. For
                 features that were not made by a normalised network.
+            activation: after every map (``elu``: CMPAE, CoLeaF).
+            rates: streams that hold several vectors a segment, one after the other, and how many. They are averaged
+                after their map.
+            pooling: ``guided`` lets the sound of the segment weigh several vectors of a visual stream instead (AVE).
         """
 
         name: Literal["linear"] = "linear"
@@ -36,6 +42,9 @@ class LinearStem(nn.Module):
         audio: tuple[str, ...] = ("audio",)
         visual: tuple[str, ...] = ("frames", "clips")
         standardize: bool = False
+        activation: Literal["none", "elu"] = "none"
+        rates: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+        pooling: Literal["mean", "guided"] = "mean"
 
     def __init__(self, config: Config, streams: Mapping[str, int]) -> None:
         super().__init__()
@@ -44,7 +53,13 @@ class LinearStem(nn.Module):
         for name in (*config.audio, *config.visual):
             if name not in streams:
                 raise UserError(f"stem: the data have no stream '{name}'{nearest(name, streams)}")
-        self.maps = nn.ModuleDict({s: nn.Linear(streams[s], config.width) for s in (*config.audio, *config.visual)})
+        for name, rate in config.rates.items():
+            if streams.get(name, rate) % rate:
+                raise UserError(
+                    f"stem: stream '{name}' has {streams[name]} numbers a segment, not {rate} equal vectors"
+                )
+        sizes = {s: streams[s] // config.rates.get(s, 1) for s in (*config.audio, *config.visual)}
+        self.maps = nn.ModuleDict({name: nn.Linear(size, config.width) for name, size in sizes.items()})
         self.fusions = nn.ModuleDict(
             {
                 modality: nn.Linear(len(names) * config.width, config.width)
@@ -52,6 +67,10 @@ class LinearStem(nn.Module):
                 if len(names) > 1
             }
         )
+        several = {
+            s: config.rates[s] for s in config.visual if config.rates.get(s, 1) > 1 and config.pooling == "guided"
+        }
+        self.choices = nn.ModuleDict({name: GuidedPooling(config.width, rate) for name, rate in several.items()})
         if config.standardize:
             for name in self.maps:
                 self.register_buffer(f"{name}_mean", torch.zeros(streams[name]))
@@ -69,19 +88,28 @@ class LinearStem(nn.Module):
             self.get_buffer(f"{name}_mean").copy_(mean)
             self.get_buffer(f"{name}_deviation").copy_(deviation.clamp_min(1e-6))
 
-    def forward(self, features: Features) -> Hidden:
-        """Map the streams ``[B, T, D_s]`` to ``[B, T, width]`` a modality."""
-        return Hidden(
-            audio=self._modality(features, "audio", self.config.audio),
-            visual=self._modality(features, "visual", self.config.visual),
-        )
+    def forward(self, features: Features, cross: bool = True) -> Hidden:
+        """Map the streams ``[B, T, D_s]`` to ``[B, T, width]`` a modality; without ``cross`` sound guides nothing."""
+        audio = self.modality(features, "audio")
+        return Hidden(audio=audio, visual=self.modality(features, "visual", audio if cross else None))
 
-    def _modality(self, features: Features, modality: str, names: tuple[str, ...]) -> Tensor:
-        mapped: list[Tensor] = [self.maps[name](self._stream(features, name)) for name in names]
-        if len(mapped) == 1:
-            return mapped[0]
-        fused: Tensor = self.fusions[modality](torch.cat(mapped, dim=-1))
-        return fused
+    def modality(self, features: Features, of: str, guide: Tensor | None = None) -> Tensor:
+        """Map the streams of one modality, ``audio`` or ``visual``, to ``[B, T, width]``; ``guide`` is the other."""
+        mapped = [self._mapped(features, name, guide) for name in getattr(self.config, of)]
+        return mapped[0] if len(mapped) == 1 else self._activate(self.fusions[of](torch.cat(mapped, dim=-1)))
+
+    def _mapped(self, features: Features, name: str, guide: Tensor | None) -> Tensor:
+        x, rate = self._stream(features, name), self.config.rates.get(name, 1)
+        if rate == 1:
+            return self._activate(self.maps[name](x))
+        vectors = self._activate(self.maps[name](x.reshape(*x.shape[:-1], rate, -1)))
+        if guide is None or name not in self.choices:
+            return vectors.mean(dim=-2)
+        chosen: Tensor = self.choices[name](vectors, guide, features.audio_mask)
+        return chosen
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return functional.elu(x) if self.config.activation == "elu" else x
 
     def _stream(self, features: Features, name: str) -> Tensor:
         x = features.streams[name]

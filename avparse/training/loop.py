@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,23 @@ from tqdm import tqdm
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics, task_spec
 from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
-from avparse.evaluation.comparison import compare_with_labels, score_split, score_table
+from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
+from avparse.evaluation.gates import tune_gates
 from avparse.evaluation.prediction import Parse
 from avparse.foundation.files import write_json
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
+from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.refiner import Step
-from avparse.labels.sources import SOURCES, LabelSource, RefinedSource
+from avparse.labels.segments import SegmentLabels, SegmentTable
+from avparse.labels.sources import SOURCES, LabelSource, RefinedSource, SegmentSource, SmoothingConfig
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
+from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
-from avparse.models.parser import build_parser
+from avparse.models.parser import build_parser, check_labels
+from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers import DENOISERS
 from avparse.training.interrupt import StopRequest
@@ -50,6 +54,7 @@ class Position:
     Attributes:
         epoch, step: the next step to do.
         best, best_epoch: the selected figure so far, percent.
+        best_visual, best_visual_epoch: the same of the figure that selects the visual half, where there is one.
         sums: losses added up over the steps of this epoch, by label.
     """
 
@@ -57,6 +62,8 @@ class Position:
     step: int = 0
     best: float = -1.0
     best_epoch: int = -1
+    best_visual: float = -1.0
+    best_visual_epoch: int = -1
     sums: dict[str, float] = field(default_factory=dict)
 
 
@@ -89,14 +96,19 @@ class Trainer:
         self.train_indices = store.select("train") if prepared.only is None else prepared.only
         self.val_indices = store.select("val") if prepared.val is None else prepared.val
         torch.manual_seed(run.info.seed)
-        self.parser = build_parser(self.recipe.parser, run.info.spec)
+        self.parser = build_parser(self.recipe.parser, run.info.spec, self.recipe.training.cross)
         if self.parser.needs_statistics:
             self.parser.calibrate(stream_statistics(store, self.train_indices))
+        start = run.start() if prepared.start is None else prepared.start
+        if start is not None:
+            load_weights(self.parser, start, str(run.path))
         self.table = FeatureTable(store, device=self.fabric.device, resident=resident)
-        self.model, self.optimizer = self.fabric.setup(
-            self.parser, self.recipe.training.optimizer.build(list(self.parser.parameters()))
-        )
-        self.source = self._source(prepared.labels)
+        self.model, self.optimizer = self.fabric.setup(self.parser, self.recipe.training.optimizer.build(self.parser))
+        labels = self.recipe.labels
+        self.source = self._source(labels, prepared)
+        if labels.smooth_epochs is not None:
+            plain = labels.model_copy(update={"keep_audio": 1.0, "keep_visual": 1.0})
+            self.unsmoothed = self._source(plain, prepared)
         self.refiners = prepared.refiners
         for refiner in self.refiners:
             refiner.attach(self.parser, self.table)
@@ -123,11 +135,11 @@ class Trainer:
                 losses = self._epoch(order, request, bar.update)
                 seconds = time.monotonic() - begun
                 videos = len(order) - first * self.recipe.training.batch_size
-                scores = score_split(self._parse(), self.table, self.val_indices, self.recipe.decoding).as_dict()
+                scores = validation_figures(self._parse(), self.table, self.val_indices, self.recipe.decoding)
                 self._keep_if_best(epoch, scores)
                 best = f"epoch {epoch + 1}/{epochs}, best {self.recipe.training.select} {self.position.best:.1f}"
                 bar.set_postfix_str(best, refresh=False)
-                self.position = Position(epoch + 1, 0, self.position.best, self.position.best_epoch)
+                self.position = replace(self.position, epoch=epoch + 1, step=0, sums={})
                 log.write(
                     epoch,
                     {
@@ -145,15 +157,19 @@ class Trainer:
                     request.stop()
 
     def finish(self) -> dict[str, Any] | None:
-        """Score the best epoch on the test split, write the table and return it; None without an annotated test."""
-        store = self.table.store
+        """Tune gates on validation where the recipe says so, then score the best epoch on the test split.
+
+        Returns:
+            What is written as the run's results; None without an annotated test split.
+        """
+        store, rule = self.table.store, self._rule()
         if "test" not in store.splits:
             return None
         indices = store.select("test")
         if not store.annotated[indices].all():
             return None
         parser = self.run.parser(self.fabric.device)
-        scores = compare_with_labels(parser, self.table, indices, self.recipe.decoding)
+        scores = compare_with_labels(parser, self.table, indices, rule)
         figures = {name: s.as_dict() for name, s in scores.items()}
         results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": figures}
         about = f" Data: {store.manifest.description}." if store.manifest.description else ""
@@ -163,6 +179,15 @@ class Trainer:
         )
         self.run.save_results(results, score_table(figures, caption))
         return results
+
+    def _rule(self) -> DecodingRule:
+        """Return the rule to decide by, tuned once."""
+        if self.recipe.tuning is None or (self.run.path / "decoding.json").is_file():
+            return self.recipe.decoding
+        parser = self.run.parser(self.fabric.device)
+        rule = tune_gates(parser, self.table, self.val_indices, self.recipe.decoding, self.recipe.tuning)
+        self.run.save_decoding(rule)
+        return rule
 
     def checkpoint(self) -> None:
         """Save where the run stands."""
@@ -181,7 +206,7 @@ class Trainer:
         for piece in pieces[self.position.step :]:
             self._set_rate(self.position.epoch + self.position.step / len(pieces))
             step = Step(self.position.epoch, self.position.step, len(pieces))
-            for name, value in self._step(self.table.batch(piece), step):
+            for name, value in self.step(self.table.batch(piece), step):
                 sums[name] = sums.get(name, 0) + value * len(piece)
             self.position.step += 1
             advance(1)
@@ -191,11 +216,12 @@ class Trainer:
                 request.stop()
         return {name: float(v) / len(order) for name, v in sums.items()}
 
-    def _step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
+    def step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
         """Descend once; yield the loss and its terms."""
-        output = self.model(batch.features, cross=self.recipe.training.cross)
+        output = self.model(batch.features)
         targets = self._targets(batch, step, output)
-        terms = [(loss.label, loss.config.weight, loss(output, targets, batch, step)) for loss in self.losses]
+        active = (loss for loss in self.losses if step.epoch >= loss.config.after)
+        terms = [(loss.label, loss.config.weight, loss(output, targets, batch, step)) for loss in active]
         total = torch.stack([weight * value for _, weight, value in terms]).sum()
         self.fabric.backward(total)
         if self.recipe.training.clip_norm is not None:
@@ -207,7 +233,8 @@ class Trainer:
 
     def _targets(self, batch: Batch, step: Step, output: ParserOutput) -> Targets:
         """Return the targets of a batch, refined by each refiner in turn."""
-        targets = self.source(batch)
+        smoothing = self.recipe.labels.smooth_epochs
+        targets = (self.source if smoothing is None or step.epoch < smoothing else self.unsmoothed)(batch)
         for refiner in self.refiners:
             shown = output if refiner.reads == "training" else None
             if refiner.reads == "alone":
@@ -216,11 +243,15 @@ class Trainer:
             targets = refiner.refine(targets, shown, batch, step)
         return targets
 
-    def _source(self, labels: RefinedLabels | None) -> LabelSource:
-        if labels is None:
-            return build(SOURCES, self.recipe.labels)
-        store, video = self.table.store, self.recipe.refined_video
-        return RefinedSource(labels, store.videos, store.weak, self.recipe.labels, video, self.fabric.device)
+    def _source(self, config: SmoothingConfig, prepared: Prepared) -> LabelSource:
+        store, video, labels = self.table.store, self.recipe.refined_video, prepared.labels
+        source: LabelSource = build(SOURCES, config)
+        if labels is not None:
+            source = RefinedSource(labels, store.videos, store.weak, config, video, self.fabric.device)
+        if prepared.segments is None:
+            return source
+        table = SegmentTable(prepared.segments, store, self.fabric.device)
+        return SegmentSource(source, table, video_level=labels is None)
 
     def _restore_refiners(self, tensors: dict[str, Tensor]) -> None:
         for number, refiner in enumerate(self.refiners):
@@ -230,21 +261,25 @@ class Trainer:
     def _parse(self) -> Parse:
         """Return the parser in evaluation mode, as the validation sees it."""
         self.model.eval()
-        return partial(self.model, cross=self.recipe.training.cross)
+        parse: Parse = self.model
+        return parse
 
     def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
-        select = self.recipe.training.select
-        figure = scores[select] if select != LAST else float(epoch)
-        if figure >= self.position.best:
-            self.position.best, self.position.best_epoch = figure, epoch
+        training, position = self.recipe.training, self.position
+        figure = scores[training.select] if training.select != LAST else float(epoch)
+        if figure >= position.best:
+            position.best, position.best_epoch = figure, epoch
             self.run.save_parser(self.parser)
+        if training.select_visual is not None and scores[training.select_visual] >= position.best_visual:
+            position.best_visual, position.best_visual_epoch = scores[training.select_visual], epoch
+            self.run.save_parser(self.parser, "visual")
 
     def _rate(self, epoch: float) -> float:
         return self.recipe.training.optimizer.rate * self.schedule(epoch, self.recipe.training.epochs)
 
     def _set_rate(self, epoch: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(epoch)
+            group["lr"] = self._rate(epoch) * group["multiple"]
 
 
 def train(
@@ -258,6 +293,7 @@ def train(
     resident: bool | None = None,
     checkpoint_seconds: float = 30.0,
     labels: RefinedLabels | None = None,
+    init: Run | None = None,
 ) -> Run:
     """Train a recipe on a store and return the finished run.
 
@@ -271,41 +307,63 @@ def train(
         resident: see :class:`Trainer`.
         checkpoint_seconds: see :class:`Trainer`.
         labels: refined labels of the training split, in place of the recipe's denoiser.
+        init: a run whose parser this one starts from; parsers that a denoiser trains on the way do not.
 
     Raises:
-        UserError: the folder exists (without ``resume``), the data changed, a split is missing, or the labels were
-            made for other data.
+        UserError: the folder exists (without ``resume``), the data changed, a split is missing, the labels were made
+            for other data, the source of the parser's label vectors cannot be read, or ``init`` has another parser.
     """
     if resume and Path(out).exists():
         run = Run.open(out)
         run.check_data(store)
     else:
-        run = Run.create(out, recipe, seed, store, task_spec(store), labels)
+        spec = task_spec(store)
+        check_labels(recipe.parser, spec)
+        start = None if init is None else init.weights()
+        if init is not None and start is not None:
+            load_weights(build_parser(recipe.parser, spec, recipe.training.cross), start, str(init.path))
+        run = Run.create(out, recipe, seed, store, spec, labels, start)
     prepared = prepare(run, store, accelerator, resident)
     trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()
     trainer.finish()
-    return run
+    return Run.open(run.path)
 
 
 def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:
-    """Let the run's denoiser do its work, or take up what it left in ``denoised/``.
+    """Make the run's pseudo labels and let its denoiser do its work, or take up what is there of either.
 
-    Refined labels are kept in the run as ``labels.parquet``.
+    Pseudo labels are kept in the run as ``pseudo.safetensors``, refined labels as ``labels.parquet``, and the segment
+    labels that a denoiser leaves as ``segments.safetensors``.
     """
     config = run.recipe.denoiser
     table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
+    segments, pseudo = run.path / "segments.safetensors", _pseudo_labels(run, store)
     if table.is_file():
         val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
-        return Prepared(labels=RefinedLabels.load(table, store.vocabulary), val=val)
+        own = SegmentLabels.load(segments) if segments.is_file() else None
+        labels = RefinedLabels.load(table, store.vocabulary)
+        return Prepared(labels=labels, segments=own, val=val).with_segments(pseudo)
     if config is None:
-        return Prepared()
+        return Prepared(segments=pseudo)
     folder = run.path / "denoised"
     folder.mkdir(exist_ok=True)
-    workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident)
-    prepared = build(DENOISERS, config).prepare(workshop)
+    workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident, pseudo)
+    prepared = build(DENOISERS, config).prepare(workshop).with_segments(pseudo)
     if prepared.val is not None:
         write_json(selected, prepared.val.tolist())
-    if prepared.labels is not None:
+    if prepared.segments is not None:
+        prepared.segments.save(segments)
+    if prepared.labels is not None:  # last: what stands in its place says that all is done
         prepared.labels.save(table)
     return prepared
+
+
+def _pseudo_labels(run: Run, store: FeatureStore) -> SegmentLabels | None:
+    """Return the recipe's pseudo labels; those that the run began with, even if a teacher was asked anew since."""
+    if run.recipe.pseudo_labels is None:
+        return None
+    path = run.path / "pseudo.safetensors"
+    if not path.is_file():
+        build(PSEUDO_LABELS, run.recipe.pseudo_labels)(store, store.select("train")).save(path)
+    return SegmentLabels.load(path)

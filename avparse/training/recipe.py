@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.comparison import SELECTABLE
+from avparse.evaluation.gates import GateTuning
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig, Settings, part_of
+from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.sources import SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
@@ -28,6 +30,9 @@ class TrainingConfig(Settings):
 
     Attributes:
         select: the validation figure whose best epoch is kept, of equal epochs the later; ``last`` keeps the last.
+            See :func:`avparse.evaluation.comparison.validation_figures`.
+        select_visual: likewise, for what the parser says of the visual modality: then the run's parser is two, of two
+            epochs (DHHN).
         precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
         clip_norm: bound on the norm of the gradient, none by default.
         cross: train with cross-modal attention; without, neither modality ever sees the other.
@@ -38,6 +43,7 @@ class TrainingConfig(Settings):
     optimizer: AdamConfig = AdamConfig()
     schedule: Annotated[PartConfig, *part_of(SCHEDULES, "schedule")]
     select: str = "segment_type"
+    select_visual: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     clip_norm: float | None = Field(None, gt=0)
     cross: bool = True
@@ -47,19 +53,23 @@ class Recipe(Settings):
     """Everything that determines a run beside its seed and its data.
 
     Attributes:
+        pseudo_labels: makes labels of the training segments from what teachers say of them.
         denoiser: prepares the labels before the parser is trained.
-        refined_video: the video-level target where labels were refined: the label as given, or the union of what
-            was kept in either modality.
+        tuning: tune the gate thresholds of the trained parser on validation; the run then decides by those.
+        refined_video: the video-level target where labels were refined: the label as given, the union of what
+            was kept in either modality, or what was kept in audio (DHHN's released code).
     """
 
     title: str
     source: str = ""
     parser: Annotated[PartConfig, *part_of(PARSERS, "parser", default="composed")]
     labels: Annotated[SmoothingConfig, *part_of(SOURCES, "label source")]
+    pseudo_labels: Annotated[PartConfig | None, *part_of(PSEUDO_LABELS, "pseudo labels", default="teachers")] = None
     denoiser: Annotated[PartConfig | None, *part_of(DENOISERS, "denoiser")] = None
-    refined_video: Literal["given", "union"] = "given"
+    refined_video: Literal["given", "union", "audio"] = "given"
     losses: tuple[Annotated[PartConfig, *part_of(LOSSES, "loss")], ...] = Field(min_length=1)
     decoding: DecodingRule = DecodingRule()
+    tuning: GateTuning | None = None
     training: TrainingConfig
 
     def plain(self, epochs: int | None = None, **training: Any) -> Recipe:
@@ -69,7 +79,8 @@ class Recipe(Settings):
             epochs: None: as many as the recipe has.
             training: further numbers of the loop to replace.
         """
-        changed = self.training.model_copy(update={"epochs": epochs or self.training.epochs, **training})
+        single = {"epochs": epochs or self.training.epochs, "select_visual": None}
+        changed = self.training.model_copy(update={**single, **training})
         return self.model_copy(update={"denoiser": None, "training": changed})
 
     def as_yaml(self) -> str:
@@ -95,14 +106,17 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """
     values = _read_yaml(name)
     for change in changes:
-        _apply(values, change)
+        apply_change(values, change)
     recipe = Recipe.read(values, str(name))
-    selectable = (*FIGURES, LAST)
-    if recipe.training.select not in selectable:
-        raise UserError(
-            f"{name}: unknown figure '{recipe.training.select}' in training.select"
-            f"{nearest(recipe.training.select, selectable)}"
-        )
+    if all(getattr(loss, "after", 0) for loss in recipe.losses):
+        raise UserError(f"{name}: every loss waits ('after'); let one count from the first epoch")
+    training = recipe.training
+    for key, figure, known in (
+        ("select", training.select, (*SELECTABLE, LAST)),
+        ("select_visual", training.select_visual, (*SELECTABLE, None)),
+    ):
+        if figure not in known:
+            raise UserError(f"{name}: unknown figure '{figure}' in training.{key}{nearest(str(figure), SELECTABLE)}")
     return recipe
 
 
@@ -125,7 +139,12 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
+def apply_change(values: dict[str, Any], change: str) -> None:
+    """Set ``key.of.setting=value`` (a YAML value) in nested ``values``.
+
+    Raises:
+        UserError: not of that form.
+    """
     path, equals, text = change.partition("=")
     if not equals:
         raise UserError(f"--set {change}: write it as key=value")

@@ -8,15 +8,21 @@ Layout::
         metrics.jsonl         a line an epoch
         tensorboard/          the same as curves, where TensorBoard is installed
         labels.parquet        refined labels of the training split, where there are any
+        pseudo.safetensors    pseudo labels of its segments, where the recipe makes any
+        segments.safetensors  the segment labels that the denoiser left, where there are any
         denoised/             what the denoiser left on its way to them
         checkpoints/          see training/checkpoint.py
+        start.safetensors     weights that the parser started from, where it did not start from random ones
         parser.safetensors    weights of the best epoch
+        visual.safetensors    the same for what is said of the visual modality, where the recipe selects it apart
+        decoding.json         the decoding rule with gates tuned on validation, where the recipe tunes them
         results.json, .md     scores of the best epoch on the test split
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +30,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from avparse import __version__
 from avparse.data.features import TaskSpec
@@ -32,7 +39,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
 from avparse.foundation.settings import Settings
 from avparse.labels.table import RefinedLabels
-from avparse.models.parser import Parser, TwinParser, build_parser
+from avparse.models.decoding import DecodingRule
+from avparse.models.parser import Parser, SplitParser, TwinParser, build_parser
+from avparse.models.weights import load_weights
 from avparse.training.recipe import Recipe, load_recipe
 
 
@@ -56,7 +65,7 @@ class RunInfo(Settings):
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder with its recipe and facts."""
+    """A run folder with its recipe and facts; the recipe of an opened run has the decoding rule that the run tuned."""
 
     path: Path
     recipe: Recipe
@@ -71,8 +80,18 @@ class Run:
         store: FeatureStore,
         spec: TaskSpec,
         labels: RefinedLabels | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> Run:
-        """Make a new run folder; with ``labels`` they take the place of the recipe's denoiser.
+        """Make a new run folder.
+
+        Args:
+            path: the folder.
+            recipe: what is trained.
+            seed: of everything random.
+            store: the data.
+            spec: what the parser must know of them.
+            labels: take the place of the recipe's denoiser.
+            start: weights that the parser starts from; kept in the folder.
 
         Raises:
             UserError: the folder exists or cannot be written, or the labels were made for other data.
@@ -96,6 +115,22 @@ class Run:
             write_json(temporary / "run.json", info.model_dump(mode="json"))
             if labels is not None:
                 labels.save(temporary / "labels.parquet")
+            if start is not None:
+                write_bytes(temporary / "start.safetensors", _as_bytes(start))
+        return cls(folder, recipe, info)
+
+    @classmethod
+    def of_parser(cls, path: str | Path, recipe: Recipe, info: RunInfo, parser: Parser | TwinParser) -> Run:
+        """Make a run folder around a parser that was trained elsewhere.
+
+        Raises:
+            UserError: the folder exists or cannot be written.
+        """
+        folder = Path(path)
+        with atomic_folder(folder) as temporary:
+            write_text(temporary / "recipe.yaml", recipe.as_yaml())
+            write_json(temporary / "run.json", info.model_dump(mode="json"))
+            write_bytes(temporary / "parser.safetensors", _as_bytes(parser.state_dict()))
         return cls(folder, recipe, info)
 
     @classmethod
@@ -108,11 +143,11 @@ class Run:
         folder = Path(path)
         if not (folder / "run.json").is_file():
             raise UserError(f"{folder}: not a run folder (no run.json); make one with 'avparse train'")
-        try:
-            values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder / 'run.json'}: cannot be read ({error})") from None
-        return cls(folder, load_recipe(folder / "recipe.yaml"), RunInfo.read(values, str(folder / "run.json")))
+        recipe, tuned = load_recipe(folder / "recipe.yaml"), folder / "decoding.json"
+        if tuned.is_file():
+            rule = DecodingRule.read(_read_json(tuned), str(tuned))
+            recipe = recipe.model_copy(update={"decoding": rule})
+        return cls(folder, recipe, RunInfo.read(_read_json(folder / "run.json"), str(folder / "run.json")))
 
     def check_data(self, store: FeatureStore) -> None:
         """Refuse to resume on other data.
@@ -126,28 +161,63 @@ class Run:
                 f"{store.fingerprint}; give the original store or start a new run"
             )
 
-    def save_parser(self, parser: Parser | TwinParser) -> None:
-        """Write the weights as the run's product, atomically."""
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in parser.state_dict().items()}
-        write_bytes(self.path / "parser.safetensors", save(weights, metadata={"format": "avparse parser 1"}))
+    def save_parser(self, parser: Parser | TwinParser, part: str = "parser") -> None:
+        """Write the weights as the run's product, or as the ``visual`` half of it, atomically."""
+        write_bytes(self.path / f"{part}.safetensors", _as_bytes(parser.state_dict()))
 
     def parser(self, device: torch.device | str = "cpu") -> Parser | TwinParser:
-        """Return the trained parser in evaluation mode.
+        """Return the trained parser in evaluation mode, or the two halves that the recipe selects by modality, as one.
 
         Raises:
             UserError: the run has no weights yet, or they are damaged or of another parser.
         """
-        path = self.path / "parser.safetensors"
+        parser = self._parser("parser")
+        if self.recipe.training.select_visual is None:
+            return parser.to(device).eval()
+        return SplitParser(parser, self._parser("visual")).to(device).eval()
+
+    def _parser(self, part: str) -> Parser | TwinParser:
+        path, weights = self.path / f"{part}.safetensors", self.weights(part)
+        parser = build_parser(self.recipe.parser, self.info.spec, self.recipe.training.cross)
+        load_weights(parser, weights, str(path))
+        return parser
+
+    def weights(self, part: str = "parser") -> dict[str, Tensor]:
+        """Return the trained weights by name, or those of the ``visual`` half.
+
+        Raises:
+            UserError: there are none yet, or the file is damaged.
+        """
+        path = self.path / f"{part}.safetensors"
         if not path.is_file():
             raise UserError(f"{self.path}: no trained parser yet; finish it with 'avparse train --resume'")
-        parser = build_parser(self.recipe.parser, self.info.spec)
         try:
-            parser.load_state_dict(load_file(path))
-        except (SafetensorError, RuntimeError) as error:
+            return load_file(path)
+        except SafetensorError as error:
             raise UserError(f"{path}: damaged or of another parser ({' '.join(str(error).split())[:200]})") from None
-        return parser.to(device).eval()
+
+    def start(self) -> dict[str, Tensor] | None:
+        """Return the weights that the parser starts from, None for random ones."""
+        path = self.path / "start.safetensors"
+        return load_file(path) if path.is_file() else None
+
+    def save_decoding(self, rule: DecodingRule) -> None:
+        """Write a rule that was tuned on validation; it takes the place of the recipe's."""
+        write_json(self.path / "decoding.json", rule.model_dump(mode="json"))
 
     def save_results(self, results: dict[str, Any], table: str) -> None:
         """Write the score table as JSON and Markdown."""
         write_json(self.path / "results.json", results)
         write_text(self.path / "results.md", table)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+
+
+def _as_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    return save(contents, metadata={"format": "avparse parser 1"})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.timeline import Decisions
 from avparse.evaluation.prediction import Parse, predict
 from avparse.labels.refiner import Refiner
+from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.parser import Parser, TwinParser
 from avparse.training.recipe import Recipe
@@ -29,15 +30,25 @@ class Prepared:
 
     Attributes:
         labels: refined labels of the training split, None where the weak labels stay.
+        segments: segment labels of the training split, None where there are none.
         refiners: applied to the targets of every batch.
         only: positions of the training videos to learn from, None for all.
         val: positions of the validation videos that select the epoch, None for all.
+        start: weights that the parser starts from, None for random ones.
     """
 
     labels: RefinedLabels | None = None
+    segments: SegmentLabels | None = None
     refiners: Sequence[Refiner] = field(default_factory=tuple)
     only: Indices | None = None
     val: Indices | None = None
+    start: Mapping[str, Tensor] | None = None
+
+    def with_segments(self, segments: SegmentLabels | None) -> Prepared:
+        """Return this with segment labels, where it has none of its own: those given, less what ``labels`` drops."""
+        if self.segments is not None or segments is None:
+            return self
+        return replace(self, segments=segments if self.labels is None else segments.masked(self.labels))
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class Workshop:
         seed: of everything random.
         accelerator: see :class:`avparse.training.loop.Trainer`.
         resident: see :class:`avparse.data.batching.FeatureTable`.
+        segments: pseudo labels of the training split, None where the recipe makes none.
     """
 
     recipe: Recipe
@@ -59,6 +71,7 @@ class Workshop:
     seed: int
     accelerator: str = "cpu"
     resident: bool | None = None
+    segments: SegmentLabels | None = None
 
     @property
     def train(self) -> Indices:
@@ -112,6 +125,7 @@ class Workshop:
             run.check_data(self.store)
         else:
             run = Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+        prepared = (prepared or Prepared()).with_segments(self.segments)
         Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
         return run.parser(self.device)
 
@@ -120,21 +134,23 @@ class Workshop:
         output = predict(parser, self.table(), indices)
         return torch.stack((output.audio, output.visual))
 
-    def refined(self, keep: Tensor, quality: Tensor, reason: str) -> RefinedLabels:
-        """Return a table for the training videos.
+    def refined(self, keep: Tensor, quality: Tensor, reason: str, indices: Indices | None = None) -> RefinedLabels:
+        """Return a table for the training videos, or for those at ``indices``.
 
         Args:
             keep: ``[2, N, C]`` targets in [0, 1]; zero where a label is removed.
             quality: ``[2, N, C]`` in [0, 1], how sure the label is.
             reason: why labels were removed.
+            indices: positions of the videos; all of the training split by default.
         """
-        given = self.given
+        rows = self.train if indices is None else indices
+        given = self.store.weak[rows]
         targets = keep.float().cpu().numpy()
         scores = np.where(given, quality.float().cpu().numpy(), np.float32(1))
         removed = given & (targets < 0.5)
         reasons = np.where(removed, reason, "")
         return RefinedLabels(
-            videos=tuple(self.store.videos[i] for i in self.train),
+            videos=tuple(self.store.videos[i] for i in rows),
             classes=self.store.vocabulary.names,
             given=given,
             audio=targets[0],

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from avparse.data.llp import LLPAnnotations, read_llp
 from avparse.data.simulation.features import draw_features
+from avparse.data.simulation.label_vectors import write_label_vectors
 from avparse.data.simulation.statistics import SPLITS, LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth, truth_for_labels
 from avparse.data.simulation.world import DEFAULT_KNOBS, Knobs, World
@@ -58,6 +59,7 @@ def simulate(
     dtype: str = "float32",
     workers: int | None = None,
     knobs: Knobs = DEFAULT_KNOBS,
+    label_vectors: Path | None = None,
 ) -> None:
     """Write a feature store of simulated videos with dense truth in every split; it appears whole or not at all.
 
@@ -75,6 +77,8 @@ def simulate(
         dtype: "float32" or "float16".
         workers: threads that draw features; as many as PyTorch uses (one per core) if not given.
         knobs: what the features are like.
+        label_vectors: a file (``.npz``) to write what the classes are like to, see
+            :func:`avparse.data.simulation.label_vectors.label_vectors`.
 
     Raises:
         UserError: an argument is out of range, ``out`` exists or cannot be written, or the tables are bad.
@@ -83,6 +87,8 @@ def simulate(
     _check(seed, sizes, segments, workers)
     statistics, parts = _parts(sizes, segments, seed, annotations)
     world = World.draw(statistics.classes, seed, knobs)
+    if label_vectors is not None:
+        write_label_vectors(label_vectors, world, statistics.classes)
     streams = {
         name: {"dimension": space.projection.shape[1], "dtype": dtype, "extractor": "simulated"}
         for name, space in world.spaces.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import stack_masks
+from avparse.models.attention import masked_softmax, stack_masks
 from avparse.models.output import Hidden, ParserOutput
 
 
@@ -27,10 +28,10 @@ class MMILDecoder(nn.Module):
         name: Literal["mmil"] = "mmil"
         visual_dropout: float = Field(0.0, ge=0, lt=1)
 
-    def __init__(self, config: Config, width: int, classes: int) -> None:
+    def __init__(self, config: Config, width: int, classes: Sequence[str]) -> None:
         super().__init__()
         self.visual_dropout = config.visual_dropout
-        self.heads = nn.Linear(width, 3 * classes)
+        self.heads = nn.Linear(width, 3 * len(classes))
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
         """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
@@ -39,26 +40,40 @@ class MMILDecoder(nn.Module):
         mask = stack_masks(audio_mask, visual_mask, x)
         # In float32 whatever the precision of the encoder: probabilities near one need the digits.
         logits, over_time, over_modality = self.heads(x).float().chunk(3, dim=-1)  # each [2, B, T, C]
-        segments = logits.sigmoid()
-        if mask is None:
-            time_weights, modality_weights = over_time.softmax(dim=2), over_modality.softmax(dim=0)
-        else:
-            real = mask.unsqueeze(-1)
-            time_weights = _masked_softmax(over_time, real, dim=2)
-            modality_weights = _masked_softmax(over_modality, real, dim=0)
-            segments = segments * real
-        weighted = time_weights * segments
-        audio, visual = weighted.sum(dim=2)
-        return ParserOutput(
-            audio_segments=segments[0],
-            visual_segments=segments[1],
-            audio=audio,
-            visual=visual,
-            video=(weighted * modality_weights).sum(dim=(0, 2)),
-            hidden=hidden,
-        )
+        return pool(logits, over_time, over_modality, mask, hidden)
+
+    def time_logits(self, hidden: Hidden) -> Tensor:
+        """Return the weights over time before their softmax, ``[2, B, T, C]``."""
+        logits: Tensor = self.heads(torch.stack((hidden.audio, hidden.visual))).float().chunk(3, dim=-1)[1]
+        return logits
 
 
-def _masked_softmax(x: Tensor, real: Tensor, dim: int) -> Tensor:
-    """Softmax over the entries marked ``real``; zero everywhere where there is none."""
-    return x.masked_fill(~real, torch.finfo(x.dtype).min).softmax(dim=dim) * real
+def pool(logits: Tensor, over_time: Tensor, over_modality: Tensor, mask: Tensor | None, hidden: Hidden) -> ParserOutput:
+    """Pool segments into videos.
+
+    Args:
+        logits: ``[2, B, T, C]``, of the segments.
+        over_time: the same, weights before their softmax over the segments of a modality.
+        over_modality: the same, weights before their softmax over the modalities of a segment.
+        mask: ``[2, B, T]`` marks real segments.
+        hidden: what all was read from.
+    """
+    segments = logits.sigmoid()
+    real = None if mask is None else mask.unsqueeze(-1)
+    time_weights = masked_softmax(over_time, real, dim=2)
+    modality_weights = masked_softmax(over_modality, real, dim=0)
+    if real is not None:
+        segments = segments * real
+    weighted = time_weights * segments
+    audio, visual = weighted.sum(dim=2)
+    return ParserOutput(
+        audio_segments=segments[0],
+        visual_segments=segments[1],
+        audio=audio,
+        visual=visual,
+        video=(weighted * modality_weights).sum(dim=(0, 2)),
+        audio_logits=logits[0],
+        visual_logits=logits[1],
+        hidden=hidden,
+        time_logits=over_time,
+    )

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
 from avparse.models.attention import SegmentAttention, stack_masks
 from avparse.models.output import Hidden
 
+Order = Literal["parallel", "sequential"]
+Norm = Literal["post", "pre"]
+
 
 class HybridAttentionLayer(nn.Module):
-    """Self-attention and cross-modal attention added to the input, then a feed-forward block; post-norm.
+    """Self-attention and cross-modal attention added to the input, then a feed-forward block.
 
-    One set of weights serves both modalities, and both read the layer's inputs (neither sees the other's update).
+    One set of weights serves both modalities; see :class:`HANEncoder.Config` for ``order`` and ``norm``.
     """
 
-    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float, order: Order, norm: Norm) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.order, self.norm = dropout, order, norm
         self.self_attention = SegmentAttention(width, heads, dropout)
         self.cross_attention = SegmentAttention(width, heads, dropout)
         self.expand = nn.Linear(width, feedforward)
@@ -38,13 +42,31 @@ class HybridAttentionLayer(nn.Module):
             mask: ``[2, B, T]`` marks real segments.
             cross: add the cross-modal attention; without it each modality sees itself alone.
         """
-        attended = self._drop(self.self_attention(x, mask, across=False))
-        if cross:
-            attended = attended + self._drop(self.cross_attention(x, mask, across=True))
+        read = self.attention_norm(x) if self.norm == "pre" else x
+        attended = self._drop(self.self_attention(read, mask, across=False))
+        if not cross:
+            return self._finish(x, attended)
+        if self.order == "parallel":
+            return self._finish(x, attended + self._drop(self.cross_attention(read, mask, across=True)))
+        of_audio, of_visual = (None, None) if mask is None else mask.unbind()
+        # What is attended to is not normalised, even where what attends is.
+        heard = self._drop(self.cross_attention.between(read[0], x[1], of_visual))
+        audio = self._finish(x[0], attended[0] + heard)
+        seen = self._drop(self.cross_attention.between(read[1], audio, of_audio))
+        return torch.stack((audio, self._finish(x[1], attended[1] + seen)))
+
+    def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what was attended to, and the feed-forward block."""
+        if self.norm == "pre":
+            x = x + attended
+            return x + self._drop(self._feed(self.feedforward_norm(x)))
         x = self.attention_norm(x + attended)
-        forward = self.contract(self._drop(functional.relu(self.expand(x))))
-        normed: Tensor = self.feedforward_norm(x + self._drop(forward))
+        normed: Tensor = self.feedforward_norm(x + self._drop(self._feed(x)))
         return normed
+
+    def _feed(self, x: Tensor) -> Tensor:
+        fed: Tensor = self.contract(self._drop(functional.relu(self.expand(x))))
+        return fed
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training)
@@ -59,6 +81,12 @@ class HANEncoder(nn.Module):
         Attributes:
             chain: feed each layer with the previous one's output. The released HAN code feeds every layer with the
                 stem's output instead, so that only the last layer acts (``chain: false``; no difference at depth 1).
+            order: ``parallel``: both modalities attend to what the layer was given of the other; ``sequential``:
+                audio first, then visual to the audio that came of it (VALOR).
+            norm: ``post``: after each sum; ``pre``: before what is added, and once at the end of each modality
+                (VALOR's option; with ``sequential`` only).
+            alike: all layers start from the same weights (VALOR).
+            alone: share of the encoding that is made without cross-modal attention, by the same layers (CMPAE: 0.2).
         """
 
         name: Literal["han"] = "han"
@@ -67,13 +95,28 @@ class HANEncoder(nn.Module):
         feedforward: int = Field(512, ge=1)
         dropout: float = Field(0.1, ge=0, lt=1)
         chain: bool = True
+        order: Order = "parallel"
+        norm: Norm = "post"
+        alike: bool = False
+        alone: float = Field(0.0, ge=0, lt=1)
+
+        @model_validator(mode="after")
+        def _consistent(self) -> Self:
+            if self.norm == "pre" and self.order == "parallel":
+                raise ValueError("norm 'pre' goes with order 'sequential'")
+            return self
 
     def __init__(self, config: Config, width: int) -> None:
         super().__init__()
-        self.chain = config.chain
+        self.chain, self.alone = config.chain, config.alone
+        sizes = (width, config.heads, config.feedforward, config.dropout)
         self.layers = nn.ModuleList(
-            HybridAttentionLayer(width, config.heads, config.feedforward, config.dropout) for _ in range(config.layers)
+            HybridAttentionLayer(*sizes, config.order, config.norm) for _ in range(config.layers)
         )
+        if config.alike:
+            for layer in self.layers[1:]:
+                layer.load_state_dict(self.layers[0].state_dict())
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in MODALITIES if config.norm == "pre")
 
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
@@ -81,7 +124,16 @@ class HANEncoder(nn.Module):
         """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
+        encoded = self._encode(x, mask, cross)
+        if cross and self.alone:
+            encoded = encoded.lerp(self._encode(x, mask, cross=False), self.alone)
+        audio, visual = encoded
+        return Hidden(audio=audio, visual=visual)
+
+    def _encode(self, x: Tensor, mask: Tensor | None, cross: bool) -> Tensor:
         encoded = x
         for layer in self.layers:
             encoded = layer(encoded if self.chain else x, mask, cross)
-        return Hidden(audio=encoded[0], visual=encoded[1])
+        if not self.norms:
+            return encoded
+        return torch.stack([norm(y) for norm, y in zip(self.norms, encoded, strict=True)])

@@ -4,6 +4,8 @@ from avparse.training.denoisers.denoiser import Denoiser
 from avparse.training.denoisers.exchange import ModalityExchange
 from avparse.training.denoisers.joint import JointDenoiser
 from avparse.training.denoisers.jomold import JointModalityDenoising
+from avparse.training.denoisers.pld import PseudoLabelDenoising
+from avparse.training.denoisers.plus import PlusDenoiser
 from avparse.training.denoisers.references import (
     ClassPriorDenoiser,
     InformedCeiling,
@@ -18,7 +20,9 @@ DENOISERS: dict[str, type[Denoiser]] = {
     "informed-ceiling": InformedCeiling,
     "jomold": JointModalityDenoising,
     "oracle": OracleDenoiser,
+    "pld": PseudoLabelDenoising,
     "rlld": RLLDDenoiser,
+    "rlld-plus": PlusDenoiser,
     "rlld-joint": JointDenoiser,
     "validation-classifier": ValidationClassifierDenoiser,
 }

@@ -18,6 +18,7 @@ from avparse.labels.exchange import class_errors, draw_partners, exchange_remova
 
 if TYPE_CHECKING:
     from avparse.evaluation.prediction import Parse
+    from avparse.training.recipe import Recipe
     from avparse.training.workshop import Prepared, Workshop
 
 
@@ -32,12 +33,15 @@ class ModalityExchange:
         """Settings.
 
         Attributes:
-            epochs: of the first parser, whose last epoch is used; None: as many as the run has.
+            base: name of a shipped recipe whose parser does the test, with the stem of the run's parser; None: the
+                recipe of the run.
+            epochs: of that parser, whose last epoch is used; None: as many as its recipe has.
             partners: foreign videos a video is tested with.
             rule: whether a label must fail with all partners or with most.
         """
 
         name: Literal["exchange"] = "exchange"
+        base: str | None = None
         epochs: int | None = Field(None, ge=1)
         partners: int = Field(1, ge=1)
         rule: Literal["and", "majority"] = "and"
@@ -53,10 +57,11 @@ class ModalityExchange:
         """
         from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
 
-        sound = getattr(workshop.recipe.parser, "audio", None)
+        base = _base(self.config.base, workshop.recipe)
+        sound = getattr(base.parser, "audio", None)
         if sound is None:
             raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
-        parser = workshop.fit("base", workshop.recipe.plain(self.config.epochs, select="last"))
+        parser = workshop.fit("base", base.plain(self.config.epochs, select="last"))
         partners = draw_partners(workshop.given, workshop.random("partners"), self.config.partners)
         alone = torch.from_numpy(partners[:, :1] == np.arange(len(partners))[:, None])  # [N, 1], no partner exists
         own = workshop.video_probabilities(parser, workshop.train)
@@ -74,6 +79,16 @@ class ModalityExchange:
         quality = torch.stack([answers.amax(dim=1).mean(dim=0) for answers in (foreign_visual, foreign_audio)])
         keep = given & ~torch.stack(removals)
         return Prepared(labels=workshop.refined(keep, quality.clamp(0, 1), "missed when the other track was exchanged"))
+
+
+def _base(name: str | None, recipe: Recipe) -> Recipe:
+    """Return the recipe of the parser that does the test."""
+    from avparse.training.recipe import load_recipe  # noqa: PLC0415 (recipes name denoisers)
+
+    if name is None:
+        return recipe
+    base, stem = load_recipe(name), getattr(recipe.parser, "stem", None)
+    return base if stem is None else base.model_copy(update={"parser": base.parser.model_copy(update={"stem": stem})})
 
 
 @torch.no_grad()

@@ -36,6 +36,7 @@ class JointModalityDenoising:
                 mean over all videos, is below this (the released values).
             keep_audio, keep_visual: smoothing of the estimator's targets, and of the label in that comparison.
             warmup, queue: see :class:`avparse.labels.jomold.JoMoLD`.
+            terms: names of the losses that the estimator learns from, without guides; None: all of the recipe's.
             static: judge all labels once, by the estimator, instead of anew in every batch: not the published method,
                 but one that leaves a table of labels.
         """
@@ -48,6 +49,7 @@ class JointModalityDenoising:
         keep_visual: float = Field(0.9, gt=0, le=1)
         warmup: Literal["step", "linear"] = "step"
         queue: int = Field(0, ge=0)
+        terms: tuple[str, ...] | None = None
         static: bool = False
 
     def __init__(self, config: Config) -> None:
@@ -73,13 +75,19 @@ class JointModalityDenoising:
         """Return the estimator's probabilities ``[2, N, C]`` of the training videos."""
         config, recipe = self.config, workshop.recipe
         smoothing = {"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
+        losses, network = recipe.losses, recipe.parser
+        if config.terms is not None:
+            losses = tuple(loss for loss in losses if loss.name in config.terms)
+            if getattr(network, "guides", None) is not None:
+                network = network.model_copy(update={"guides": None})
         changes = {
+            "parser": network,
             "labels": recipe.labels.model_copy(update=smoothing),
             # In the released code the estimator weighs all terms alike, whatever the final training does.
-            "losses": tuple(loss.model_copy(update={"weight": 1.0}) for loss in recipe.losses),
+            "losses": tuple(loss.model_copy(update={"weight": 1.0}) for loss in losses),
         }
         parser = workshop.fit("estimator", recipe.plain(config.epochs, cross=False).model_copy(update=changes))
-        return workshop.video_probabilities(lambda features: parser(features, cross=False), workshop.train)
+        return workshop.video_probabilities(parser, workshop.train)
 
     def _ratios(self, probabilities: Tensor, given: Tensor) -> Tensor:
         """Return the shares ``[2, C]`` of wrong labels."""

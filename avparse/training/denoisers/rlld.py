@@ -30,6 +30,7 @@ from avparse.labels.actions import Actions, greedy, log_probability, sample
 from avparse.labels.policy import POLICIES, KeepPolicy, Policy
 from avparse.labels.refiner import Step
 from avparse.labels.rewards import Baseline, InterReward
+from avparse.labels.segments import SegmentTable
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
@@ -68,6 +69,8 @@ class RLLDDenoiser:
             all_classes: count the draws of labels that a video does not have as well [5].
             inter: the soft inter-reward [16].
             baseline: what is subtracted from the reward [15].
+            paired: every episode sees the same videos in the same order, with the same dropout, so that rewards
+                differ by the draws of the policy alone.
             val_split: reward on all validation videos (``full``, as published) or on one half; epochs of the final
                 training are then selected on the other half [22].
             threshold: keep a label in the end where its probability is at least this [23].
@@ -91,6 +94,7 @@ class RLLDDenoiser:
         all_classes: bool = False
         inter: InterReward = InterReward()
         baseline: Baseline.Config = Baseline.Config()
+        paired: bool = False
         val_split: Literal["full", "half"] = "full"
         threshold: float = Field(0.5, gt=0, lt=1)
 
@@ -129,6 +133,8 @@ class _Learner:
             accelerator=workshop.accelerator, devices=1, precision=precision[recipe.training.precision]
         )
         self.table: FeatureTable = workshop.table()
+        pseudo = workshop.segments
+        self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
         self.reward_videos, _ = split_validation(workshop, config.val_split)
         torch.manual_seed(workshop.seed)
         spec = task_spec(store)
@@ -181,14 +187,15 @@ class _Learner:
         """Train the task network through one episode of sampled labels and measure its rewards."""
         config = self.config
         # Everything random in an episode follows from seed and episode, so a resumed run repeats it exactly.
-        seeds = np.random.SeedSequence(self.workshop.seed, spawn_key=(_EPISODES, self.episode)).generate_state(3)
-        generator = torch.Generator().manual_seed(int(seeds[0]))
-        torch.manual_seed(int(seeds[1]))
+        draws = self._random(self.episode)
+        seeds = self._random(0) if config.paired else draws
+        generator = torch.Generator().manual_seed(draws[0])
+        torch.manual_seed(seeds[1])
         self.task.load_state_dict(self.start)
         optimizer = torch.optim.Adam(self.task.parameters(), lr=config.task_rate, fused=True)
         self.policy.eval()
         transitions, inter, quality = [], [], _SampledQuality(self.workshop)
-        order = np.random.default_rng(int(seeds[2])).permutation(self.workshop.train)
+        order = np.random.default_rng(seeds[2]).permutation(self.workshop.train)
         for number, index in enumerate(_states(order, config.steps, config.batch_size, config.overlap)):
             batch = self.table.batch(index)
             with torch.no_grad():
@@ -207,11 +214,17 @@ class _Learner:
         figures |= {f"inter_{m}": resemblance[m] for m in _MODALITIES}
         return transitions, figures | {f"val/{k}": v for k, v in f.items()} | quality.figures()
 
+    def _random(self, episode: int) -> list[int]:
+        sequence = np.random.SeedSequence(self.workshop.seed, spawn_key=(_EPISODES, episode))
+        return [int(number) for number in sequence.generate_state(3)]
+
     def _task_step(self, optimizer: torch.optim.Optimizer, batch: Batch, actions: Actions, step: Step) -> None:
         """Descend the task loss once on the sampled labels; the video's target is their union [19]."""
         self.task.train()
         audio, visual = actions.labels
-        targets = Targets(video=torch.maximum(audio, visual), audio=audio, visual=visual)  # unsmoothed [20]
+        segments = (None, None) if self.segments is None else self.segments(batch.index)
+        kept = [None if s is None else s * y.unsqueeze(1) for s, y in zip(segments, actions.labels, strict=True)]
+        targets = Targets(torch.maximum(audio, visual), audio, visual, *kept)  # unsmoothed [20]
         with self.fabric.autocast():
             output = self.task(batch.features)
         loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()

@@ -1,0 +1,143 @@
+"""Pseudo labels from the command line: how good they are, and thresholds tuned on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avparse.data.batching import FeatureTable, Indices
+from avparse.data.scores import segment_rows
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES
+from avparse.evaluation.comparison import COPIED, score_table
+from avparse.evaluation.prediction import predict
+from avparse.evaluation.pseudo_quality import score_segment_labels
+from avparse.evaluation.thresholds import ScoredVideos, Scores, Thresholds, Tuning, cross_validate, tune
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_text
+from avparse.labels.pld import repair
+from avparse.labels.pseudo import PseudoLabels
+from avparse.labels.segments import SegmentLabels
+from avparse.training.denoisers.pld import PseudoLabelDenoising
+from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.run import Run
+
+
+def judge_labels(
+    recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = (), per_class: bool = False
+) -> str:
+    """Return how good the pseudo labels of an annotated split are, as Markdown.
+
+    Args:
+        recipe: a recipe, or a run folder; of a run with PLD, the labels after each pass are judged too.
+        store: the data.
+        split: whose truth is known.
+        changes: settings of the recipe to replace.
+        per_class: report every class.
+
+    Raises:
+        UserError: the recipe makes no pseudo labels, a teacher was not asked, or the split has no dense truth.
+    """
+    run = Run.open(recipe) if (Path(recipe) / "run.json").is_file() else None
+    settings = load_recipe(recipe, changes) if run is None else run.recipe
+    indices = store.select(split)
+    labels = PseudoLabels(_pseudo_labels(settings, recipe))(store, indices)
+    about = f", {len(indices)} {split} videos, percent. Data: {store.manifest.description or store.path}."
+    parts = [score_segment_labels(labels, store).as_markdown(f"Pseudo labels of {settings.title}{about}", per_class)]
+    if run is not None and isinstance(settings.denoiser, PseudoLabelDenoising.Config):
+        table, config = FeatureTable(store), settings.denoiser
+        for number in range(config.passes):
+            parser = Run.open(run.path / "denoised" / f"pass{number}").parser()
+            output = predict(parser, table, indices)
+            labels = repair(labels, output, store, indices, config.flip, config.modalities)
+            caption = f"After pass {number + 1} of PLD{about}"
+            parts.append(score_segment_labels(labels, store).as_markdown(caption, per_class))
+    return "\n".join(parts)
+
+
+def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning, changes: Sequence[str] = ()) -> str:
+    """Tune the thresholds of a recipe's pseudo labels on the validation split and write the recipe with them.
+
+    Args:
+        recipe: a recipe whose pseudo labels have thresholds.
+        store: the data, validation annotated.
+        out: the recipe to write.
+        tuning: how.
+        changes: settings of the recipe to replace.
+
+    Returns:
+        A table of the figures before, cross-validated, and on the very videos that were tuned on.
+
+    Raises:
+        UserError: ``out`` exists, there are no thresholds to tune, or a teacher was not asked.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists already; choose another name or remove it")
+    settings = load_recipe(recipe, changes)
+    config = _pseudo_labels(settings, recipe)
+    indices = store.select("val")
+    videos, given = _scored(config, store, indices, recipe)
+    found = tune(videos, given, tuning)
+    ids = tuple(store.videos[i] for i in indices)
+    nothing = SegmentLabels(ids, store.vocabulary.names, store.lengths[indices], None, None)
+    rows = {
+        COPIED: score_segment_labels(nothing, store).scores,
+        "thresholds of the recipe": videos.score(given),
+        f"tuned, {tuning.folds}-fold cross-validated": cross_validate(videos, given, tuning),
+        "tuned, on the videos it was tuned on": videos.score(found),
+    }
+    sides = {
+        modality: side.model_copy(update={"threshold": _named(store, found[modality])})
+        for modality in MODALITIES
+        if (side := config.side(modality)) is not None
+    }
+    tuned = settings.model_copy(update={"pseudo_labels": config.model_copy(update=sides)})
+    write_text(out, tuned.as_yaml())
+    caption = (
+        f"Pseudo labels of {settings.title}, {len(indices)} val videos, percent. "
+        f"Data: {store.manifest.description or store.path}."
+    )
+    return score_table({name: scores.as_dict() for name, scores in rows.items()}, caption)
+
+
+def _pseudo_labels(recipe: Recipe, name: str) -> PseudoLabels.Config:
+    if not isinstance(recipe.pseudo_labels, PseudoLabels.Config):
+        raise UserError(f"{name}: the recipe makes no pseudo labels; choose one that does, such as 'vaplan'")
+    return recipe.pseudo_labels
+
+
+def _scored(
+    config: PseudoLabels.Config, store: FeatureStore, indices: Indices, recipe: str
+) -> tuple[ScoredVideos, Thresholds]:
+    """Return the scores of videos, padded, and the thresholds of the recipe.
+
+    A modality without teacher has the weak label in every segment.
+    """
+    audio, visual, mask = store.dense_truth(indices)
+    lengths = store.lengths[indices]
+    present = store.present[segment_rows(store.first_row[indices], lengths)]
+    scores: dict[str, Scores] = {}
+    given: Thresholds = {}
+    for number, modality in enumerate(MODALITIES):
+        side, values = config.side(modality), PseudoLabels(config).scores(store, indices, modality)
+        if side is not None and side.decide != "threshold":
+            raise UserError(f"{recipe}: labels of {modality} are decided by '{side.decide}', not by thresholds")
+        free = side is not None and side.filter == "none"
+        allowed = mask[:, :, None] & (store.weak[indices][:, None] | free)
+        allowed[mask] &= present[:, number, None]
+        padded = np.full(audio.shape, np.inf, dtype=np.float32)
+        if values is not None:
+            padded[mask] = values
+        scores[modality] = np.where(allowed, padded, np.float32(-np.inf))
+        zeros = np.zeros(len(store.vocabulary), dtype=np.float32)
+        given[modality] = zeros if side is None else side.thresholds(modality, store.vocabulary)
+    fixed = tuple(m for m in MODALITIES if config.side(m) is None)
+    return ScoredVideos(scores, dict(zip(MODALITIES, (audio, visual), strict=True)), fixed), given
+
+
+def _named(store: FeatureStore, thresholds: Scores) -> dict[str, float] | float:
+    """Return thresholds as a recipe has them: by class, or one where all are equal; short, yet exact as float32."""
+    short = [float(str(x)) for x in thresholds]
+    return short[0] if len(set(short)) == 1 else dict(zip(store.vocabulary, short, strict=True))

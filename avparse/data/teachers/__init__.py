@@ -1,0 +1,1 @@
+"""Teachers that look at and listen to the videos of a store."""

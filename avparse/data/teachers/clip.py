@@ -1,0 +1,59 @@
+"""CLIP as a teacher of what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from avparse.data.scores import TeacherScores
+from avparse.data.store import FeatureStore
+from avparse.data.teachers.asking import ask
+from avparse.data.teachers.config import TeacherConfig, styled
+from avparse.media.clip import ClipTower, Frames, Resize
+from avparse.media.pipeline import Failed
+
+# VPLAN's variant, frames and way of resizing, and LSLD's way of resizing, are our choice: not published, or not read.
+_STYLES: dict[str, dict[str, Any]] = {
+    "valor": {"checkpoint": "openai/clip-vit-large-patch14", "frames": "spread", "resize": "squash"},
+    "vplan": {"checkpoint": "openai/clip-vit-base-patch32", "frames": "mean", "resize": "crop"},
+    "lsld": {"checkpoint": "openai/clip-vit-base-patch16", "frames": "raw_mean", "resize": "crop", "subsets": True},
+}
+
+
+class ClipTeacher:
+    """Looks at the videos of a store; see :class:`~avparse.media.clip.ClipTower` for frames and pictures."""
+
+    class Config(TeacherConfig):
+        """Settings: those in common, and ``frames``, ``per_segment`` and ``resize`` of the tower."""
+
+        name: Literal["clip"] = "clip"
+        frames: Frames = "spread"
+        per_segment: int = Field(8, ge=1)
+        resize: Resize = "squash"
+
+        @model_validator(mode="before")
+        @classmethod
+        def _styled(cls, values: Any) -> Any:
+            return styled(values, _STYLES)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(self, store: FeatureStore) -> Iterator[Failed | TeacherScores]:
+        """Yield the videos that could not be read, then the scores of the others.
+
+        Raises:
+            UserError: the network, the videos or the prompts cannot be read.
+        """
+        config = self.config
+        tower = ClipTower(
+            config.checkpoint,
+            frames=config.frames,
+            per_segment=config.per_segment,
+            resize=config.resize,
+            device=config.device,
+            batch_size=config.batch_size,
+        )
+        yield from ask(store, config, tower)

@@ -1,0 +1,103 @@
+"""What teachers are asked with: settings in common, and the texts of classes and of label subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from avparse.data.llp_prompts import Style, class_prompts, subset_prompts, subsets_of
+from avparse.data.scores import Bools
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig
+from avparse.media.towers import Device
+
+_MOST_LABELS = 10  # of a video, whose subsets are all put into words
+
+
+class TeacherConfig(PartConfig):
+    """Settings that CLIP and CLAP have in common.
+
+    Attributes:
+        style: the method whose checkpoint, frames and prompts are taken where others are not given.
+        teacher: the name by which recipes find the scores; that of the style by default.
+        checkpoint: a local folder, or the name of a published model.
+        prompts: a YAML file ``class: text`` of the classes that are to be worded otherwise.
+        subsets: also word every subset of every video's labels, as LSLD does.
+        videos: folder of the videos, each named as in the store, or by its id.
+        embeddings: folder of published embeddings, ``ID.npy`` a video, to be read in place of the videos.
+        batch_size: pictures, sounds or prompts that the network sees at a time.
+        device: where to compute.
+    """
+
+    style: Style = "valor"
+    teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
+    checkpoint: str
+    prompts: str | None = None
+    subsets: bool = False
+    videos: str | None = None
+    embeddings: str | None = None
+    batch_size: int = Field(32, ge=1)
+    device: Device = "auto"
+
+
+def styled(values: Any, styles: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Fill in what the style of a teacher's settings implies and they do not say themselves."""
+    if not isinstance(values, Mapping):
+        return values
+    style = values.get("style", "valor")
+    return {"teacher": style, **styles.get(str(style), {}), **values}
+
+
+def worded_classes(config: TeacherConfig, modality: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return the text of each class.
+
+    Raises:
+        UserError: the file of prompts cannot be read, or names an unknown class.
+    """
+    texts = dict(zip(vocabulary, class_prompts(config.style, modality, vocabulary), strict=True))
+    if config.prompts is not None:
+        for name, text in _read_prompts(Path(config.prompts)).items():
+            vocabulary.index(name, config.prompts)
+            texts[name] = text
+    return tuple(texts.values())
+
+
+def worded_subsets(config: TeacherConfig, modality: str, store: FeatureStore) -> tuple[tuple[str, ...], Bools]:
+    """Return the texts of every subset of any video's labels, and the classes ``[P, C]`` of each; none unless wanted.
+
+    Raises:
+        UserError: a video has too many labels.
+    """
+    if not config.subsets:
+        return (), np.zeros((0, len(store.vocabulary)), dtype=bool)
+    many = int(store.weak.sum(axis=1).argmax()) if len(store) else 0
+    if len(store) and store.weak[many].sum() > _MOST_LABELS:
+        raise UserError(
+            f"{store.path}: video '{store.videos[many]}' has {int(store.weak[many].sum())} labels, too many to word "
+            f"all their subsets; use a style without them, or at most {_MOST_LABELS} labels a video"
+        )
+    subsets = subsets_of(np.flatnonzero(labels).tolist() for labels in np.unique(store.weak, axis=0))
+    members = np.zeros((len(subsets), len(store.vocabulary)), dtype=bool)
+    for row, subset in zip(members, subsets, strict=True):
+        row[list(subset)] = True
+    return subset_prompts(modality, store.vocabulary.names, subsets), members
+
+
+def _read_prompts(path: Path) -> dict[str, str]:
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(given, dict):
+        raise UserError(f"{path}: prompts are a table 'class: text', one class a line")
+    bad: Sequence[Any] = [name for name, text in given.items() if not isinstance(text, str) or not text.strip()]
+    if bad:
+        raise UserError(f"{path}: the prompt of '{bad[0]}' is no text; write it in quotes")
+    return {str(name): text for name, text in given.items()}

@@ -1,0 +1,99 @@
+"""PLD: pseudo labels that a trained parser finds abnormally hard are turned over (VAPLAN, arXiv 2406.00919)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.scores import segment_rows
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.settings import Settings
+from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
+from avparse.labels.targets import cross_entropy
+from avparse.models.output import ParserOutput
+
+
+class FlipRule(Settings):
+    """Which entries are turned over; the values were recalled, not read in the paper.
+
+    Attributes:
+        alpha: an entry is abnormal where its loss exceeds ``alpha`` times the reference of its video and class,
+        count: the mean of this many losses along the timeline, chosen by
+        rule: the ``smallest``, the ``largest``, or ``all`` of them. No loss exceeds the sum of those averaged if it is
+            one of them, so the last two flip nothing at an ``alpha`` of ``count``, or of all segments, or more.
+        floor: least bound on the loss, so that a reference near zero flips nothing that the parser agrees with.
+        direction: of a flip: ``up`` (0 to 1), ``down``, or ``both``.
+    """
+
+    alpha: float = Field(10.0, gt=0)
+    count: int = Field(5, ge=1)
+    rule: Literal["smallest", "largest", "all"] = "smallest"
+    floor: float = Field(math.log(2), ge=0)
+    direction: Literal["up", "down", "both"] = "both"
+
+
+def flip_outliers(labels: Tensor, probabilities: Tensor, weak: Tensor, rule: FlipRule, mask: Tensor | None) -> Tensor:
+    """Return the labels with abnormal entries turned over.
+
+    Only classes of the weak label are touched, and each video and class is judged by its own timeline.
+
+    Args:
+        labels: ``[N, T, C]`` pseudo labels in [0, 1].
+        probabilities: ``[N, T, C]`` of a parser that was trained on them, in evaluation mode.
+        weak: ``[N, C]`` weak labels.
+        rule: what is abnormal.
+        mask: ``[N, T]`` boolean, True where the segment exists and has the modality; None for everywhere.
+    """
+    losses = cross_entropy(probabilities, labels)
+    real = torch.ones(losses.shape[:2], dtype=torch.bool) if mask is None else mask
+    largest = rule.rule == "largest"
+    chosen = losses.masked_fill(~real.unsqueeze(-1), -torch.inf if largest else torch.inf)
+    count = losses.shape[1] if rule.rule == "all" else min(rule.count, losses.shape[1])
+    chosen = chosen.topk(count, dim=1, largest=largest).values  # [N, count, C]
+    number = real.sum(dim=1).clamp(1, count).unsqueeze(-1)  # [N, 1]
+    reference = torch.where(chosen.isfinite(), chosen, 0).sum(dim=1) / number
+    bound = (rule.alpha * reference).clamp_min(rule.floor)
+    abnormal = (losses > bound.unsqueeze(1)) & real.unsqueeze(-1) & weak.bool().unsqueeze(1)
+    if rule.direction != "both":
+        abnormal &= (labels < 0.5) == (rule.direction == "up")
+    return torch.where(abnormal, 1 - labels, labels)
+
+
+def repair(
+    labels: SegmentLabels,
+    output: ParserOutput,
+    store: FeatureStore,
+    indices: npt.NDArray[np.int64],
+    rule: FlipRule,
+    modalities: Sequence[str] = ("visual",),
+) -> SegmentLabels:
+    """Return the pseudo labels of the videos at ``indices`` with abnormal ones of ``modalities`` turned over.
+
+    Args:
+        labels: of these videos (others read as unlabelled).
+        output: what a parser that was trained on such labels says of these videos, padded to the longest.
+        store: the data.
+        indices: ``[N]`` positions in the store.
+        rule: what is abnormal.
+        modalities: those to repair; one without labels has nothing to repair.
+    """
+    lengths, weak = store.lengths[indices], torch.from_numpy(store.weak[indices])
+    real = np.arange(int(lengths.max())) < lengths[:, None]
+    present = np.zeros((*real.shape, len(MODALITIES)), dtype=bool)
+    present[real] = store.present[segment_rows(store.first_row[indices], lengths)]
+    sides = []
+    given = SegmentTable(labels, store)(torch.from_numpy(indices))
+    for number, (modality, targets) in enumerate(zip(MODALITIES, given, strict=True)):
+        if targets is not None and modality in modalities:
+            mask = torch.from_numpy(present[..., number])
+            targets = flip_outliers(targets, getattr(output, f"{modality}_segments"), weak, rule, mask)
+        sides.append(targets)
+    return from_padded(store, indices, *sides)

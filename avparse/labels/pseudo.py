@@ -1,0 +1,197 @@
+"""Pseudo labels of segments, made from the cached scores of frozen teachers.
+
+One pipeline: scores, normaliser, decider, weak filter, softener. A published method is a row of settings:
+
+=============  ==================  =====================================  ======  ==================================
+method         score, norm         decide                                 filter  target
+=============  ==================  =====================================  ======  ==================================
+VPLAN, VAPLAN  cosine, softmax     one threshold a modality               and     hard
+VALOR, LEAP    logit, none         a threshold a class and modality       and     hard
+RLLD + VALOR   logit, none         top_mass                               and     hard
+LSLD           cosine, none        subset_argmax                          and     visual: overlap(4, 0.4); audio: hard
+UWAV           logit, none         a threshold a class and modality       and     sigmoid_margin
+=============  ==================  =====================================  ======  ==================================
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from avparse.data.llp_prompts import THRESHOLDS
+from avparse.data.scores import Bools, Floats, Ints, TeacherScores, segment_rows
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig, Settings, lookup
+from avparse.labels.segments import SegmentLabels
+from avparse.labels.teacher_rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
+
+
+class SideConfig(Settings):
+    """How the labels of one modality are made.
+
+    Attributes:
+        teacher: whose scores are read; ``avparse teach`` lists what a store has.
+        score: the cosine of segment and prompt, or the logit that the network was trained with.
+        norm: ``softmax``: each class's share in the segment, over all classes, at ``temperature``.
+        decide: ``threshold``: above it, strictly; ``top_mass``: the most probable classes of a segment that together
+            have at most ``mass``, and at least one; ``subset_argmax``: the subset of the weak label that is nearest.
+        threshold: one for all classes, one for each by name, or the name of a published table (``valor``).
+        filter: ``and``: only classes of the weak label may be on.
+        target: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold; ``overlap``: softened where
+            positives and negatives of a class overlap, by the two factors in ``overlap``.
+    """
+
+    teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
+    score: Literal["cosine", "logit"] = "cosine"
+    norm: Literal["none", "softmax"] = "none"
+    temperature: float = Field(1.0, gt=0)
+    decide: Literal["threshold", "top_mass", "subset_argmax"] = "threshold"
+    threshold: float | dict[str, float] | str | None = None
+    mass: float = Field(0.5, gt=0, lt=1)
+    filter: Literal["and", "none"] = "and"
+    target: Literal["hard", "sigmoid_margin", "overlap"] = "hard"
+    overlap: tuple[float, float] = (4.0, 0.4)
+
+    @field_validator("threshold")
+    @classmethod
+    def _table(cls, threshold: float | dict[str, float] | str | None) -> float | dict[str, float] | str | None:
+        if isinstance(threshold, str):
+            lookup(THRESHOLDS, threshold, "table of thresholds")
+        return threshold
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.decide == "threshold" and self.threshold is None:
+            raise UserError("give a 'threshold': a number, one for each class by name, or the name of a table")
+        if self.decide != "threshold" and self.target == "sigmoid_margin":
+            raise UserError(f"target 'sigmoid_margin' needs thresholds, but 'decide' is '{self.decide}'")
+        return self
+
+    def thresholds(self, modality: str, vocabulary: Vocabulary) -> Floats:
+        """Return the threshold of each class, ``[C]``.
+
+        Raises:
+            UserError: a class has none, or one is named that the data lack.
+        """
+        given = self.threshold
+        if isinstance(given, str):
+            table = THRESHOLDS[given][modality]
+            given = {name: table[name] for name in vocabulary if name in table}
+        if not isinstance(given, dict):
+            return np.full(len(vocabulary), given, dtype=np.float32)
+        for name in given:
+            vocabulary.index(name, f"pseudo_labels.{modality}.threshold")
+        missing = next((name for name in vocabulary if name not in given), None)
+        if missing is not None:
+            raise UserError(
+                f"pseudo_labels.{modality}.threshold: none for class '{missing}'; give one for each, or a number"
+            )
+        return np.array([given[name] for name in vocabulary], dtype=np.float32)
+
+
+def _read_side(value: object) -> object:
+    return value if value is None or isinstance(value, SideConfig) else SideConfig.read(value, "pseudo labels")
+
+
+Side = Annotated[SideConfig | None, BeforeValidator(_read_side)]
+
+
+class PseudoLabels:
+    """Makes segment labels of any videos whose scores are cached; see the table above."""
+
+    class Config(PartConfig):
+        """Settings: those of each modality; one without has no segment labels."""
+
+        name: Literal["teachers"] = "teachers"
+        audio: Side = None
+        visual: Side = None
+
+        @model_validator(mode="after")
+        def _any(self) -> Self:
+            if self.audio is None and self.visual is None:
+                raise UserError("pseudo labels: give settings of 'audio', of 'visual', or both")
+            return self
+
+        def side(self, modality: str) -> SideConfig | None:
+            """Return the settings of a modality."""
+            found: SideConfig | None = getattr(self, modality)
+            return found
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(self, store: FeatureStore, indices: Ints) -> SegmentLabels:
+        """Return the labels of the videos at ``indices``.
+
+        A softener that looks at all segments (``overlap``) looks at those of these videos: give the training split.
+        Segments without the modality, and those where the teacher had nothing to embed, have no label.
+
+        Raises:
+            UserError: a teacher was not asked, or has not seen a video.
+        """
+        sides = [None if (side := self._side(store, indices, m)) is None else side.targets() for m in MODALITIES]
+        videos = tuple(store.videos[i] for i in indices)
+        halves = [None if side is None else side.astype(np.float16) for side in sides]
+        return SegmentLabels(videos, store.vocabulary.names, store.lengths[indices], *halves)
+
+    def scores(self, store: FeatureStore, indices: Ints, modality: str) -> Floats | None:
+        """Return the normalised scores ``[sum T, C]`` that thresholds apply to; None for a modality without teacher.
+
+        They are minus infinity where the teacher had nothing to embed.
+
+        Raises:
+            UserError: as for a call.
+        """
+        side = self._side(store, indices, modality)
+        return None if side is None else np.where(side.embedded[:, None], side.scores, np.float32(-np.inf))
+
+    def _side(self, store: FeatureStore, indices: Ints, modality: str) -> _Side | None:
+        config = self.config.side(modality)
+        return None if config is None else _Side(config, modality, store, indices)
+
+
+PSEUDO_LABELS: dict[str, type[PseudoLabels]] = {"teachers": PseudoLabels}
+
+
+class _Side:
+    """The labels of one modality in the making."""
+
+    def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: Ints) -> None:
+        self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
+        self.teacher = TeacherScores.load(store, config.teacher, modality)
+        self.rows = self.teacher.rows(tuple(store.videos[i] for i in indices))
+        self.lengths, self.weak = store.lengths[indices], store.weak[indices]
+        present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
+        self.allowed = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
+        self.embedded: Bools = np.asarray(self.teacher.segments.any(axis=1))[self.rows]
+        self.allowed = self.allowed & (present & self.embedded)[:, None]
+
+    @cached_property
+    def scores(self) -> Floats:
+        scores = self.teacher.cosines(self.rows)
+        if self.config.score == "logit":
+            scores *= np.float32(self.teacher.info.logit_scale)
+        return softmax(scores, self.config.temperature) if self.config.norm == "softmax" else scores
+
+    def targets(self) -> Floats:
+        """Return the targets ``[sum T, C]``."""
+        if self.config.target == "sigmoid_margin":
+            margins = sigmoid_margin(self.scores, self.config.thresholds(self.modality, self.vocabulary))
+            return margins * self.allowed
+        chosen = self._chosen() & self.allowed
+        if self.config.target == "overlap":
+            return overlap(chosen, self.teacher.cosines(self.rows), *self.config.overlap)
+        return chosen.astype(np.float32)
+
+    def _chosen(self) -> Bools:
+        if self.config.decide == "subset_argmax":
+            return best_subset(self.teacher, self.rows, self.weak, self.lengths)
+        if self.config.decide == "top_mass":
+            return most_probable(self.scores, self.config.mass)
+        above: Bools = self.scores > self.config.thresholds(self.modality, self.vocabulary)
+        return above

@@ -1,0 +1,173 @@
+"""Segment labels: targets of every segment, class and modality, as teachers and self-training make them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+from torch import Tensor
+
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file
+from avparse.labels.table import RefinedLabels
+
+Halves = npt.NDArray[np.float16]
+_KIND = "avparse segment labels"
+
+
+@dataclass(frozen=True)
+class SegmentLabels:
+    """Targets in [0, 1] of some videos, segment by segment.
+
+    Attributes:
+        videos: ids, each once.
+        classes: names, in order.
+        lengths: ``[N]`` segments of each video.
+        audio, visual: ``[sum T, C]`` targets of the videos' segments one after the other; None for a modality
+            without segment labels.
+    """
+
+    videos: tuple[str, ...]
+    classes: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    audio: Halves | None
+    visual: Halves | None
+
+    def __post_init__(self) -> None:
+        shape = (int(self.lengths.sum()), len(self.classes))
+        for modality in MODALITIES:
+            targets = self.of(modality)
+            if targets is None:
+                continue
+            if targets.shape != shape:
+                raise UserError(f"segment labels: '{modality}' has shape {targets.shape}, expected {shape}")
+            if not ((targets >= 0) & (targets <= 1)).all():
+                raise UserError(f"segment labels: a target of {modality} is outside [0, 1]")
+            object.__setattr__(self, modality, targets.astype(np.float16, copy=False))
+
+    def of(self, modality: str) -> Halves | None:
+        """Return the targets of a modality."""
+        found: Halves | None = getattr(self, modality)
+        return found
+
+    def video_level(self, modality: str) -> npt.NDArray[np.float32] | None:
+        """Return the highest target of each video and class, ``[N, C]``."""
+        targets = self.of(modality)
+        if targets is None:
+            return None
+        starts = np.concatenate(([0], np.cumsum(self.lengths)[:-1]))
+        highest: npt.NDArray[np.float32] = np.maximum.reduceat(targets, starts).astype(np.float32)
+        return highest
+
+    def masked(self, labels: RefinedLabels) -> SegmentLabels:
+        """Return these labels times the video-level targets of ``labels``: what is dropped there is dropped here.
+
+        Raises:
+            UserError: ``labels`` holds other videos.
+        """
+        at = {video: row for row, video in enumerate(labels.videos)}
+        missing = next((video for video in self.videos if video not in at), None)
+        if missing is not None:
+            raise UserError(f"refined labels: no video '{missing}', which has segment labels; make both for one split")
+        rows = np.repeat([at[video] for video in self.videos], self.lengths)
+        sides = [
+            None if (targets := self.of(modality)) is None else targets * labels.of(modality)[0][rows]
+            for modality in MODALITIES
+        ]
+        return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file, atomically.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        arrays = {m: targets for m in MODALITIES if (targets := self.of(m)) is not None}
+        about = {"kind": _KIND, "videos": json.dumps(self.videos), "classes": json.dumps(self.classes)}
+        with atomic_file(path) as file:
+            file.write(to_bytes({"lengths": self.lengths, **arrays}, about))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SegmentLabels:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            UserError: not such a file.
+        """
+        try:
+            with safe_open(path, framework="np") as file:
+                about = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        except (OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise UserError(f"{path}: cannot be read as segment labels ({reason}); check the path") from None
+        if about.get("kind") != _KIND:
+            raise UserError(f"{path}: not a file of segment labels; make it with 'avparse'")
+        videos, classes = (tuple(json.loads(about[name])) for name in ("videos", "classes"))
+        return cls(videos, classes, arrays["lengths"], arrays.get("audio"), arrays.get("visual"))
+
+
+class SegmentTable:
+    """Segment labels as padded batches, by position in a store.
+
+    Args:
+        labels: of the videos that will be asked for; all others read as zeros.
+        store: that the positions count in.
+        device: where batches are.
+
+    Raises:
+        UserError: a video or class is unknown to the store, or has another length there.
+    """
+
+    def __init__(self, labels: SegmentLabels, store: FeatureStore, device: torch.device | str = "cpu") -> None:
+        if labels.classes != store.vocabulary.names:
+            raise UserError("segment labels: made for other classes than the data have; make them again")
+        where = np.array([store.position(video) for video in labels.videos], dtype=np.int64)
+        wrong = np.flatnonzero(store.lengths[where] != labels.lengths)
+        if len(wrong):
+            raise UserError(
+                f"segment labels: video '{labels.videos[wrong[0]]}' has {labels.lengths[wrong[0]]} segments, "
+                f"in the data {store.lengths[where[wrong[0]]]}; make them again"
+            )
+        self._first = np.full(len(store), -1, dtype=np.int64)
+        self._first[where] = np.cumsum(labels.lengths) - labels.lengths
+        self._lengths = store.lengths
+        self._tables: list[Tensor | None] = []
+        for modality in MODALITIES:
+            targets = labels.of(modality)
+            # A last row of zeros serves padding and the videos without labels.
+            blank = np.zeros((1, len(labels.classes)), dtype=np.float16)
+            rows = None if targets is None else np.concatenate((targets, blank))
+            self._tables.append(None if rows is None else torch.from_numpy(rows).to(device))
+
+    def __call__(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return the targets ``[B, T, C]`` of audio and visual of the videos at positions ``index``, padded with 0."""
+        at = index.cpu().numpy()
+        lengths, first = self._lengths[at][:, None], self._first[at][:, None]
+        steps = np.arange(int(lengths.max()))
+        rows = torch.from_numpy(np.where((steps < lengths) & (first >= 0), first + steps, -1))
+        audio, visual = (self._gather(table, rows) for table in self._tables)
+        return audio, visual
+
+    @staticmethod
+    def _gather(table: Tensor | None, rows: Tensor) -> Tensor | None:
+        return None if table is None else table[rows.to(table.device)].float()
+
+
+def from_padded(
+    store: FeatureStore, indices: npt.NDArray[np.int64], audio: Tensor | None, visual: Tensor | None
+) -> SegmentLabels:
+    """Return the labels of the videos at ``indices`` from padded targets ``[N, T, C]``; what lies in padding is cut."""
+    lengths = store.lengths[indices]
+    real = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
+    sides = [None if x is None else x.cpu().numpy().astype(np.float16)[real] for x in (audio, visual)]
+    videos = tuple(store.videos[i] for i in indices)
+    return SegmentLabels(videos, store.vocabulary.names, lengths, *sides)

@@ -1,0 +1,96 @@
+"""From a teacher's scores to labels: the rules of the published methods, on the segments of many videos at once.
+
+In all functions the rows are segments, ``[n, C]``, of the videos one after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avparse.data.scores import Bools, Floats, Ints, TeacherScores, segment_rows
+from avparse.foundation.errors import UserError
+
+
+def softmax(scores: Floats, temperature: float = 1.0) -> Floats:
+    """Return the share of each class in a segment; all classes take part, whatever the weak label."""
+    shares = scores / np.float32(temperature)
+    shares -= shares.max(axis=1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def most_probable(scores: Floats, mass: float) -> Bools:
+    """Mark, in each segment, the largest k classes whose shares add up to at most ``mass``, and at least one.
+
+    RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5): softmax over all classes, in
+    descending order.
+    """
+    shares = softmax(scores)
+    order = np.argsort(-shares, axis=1, kind="stable")
+    within = np.cumsum(np.take_along_axis(shares, order, axis=1), axis=1, dtype=np.float64) <= mass
+    within[:, 0] = True
+    chosen = np.zeros(shares.shape, dtype=bool)
+    np.put_along_axis(chosen, order, within, axis=1)
+    return chosen
+
+
+def best_subset(teacher: TeacherScores, rows: Ints, weak: Bools, lengths: Ints) -> Bools:
+    """Mark the classes of that subset of the weak label whose prompt is nearest to the segment (LSLD, section 3.2).
+
+    The empty subset ("other") takes part, so a segment may have no label; there is no threshold.
+
+    Args:
+        teacher: with prompts for subsets.
+        rows: ``[n]`` of the segments in the teacher's arrays.
+        weak: ``[N, C]`` weak labels of the videos.
+        lengths: ``[N]`` segments of each.
+
+    Raises:
+        UserError: the prompt of a subset is missing.
+    """
+    members = teacher.known_subsets.members
+    starts = np.cumsum(lengths) - lengths
+    chosen = np.zeros((len(rows), members.shape[1]), dtype=bool)
+    label_sets, of_set = np.unique(weak, axis=0, return_inverse=True)
+    for number, labels in enumerate(label_sets):
+        which = np.flatnonzero(~(members & ~labels).any(axis=1))
+        if len(which) != 2 ** int(labels.sum()):
+            named = " and ".join(c for c, given in zip(teacher.info.classes, labels, strict=True) if given)
+            raise UserError(
+                f"teacher '{teacher.info.teacher}': lacks prompts for subsets of {named or 'no label'}; ask it again"
+            )
+        videos = np.flatnonzero(of_set.reshape(-1) == number)
+        where = segment_rows(starts[videos], lengths[videos])
+        best = teacher.subset_cosines(rows[where], which).argmax(axis=1)
+        chosen[where] = members[which[best]]
+    return chosen
+
+
+def sigmoid_margin(scores: Floats, threshold: Floats) -> Floats:
+    """Return ``sigmoid(score - threshold)``: one half at the threshold (UWAV)."""
+    margin = np.clip(scores - threshold, -30, 30)
+    soft: Floats = (1 / (1 + np.exp(-margin))).astype(np.float32)
+    return soft
+
+
+def overlap(labels: Bools, cosines: Floats, positive: float, negative: float) -> Floats:
+    """Soften labels where positives and negatives of a class overlap in similarity (LSLD, section 3.3).
+
+    For a class, let P be its labelled and N all other segments. If the most similar of N is above the least similar of
+    P, each of P below that maximum gets ``positive`` times its cosine, and each of N above that minimum ``negative``
+    times its own, also outside the weak label; a value outside (0, 1) is not written. Both sets are those given.
+
+    Args:
+        labels: hard labels of all training segments.
+        cosines: with the plain names of the classes.
+        positive: factor of labelled segments (published: 4).
+        negative: factor of the others (published: 0.4).
+    """
+    low = np.where(labels, cosines, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(labels, -np.inf, cosines).max(axis=0, initial=-np.inf)
+    doubtful = np.where(labels, cosines < high, cosines > low) & (high > low)
+    value = np.where(labels, np.float32(positive), np.float32(negative)) * cosines
+    written = doubtful & (value > 0) & (value < 1)
+    softened: Floats = np.where(written, value, labels).astype(np.float32)
+    return softened

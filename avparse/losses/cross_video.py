@@ -1,0 +1,94 @@
+"""Sound and picture of different videos resemble each other where they share an event (CVCMS, NeurIPS 2021)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from avparse.data.features import Batch
+from avparse.foundation.errors import UserError
+from avparse.labels.refiner import Step
+from avparse.labels.targets import Targets
+from avparse.losses.loss import LossConfig
+from avparse.models.attention import masked_softmax
+from avparse.models.output import Hidden, ParserOutput
+
+
+class CrossVideoContrast:
+    """Each video's sound picks the pictures of the batch that have one of its labels.
+
+    A modality of a video is a weighted mean of its encoded segments: the weights are a softmax over time of the sum,
+    over the video's labels in that modality, of the weights over time that the decoder pools by. Where the parser mixes
+    (``parser.mixing``), the videos with foreign pictures stand beside the others, as more sounds and more pictures. The
+    target of a sound is spread evenly over the pictures with a label in common; the loss is the mean cross-entropy.
+
+    A label of a modality is a target of at least one half. Sounds without any match add nothing to the sum, and count
+    in the mean, as released. Absent modalities do not count.
+    """
+
+    class Config(LossConfig):
+        """Settings: ``temperature`` divides the cosine similarities."""
+
+        name: Literal["cross_video_contrast"] = "cross_video_contrast"
+        temperature: float = Field(1.0, gt=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = "cross_video"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the scalar loss.
+
+        Raises:
+            UserError: the parser returns no hidden segments, or its decoder has no weights over time.
+        """
+        if output.hidden is None or output.time_logits is None:
+            raise UserError(
+                "loss 'cross_video_contrast': the parser does not pool hidden segments over time; leave it out"
+            )
+        heard, seen = targets.audio >= 0.5, targets.visual >= 0.5
+        audio_mask, visual_mask = batch.features.audio_mask, batch.features.visual_mask
+        parts = [(output.hidden, output.time_logits, heard, seen, audio_mask, visual_mask)]
+        if output.mixed is not None:
+            who, mixed = output.mixed.partners, output.mixed
+            foreign = None if visual_mask is None else visual_mask[who]
+            parts.append((mixed.hidden, mixed.time_logits, heard, seen[who], audio_mask, foreign))
+        sides = [_sides(*part) for part in parts]
+        (audio, heard, sounds), (visual, seen, pictures) = (
+            tuple(torch.cat(x) for x in zip(*side, strict=True)) for side in zip(*sides, strict=True)
+        )
+        logits = (audio @ visual.T / self.config.temperature).masked_fill(~pictures, torch.finfo(audio.dtype).min)
+        match = (heard.float() @ seen.float().T > 0) & pictures
+        target = match / match.sum(dim=1, keepdim=True).clamp_min(1)
+        each = -(target * logits.log_softmax(dim=1)).sum(dim=1)
+        mean: Tensor = torch.where(sounds, each, 0.0).sum() / sounds.sum().clamp_min(1)
+        return mean
+
+
+Side = tuple[Tensor, Tensor, Tensor]
+
+
+def _sides(
+    hidden: Hidden,
+    time_logits: Tensor,
+    heard: Tensor,
+    seen: Tensor,
+    audio_mask: Tensor | None,
+    visual_mask: Tensor | None,
+) -> tuple[Side, Side]:
+    """Return of audio and of visual: unit vectors ``[B, H]``, labels ``[B, C]``, and who has the modality ``[B]``."""
+    of_audio = _video(hidden.audio, time_logits[0], heard, audio_mask)
+    of_visual = _video(hidden.visual, time_logits[1], seen, visual_mask)
+    return of_audio, of_visual
+
+
+def _video(x: Tensor, time_logits: Tensor, labels: Tensor, mask: Tensor | None) -> Side:
+    over_time = (time_logits * labels.unsqueeze(1)).sum(dim=-1)  # [B, T]
+    weights = masked_softmax(over_time, mask, dim=1)
+    vector = functional.normalize((weights.unsqueeze(1) @ x.float()).squeeze(1), dim=-1)
+    present = torch.ones(len(x), dtype=torch.bool, device=x.device) if mask is None else mask.any(dim=1)
+    return vector, labels, present

@@ -1,0 +1,113 @@
+"""What a parser and networks of one modality each learn from each other (Jiang et al.: DHHN, ACM MM 2022)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from avparse.data.features import Batch
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
+from avparse.labels.refiner import Step
+from avparse.labels.targets import Targets, cross_entropy
+from avparse.losses.loss import LossConfig
+from avparse.losses.segment import real_mean
+from avparse.models.output import ParserOutput
+
+
+class GuideCrossEntropy:
+    """Binary cross-entropy of what a guide says of its modality, mean over videos that have it, and classes."""
+
+    class Config(LossConfig):
+        """Settings.
+
+        Attributes:
+            of: whose guide.
+            target: the ``video``'s label, or that of the ``modality`` (for refined labels).
+        """
+
+        name: Literal["guide_bce"] = "guide_bce"
+        of: Literal["audio", "visual"]
+        target: Literal["video", "modality"] = "video"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = f"guide_bce_{config.of}"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the scalar loss.
+
+        Raises:
+            UserError: the parser has no guides.
+        """
+        target: Tensor = getattr(targets, "video" if self.config.target == "video" else self.config.of)
+        return real_mean(
+            cross_entropy(_guides(output)[self.config.of], target).mean(dim=-1), _present(batch, self.config.of)
+        )
+
+
+class FollowGuide:
+    """Squared error between what the parser and its guide say of a modality; only the parser learns from it."""
+
+    class Config(LossConfig):
+        """Settings: ``of`` names the modality."""
+
+        name: Literal["follow_guide"] = "follow_guide"
+        of: Literal["audio", "visual"]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = f"follow_guide_{config.of}"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the scalar loss.
+
+        Raises:
+            UserError: the parser has no guides.
+        """
+        said: Tensor = getattr(output, self.config.of)
+        return real_mean(
+            (said - _guides(output)[self.config.of].detach()).square().mean(dim=-1), _present(batch, self.config.of)
+        )
+
+
+class KeepApart:
+    """Minus the squared difference of what is said of audio and of visual: it rewards modalities that differ.
+
+    Videos that lack a modality do not count.
+    """
+
+    class Config(LossConfig):
+        """Settings: ``of``: what the ``parser`` says, or what its ``guides`` say."""
+
+        name: Literal["keep_apart"] = "keep_apart"
+        of: Literal["parser", "guides"]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = f"keep_apart_{config.of}"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the scalar loss, not above zero.
+
+        Raises:
+            UserError: the guides are meant and the parser has none.
+        """
+        said = _guides(output) if self.config.of == "guides" else {m: getattr(output, m) for m in MODALITIES}
+        masks = [present for m in MODALITIES if (present := _present(batch, m)) is not None]
+        both = torch.stack(masks).all(dim=0) if masks else None
+        return -real_mean((said["audio"] - said["visual"]).square().mean(dim=-1), both)
+
+
+def _guides(output: ParserOutput) -> dict[str, Tensor]:
+    if output.guides is None:
+        raise UserError("a loss reads the parser's guides, but it has none; set parser.guides, or leave the loss out")
+    return dict(zip(MODALITIES, output.guides.probabilities, strict=True))
+
+
+def _present(batch: Batch, of: str) -> Tensor | None:
+    """Return ``[B]``, whether a video has the modality; None for all."""
+    mask: Tensor | None = getattr(batch.features, f"{of}_mask")
+    return None if mask is None else mask.any(dim=-1)

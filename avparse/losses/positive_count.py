@@ -1,0 +1,93 @@
+"""How many segments of a video have a class (Rachavarapu, Rajagopalan: Boosting Positive Segments, ICCV 2023).
+
+No code was found; the form of the two steps is our reading, see ``docs/methods/poibin.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.features import Batch
+from avparse.labels.refiner import Step
+from avparse.labels.targets import Targets
+from avparse.losses.loss import LossConfig
+from avparse.models.output import ParserOutput
+
+_EPSILON = 1e-7
+
+
+class PositiveCount:
+    """A class of the label is in at least k segments, k rising as the parser grows sure of more; others are in none.
+
+    The number K of segments that have a class follows a Poisson-binomial law, that of a sum of independent draws with
+    the segments' probabilities. In turn, batch by batch:
+
+    * estimate (no gradient): k is the greatest number with P(K >= k, given K >= 1) >= ``confidence``;
+    * learn: minimise -log P(K >= k) where the class is in the modality's label, and -log P(K = 0), divided by the
+      number of segments, where it is not.
+
+    Mean over classes and over the videos that have the modality.
+    """
+
+    class Config(LossConfig):
+        """Settings.
+
+        Attributes:
+            of: the modality.
+            confidence: of the estimate; at 1, k is always one: the usual constraint that some segment has the class.
+            warmup: epochs in which k is one, before the probabilities mean something.
+        """
+
+        name: Literal["positive_count"] = "positive_count"
+        of: Literal["audio", "visual"]
+        confidence: float = Field(0.9, gt=0, le=1)
+        warmup: int = Field(2, ge=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.label = f"positive_count_{config.of}"
+
+    def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
+        """Return the scalar loss."""
+        p: Tensor = getattr(output, f"{self.config.of}_segments").clamp(max=1 - _EPSILON)
+        mask: Tensor | None = getattr(batch.features, f"{self.config.of}_mask")
+        positive = getattr(targets, self.config.of) > 0.5  # [B, C]
+        tail = at_least(count_law(p))  # [B, C, T + 1]
+        k = torch.ones_like(positive, dtype=torch.long)
+        if step.epoch >= self.config.warmup:
+            k = self._estimate(tail.detach())
+        learned = -tail.gather(-1, k.unsqueeze(-1)).squeeze(-1).clamp_min(_EPSILON).log()
+        count = p.new_full((len(p), 1), p.shape[1]) if mask is None else mask.sum(dim=1, keepdim=True)
+        each = torch.where(positive, learned, -(1 - p).log().sum(dim=1) / count.clamp_min(1))
+        mean: Tensor = (each * (count > 0)).mean(dim=-1).sum() / (count > 0).sum().clamp_min(1)
+        return mean
+
+    def _estimate(self, tail: Tensor) -> Tensor:
+        """Return k ``[B, C]`` of the probabilities ``[B, C, T + 1]`` of at least 0, 1, ... segments."""
+        sure = tail[..., 1:] >= self.config.confidence * tail[..., 1:2]
+        return sure.sum(dim=-1).clamp_min(1)  # they fall with k, so the sure ones come first
+
+
+def count_law(p: Tensor) -> Tensor:
+    """Return P(K = 0), ..., P(K = T) ``[B, C, T + 1]`` of the number of segments that have a class.
+
+    Exact, by taking in one segment after the other; all terms are positive, so nothing cancels.
+
+    Args:
+        p: ``[B, T, C]`` probabilities; zero where a segment does not exist.
+    """
+    law = torch.zeros(p.shape[0], p.shape[2], p.shape[1] + 1, dtype=p.dtype, device=p.device)
+    law[..., 0] = 1
+    for segment in p.unbind(dim=1):
+        q = segment.unsqueeze(-1)
+        law = law * (1 - q) + torch.nn.functional.pad(law[..., :-1], (1, 0)) * q
+    return law
+
+
+def at_least(law: Tensor) -> Tensor:
+    """Return P(K >= 0), ..., P(K >= T) of a law."""
+    return law.flip(-1).cumsum(dim=-1).flip(-1)

@@ -1,0 +1,164 @@
+"""Published networks from local files: found, checked, loaded without unpickling, and known by their digest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import sha256_of
+
+_WEIGHTS = "model*.safetensors"
+_FILES = ["*.json", "*.txt", _WEIGHTS]  # what is taken from the hub: never a pickle
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with a network of ``transformers`` and its weights as safetensors.
+
+    Attributes:
+        name: as it was asked for.
+        folder: where its files are.
+        model_type: as ``config.json`` states it.
+    """
+
+    name: str
+    folder: Path
+    model_type: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights: of the file, or of the digests of its parts where there are several."""
+        found = {path.name: sha256_of(path) for path in sorted(self.folder.glob(_WEIGHTS))}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return hashlib.sha256("\n".join(f"{value}  {name}" for name, value in found.items()).encode()).hexdigest()
+
+    def load(self, network: str) -> Any:
+        """Return the network of class ``network``, frozen, in float32 and evaluation mode.
+
+        Raises:
+            UserError: it cannot be read, or weights are missing.
+        """
+        transformers = library("transformers")
+        with _quiet(transformers), torch.random.fork_rng(devices=[]), self._reading():
+            model, report = getattr(transformers, network).from_pretrained(
+                self.folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
+        # The library would fill them with random numbers.
+        missing = sorted(set(report["missing_keys"]) & {name for name, _ in model.named_parameters()})
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(f"{self.folder}: the weights lack '{missing[0]}'{more}; get the files again")
+        return model.float().eval().requires_grad_(False)
+
+    def part(self, kind: str) -> Any:
+        """Return the tokenizer, feature extractor or configuration that class ``kind`` reads from the folder.
+
+        Raises:
+            UserError: its files are missing or bad.
+        """
+        transformers = library("transformers")
+        with _quiet(transformers), self._reading():
+            return getattr(transformers, kind).from_pretrained(self.folder, local_files_only=True)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the libraries raise what they like at bad files
+            raise UserError(
+                f"{self.folder}: cannot be read as a model ({_one_line(error)}); get the files again"
+            ) from None
+
+
+def find_checkpoint(name: str, model_type: str) -> Checkpoint:
+    """Find a network: a local folder, or the name of a published one, from the offline cache or else the hub.
+
+    Args:
+        name: of the folder or the model.
+        model_type: what it must be, such as ``clip``.
+
+    Raises:
+        UserError: it is not there, is another type, or has no safetensors weights.
+    """
+    local = Path(name).expanduser()
+    if not local.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"{name}: no such folder of a model; check the path")
+    folder = local if local.is_dir() else _from_hub(name)
+    found = _model_type(folder)
+    if found != model_type:
+        raise UserError(f"{name}: a model of type '{found}', not '{model_type}'; name another checkpoint")
+    if not any(folder.glob(_WEIGHTS)):
+        pickled = next((p.name for pattern in _PICKLED for p in sorted(folder.glob(pattern))), None)
+        what = "no model.safetensors there" if pickled is None else f"only '{pickled}' there, which is never unpickled"
+        raise UserError(
+            f"{name}: {what}; convert its weights (docs/methods/pseudo_labels.md, 'Weights') and give that folder"
+        )
+    return Checkpoint(name, folder, found)
+
+
+def library(module: str) -> Any:
+    """Import an optional library.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UserError(f"CLIP and CLAP need '{module}': pip install 'avparse[teachers]'") from None
+
+
+def _from_hub(name: str) -> Path:
+    hub, reason = library("huggingface_hub"), ""
+    for cached in (True, False):
+        try:
+            folder = Path(hub.snapshot_download(name, allow_patterns=_FILES, local_files_only=cached))
+        except Exception as error:  # its client raises errors of several libraries
+            reason = _one_line(error)
+            continue
+        if not cached or any(folder.glob(_WEIGHTS)):
+            return folder
+    raise UserError(
+        f"model '{name}': not in the offline cache, and cannot be downloaded ({reason}); "
+        "give the folder of a copy as the checkpoint"
+    )
+
+
+def _model_type(folder: Path) -> str:
+    path = folder / "config.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: missing, or not that of a model; give the folder that holds the model") from None
+
+
+@contextlib.contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep the library's reports and bars off the terminal; what matters in them is checked here."""
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _one_line(error: BaseException) -> str:
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said}"[:160]

@@ -1,0 +1,105 @@
+"""LEAP: classes as queries (Zhou et al.: Label-anticipated Event Disentanglement, ECCV 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from avparse.foundation.settings import PartConfig, part_of
+from avparse.models.attention import AttentionBlock, masked_softmax, stack_masks
+from avparse.models.label_embeddings import LabelEmbedding
+from avparse.models.label_sources import LABEL_SOURCES
+from avparse.models.label_sources.orthogonal import OrthogonalLabels
+from avparse.models.label_sources.source import LabelConfig
+from avparse.models.output import Hidden, ParserOutput
+
+
+class LEAPDecoder(nn.Module):
+    """Vectors of the class names attend to the encoded segments of a modality, in blocks of the modality's own.
+
+    A class is in a segment as far as its query, after the attention of the last block, looks there (the logit before
+    the softmax, mean over heads), and in the modality by one linear map of what its query has become. No weight
+    belongs to a class, so the classes may change after training (:func:`avparse.models.parser.with_classes`).
+
+    ``video`` is the higher of the two modalities' probabilities. At a gate of 0.5 that is the union of the published
+    decoder, which joins decisions instead of probabilities and therefore gives a loss no gradient.
+    """
+
+    class Config(PartConfig):
+        """Settings of the decoder.
+
+        Attributes:
+            labels: where the vectors of the class names come from.
+            attention_dropout: of attention weights.
+            dropout: of all else.
+        """
+
+        name: Literal["leap"] = "leap"
+        labels: Annotated[LabelConfig, *part_of(LABEL_SOURCES, "source of label vectors")] = OrthogonalLabels.Config()
+        blocks: int = Field(2, ge=1)
+        heads: int = Field(8, ge=1)
+        feedforward: int = Field(512, ge=1)
+        attention_dropout: float = Field(0.1, ge=0, lt=1)
+        dropout: float = Field(0.2, ge=0, lt=1)
+
+    def __init__(self, config: Config, width: int, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.labels = LabelEmbedding(config.labels, classes)
+        self.project_labels = nn.Linear(self.labels.dimension, width)
+        self.sides = nn.ModuleList(LabelQueries(config, width) for _ in range(2))
+
+    def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
+        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        queries = self.project_labels(self.labels()).unsqueeze(0)
+        x = (hidden.audio, hidden.visual)
+        masks = (audio_mask, visual_mask)
+        decoded = [side(queries, *given) for side, *given in zip(self.sides, x, masks, strict=True)]
+        # In float32 whatever the precision of the encoder: probabilities near one need the digits.
+        logits, occurs = (torch.stack(both).float() for both in zip(*decoded, strict=True))  # [2, B, T, C], [2, B, C]
+        segments, videos = logits.sigmoid(), occurs.sigmoid()
+        mask = stack_masks(audio_mask, visual_mask, logits)
+        real = None if mask is None else mask.unsqueeze(-1)
+        if real is not None:
+            segments, videos = segments * real, videos * real.any(dim=2)
+        return ParserOutput(
+            audio_segments=segments[0],
+            visual_segments=segments[1],
+            audio=videos[0],
+            visual=videos[1],
+            video=videos.amax(dim=0),
+            audio_logits=logits[0],
+            visual_logits=logits[1],
+            hidden=hidden,
+            attention=masked_softmax(logits, real, dim=2),
+        )
+
+
+class LabelQueries(nn.Module):
+    """The blocks of one modality."""
+
+    def __init__(self, config: LEAPDecoder.Config, width: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            AttentionBlock(width, config.heads, config.feedforward, config.attention_dropout, config.dropout)
+            for _ in range(config.blocks)
+        )
+        self.occurs = nn.Linear(width, 1)
+
+    def forward(self, queries: Tensor, segments: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the logits of segments ``[B, T, C]`` and of the video ``[B, C]``.
+
+        Args:
+            queries: ``[1, C, H]``.
+            segments: ``[B, T, H]``.
+            mask: ``[B, T]`` marks real segments.
+        """
+        allowed = None if mask is None else mask.unsqueeze(1)
+        for block in self.blocks[:-1]:
+            queries = block(queries, segments, allowed)
+        last = cast(AttentionBlock, self.blocks[-1])
+        looking, key = last.read(queries, segments, allowed)
+        return last.logits(looking, key).transpose(1, 2), self.occurs(last.feed(looking)).squeeze(-1)

@@ -1,0 +1,31 @@
+"""The recurrent encoder of AVE (Tian et al.: Audio-Visual Event Localization in Unconstrained Videos, ECCV 2018)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.settings import PartConfig
+from avparse.models.output import Hidden
+from avparse.models.recurrent import SegmentLSTM, direction
+
+
+class LSTMEncoder(nn.Module):
+    """One LSTM a modality, in both directions; the modalities do not meet."""
+
+    class Config(PartConfig):
+        """No settings: a direction has half of the stem's width."""
+
+        name: Literal["lstm"] = "lstm"
+
+    def __init__(self, config: Config, width: int) -> None:
+        super().__init__()
+        self.read = nn.ModuleList(SegmentLSTM(width, direction(width, config.name)) for _ in MODALITIES)
+
+    def forward(
+        self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
+    ) -> Hidden:
+        """Encode ``[B, T, D]`` a modality into the same shapes."""
+        return Hidden(audio=self.read[0](stem.audio, audio_mask), visual=self.read[1](stem.visual, visual_mask))

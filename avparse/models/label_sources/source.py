@@ -1,0 +1,57 @@
+"""What sources of label vectors have in common."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig
+
+Vectors = npt.NDArray[np.float32]
+
+
+class LabelConfig(PartConfig):
+    """Settings that every source has.
+
+    Attributes:
+        dimension: numbers a class. It is stated, and not read from the source, so that a trained parser can be built
+            where the source is not at hand.
+        tells: whether a vector tells what its class is like, so that a parser may know a class it was not taught.
+    """
+
+    tells: ClassVar[bool] = True
+    dimension: int = Field(ge=1)
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a class name in lower case, without underscores and punctuation."""
+    return re.findall(r"[^\W_]+", name.casefold())
+
+
+def scaled(x: npt.NDArray[np.float64]) -> Vectors:
+    """Give each vector a root mean square of 1/3, which GloVe's have, so that training starts alike with all."""
+    scale = 3 * np.sqrt(np.square(x).mean(axis=1, keepdims=True))
+    vectors: Vectors = (x / np.maximum(scale, 1e-12)).astype(np.float32)
+    return vectors
+
+
+def check_dimension(where: str | Path, found: int, expected: int) -> None:
+    """Refuse vectors of ``found`` numbers.
+
+    Raises:
+        UserError: they are not ``expected``.
+    """
+    if found != expected:
+        raise UserError(f"{where}: {found} numbers a class, not {expected}; set 'dimension' of the labels to {found}")
+
+
+def unreadable(where: str | Path, error: Exception, what: str) -> UserError:
+    """Return the error for a source that cannot be read as ``what``."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return UserError(f"{where}: cannot be read as {what} ({' '.join(reason.split())[:160]}); check the path")

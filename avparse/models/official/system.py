@@ -1,0 +1,86 @@
+"""How a released network maps to ours, and what most of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor
+
+from avparse.data.features import TaskSpec
+from avparse.data.vocabulary import LLP_CLASSES
+from avparse.foundation.settings import PartConfig
+from avparse.models.parser import ParserConfig
+
+StateDict = Mapping[str, Tensor]
+Names = dict[str, tuple[str, ...]]
+KINDS = ("weight", "bias")
+
+
+@dataclass(frozen=True)
+class OfficialSystem:
+    """How one released network maps to ours.
+
+    Attributes:
+        config: reads the parser that it is from the official tensors.
+        spec: reads the sizes, likewise.
+        names: our parameter name -> official names, concatenated along the first axis.
+        ignored: patterns of official tensors that never act (declared, saved, unused) or are another tensor's second
+            name.
+    """
+
+    config: Callable[[StateDict], PartConfig]
+    spec: Callable[[StateDict], TaskSpec]
+    names: Callable[[StateDict], Names]
+    ignored: tuple[str, ...]
+
+    def ignores(self, name: str) -> bool:
+        """Whether the official tensor ``name`` is known as one to leave out."""
+        return any(fnmatchcase(name, pattern) for pattern in self.ignored)
+
+
+def llp_spec(state: StateDict) -> TaskSpec:
+    """Read classes and streams from heads and stem; those of LLP, where there are as many."""
+    head = state.get("fc_prob.weight")  # LEAP has no outputs of classes
+    classes = len(LLP_CLASSES) if head is None else head.shape[0]
+    names = LLP_CLASSES if classes == len(LLP_CLASSES) else tuple(f"class_{c}" for c in range(classes))
+    return TaskSpec(
+        classes=names,
+        streams={
+            stream: state[f"{layer}.weight"].shape[1]
+            for stream, layer in (("audio", "fc_a"), ("frames", "fc_v"), ("clips", "fc_st"))
+            if f"{layer}.weight" in state
+        },
+        segments=10,  # LLP clips last ten seconds
+    )
+
+
+def both(ours: str, *official: str) -> Names:
+    """Return the names of weight and bias."""
+    return {f"{ours}.{kind}": tuple(f"{o}.{kind}" for o in official) for kind in KINDS}
+
+
+def count(state: StateDict, pattern: str) -> int:
+    """Return how many names match; at least one, so that a part that is wholly missing is missed by name."""
+    return max(sum(fnmatchcase(name, pattern) for name in state), 1)
+
+
+def stem_names(inner: str = "") -> Names:
+    """Return the names of the stem; ``inner``: what follows a layer's name where it has an activation."""
+    return {
+        **both("stem.maps.audio", f"fc_a{inner}"),
+        **both("stem.maps.frames", f"fc_v{inner}"),
+        **both("stem.maps.clips", f"fc_st{inner}"),
+        **both("stem.fusions.visual", f"fc_fusion{inner}"),
+    }
+
+
+def parser_config(encoder: dict[str, Any], decoder: dict[str, Any], stem: Any = "linear") -> ParserConfig:
+    """Return the settings of a composed parser."""
+    return ParserConfig.read({"stem": stem, "encoder": encoder, "decoder": decoder}, "official weights")
+
+
+STEM = stem_names()
+MMIL = both("decoder.heads", "fc_prob", "fc_frame_att", "fc_av_att")

@@ -1,0 +1,263 @@
+"""RLLD-plus: a label policy rewarded where its actions can be judged at once, on the labels of validation videos.
+
+The paper judges thousands of draws by one number, after a training run. But the dense truth behind that number says of
+every single validation label whether keeping it was right. So here the reward of a draw is the F score of the labels
+that it keeps, video by video; an episode is one step long, its expected reward has an exact gradient, and no network
+needs to be trained for a reward. What the policy knows of a video comes from parsers that have never learned from it
+and whose modalities never see each other, so that what is only heard does not look as if it were seen: one taught by
+the weak labels of the training split, and the same one taught further by the truth of validation videos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.data.batching import Indices, task_spec
+from avparse.data.features import Features, TaskSpec
+from avparse.data.vocabulary import MODALITIES
+from avparse.evaluation.prediction import predict
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_text
+from avparse.foundation.progress import track
+from avparse.foundation.settings import PartConfig
+from avparse.labels.actions import greedy, repair_union
+from avparse.labels.policy import EvidencePolicy
+from avparse.labels.prior import ClassPrior
+from avparse.labels.rewards import InterReward, expected_label_f, label_f
+from avparse.labels.segments import from_padded
+from avparse.labels.sources import WeakLabels
+from avparse.losses.segment import SegmentCrossEntropy
+from avparse.losses.video import VideoCrossEntropy
+from avparse.models.output import ParserOutput
+from avparse.training.denoisers.rlld import split_validation
+from avparse.training.schedule import StepDecay
+
+if TYPE_CHECKING:
+    from avparse.models.parser import Parser, TwinParser
+    from avparse.training.recipe import Recipe
+    from avparse.training.workshop import Prepared, Workshop
+
+_NO_FEATURES = Features({})
+_UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
+
+
+class PlusDenoiser:
+    """Learns a policy over cross-fitted evidence, from the class prior on, and returns the labels that it keeps.
+
+    The penalty that holds the policy near the prior is chosen by cross-validated reward; the prior itself is one of
+    the choices. What is left in the workshop: the parsers, and ``penalties.md`` with the reward of each choice.
+    """
+
+    class Config(PartConfig):
+        """Settings.
+
+        Attributes:
+            epochs: of the parsers on weak labels; None: as many as the run has.
+            parts: of the training split; each is judged by parsers that learned from the others.
+            folds: of the rewarding videos; each is judged by parsers that were not taught by its truth, and the
+                penalty is chosen by them in turn.
+            taught_epochs, taught_rate, taught_batch: of the teaching on validation truth; 0 epochs leaves it out.
+            updates, rate: of the policy's Adam.
+            penalties: to choose from, per rewarding video; the prior as it is always belongs to them.
+            inter_weight: of the expected soft inter-reward, which rewards keeping.
+            inter: the soft inter-reward.
+            val_split: reward on all validation videos, as the class prior counts, or on one half; epochs of the
+                final training are then selected on the other.
+        """
+
+        name: Literal["rlld-plus"] = "rlld-plus"
+        epochs: int | None = Field(None, ge=1)
+        parts: int = Field(2, ge=2)
+        folds: int = Field(4, ge=2)
+        taught_epochs: int = Field(25, ge=0)
+        taught_rate: float = Field(3e-4, gt=0)
+        taught_batch: int = Field(32, ge=1)
+        updates: int = Field(200, ge=1)
+        rate: float = Field(0.05, gt=0)
+        penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.3, 1.0, 3.0, 10.0), min_length=1)
+        inter_weight: float = Field(0.0, ge=0)
+        inter: InterReward = InterReward()
+        val_split: Literal["full", "half"] = "full"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workshop: Workshop) -> Prepared:
+        """Return the labels that the learned policy keeps; each stays in at least one modality."""
+        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
+
+        reward, select = split_validation(workshop, self.config.val_split)
+        if len(reward) < self.config.folds:
+            raise UserError(f"rlld-plus: {len(reward)} rewarding videos for {self.config.folds} folds; set fewer folds")
+        fold = torch.arange(len(reward)) % self.config.folds
+        unknown, known = self._evidence(workshop, reward, fold)
+        judged = _Judged(known, torch.from_numpy(workshop.store.weak[reward]), workshop.modality_truth(reward))
+        learner = _Learner(self.config, task_spec(workshop.store))
+        penalty, table = learner.choose(judged, fold)
+        write_text(workshop.folder / "penalties.md", table)
+        policy = learner.learn(judged, penalty)
+        given = torch.from_numpy(workshop.given)
+        with torch.no_grad():
+            logits = policy(_NO_FEATURES, given.float(), unknown)
+        actions = repair_union(greedy(logits, given, may_empty=True), logits, given)
+        labels = workshop.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
+        return Prepared(labels=labels, val=select)
+
+    def _evidence(self, workshop: Workshop, reward: Indices, fold: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the evidence ``[N, C K]`` on training and on rewarding videos, from parsers that never saw them."""
+        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
+
+        given, table = torch.from_numpy(workshop.given), workshop.table()
+        part = torch.from_numpy(workshop.random("parts").permutation(len(given)) % self.config.parts)
+        unknown, known = torch.empty(0), list[Tensor]()
+        for number in range(self.config.parts):
+            mine = part == number
+            apart = workshop.recipe.plain(self.config.epochs, cross=False)
+            others = Prepared(only=workshop.train[(~mine).numpy()])
+            parser = workshop.fit(f"apart{number}", apart, others)
+            unseen = [evidence(predict(parser, table, videos)) for videos in (workshop.train[mine.numpy()], reward)]
+            if self.config.taught_epochs:
+                taught = self._taught(workshop, f"taught{number}", parser, (workshop.train[mine.numpy()], reward, fold))
+                unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, taught, strict=True)]
+            # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit.
+            labels = unseen[0][given[mine]]
+            centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
+            judged, rewarding = ((x - centre) / scale for x in unseen)
+            unknown = unknown if number else judged.new_zeros(*given.shape, judged.shape[-1])
+            unknown[mine] = judged
+            known.append(rewarding)
+        return unknown.flatten(1), torch.stack(known).mean(dim=0).flatten(1)
+
+    def _taught(
+        self, workshop: Workshop, name: str, parser: Parser | TwinParser, judge: tuple[Indices, Indices, Tensor]
+    ) -> list[Tensor]:
+        """Teach copies of ``parser`` the truth of all folds but one; return what they say of the videos to judge.
+
+        Args:
+            workshop: where they are taught.
+            name: of the runs.
+            parser: the start.
+            judge: training videos (the mean of all copies judges them), rewarding videos (each is judged by the copy
+                that was not taught by it) and the fold of each.
+
+        Returns:
+            Evidence ``[N, C, K]`` on both.
+        """
+        train, reward, fold = judge
+        recipe, table = self._teaching(workshop.recipe), workshop.table()
+        on_train, on_reward = list[Tensor](), torch.empty(0)
+        for number in range(self.config.folds):
+            out = fold == number
+            lesson = _lesson(workshop, reward[(~out).numpy()], reward[out.numpy()], parser)
+            copy = workshop.fit(f"{name}-{number}", recipe, lesson)
+            on_train.append(evidence(predict(copy, table, train)))
+            held_out = evidence(predict(copy, table, reward[out.numpy()]))
+            on_reward = on_reward if number else held_out.new_zeros(len(reward), *held_out.shape[1:])
+            on_reward[out] = held_out
+        return [torch.stack(on_train).mean(dim=0), on_reward]
+
+    def _teaching(self, recipe: Recipe) -> Recipe:
+        """Return the recipe that teaches dense truth: video and segment labels of each modality, and nothing else."""
+        config = self.config
+        training = {
+            "batch_size": config.taught_batch,
+            "optimizer": recipe.training.optimizer.model_copy(update={"rate": config.taught_rate}),
+            "schedule": StepDecay.Config(every=config.taught_epochs, factor=1.0),
+            "select": "last",
+            "cross": False,
+        }
+        losses = [VideoCrossEntropy.Config(of=m) for m in MODALITIES] + [
+            SegmentCrossEntropy.Config(of=m) for m in MODALITIES
+        ]
+        plain = recipe.plain(config.taught_epochs, **training)
+        return plain.model_copy(update={"losses": tuple(losses), "labels": _UNSMOOTHED})
+
+
+def _lesson(workshop: Workshop, videos: Indices, held_out: Indices, parser: Parser | TwinParser) -> Prepared:
+    """Return the truth of ``videos``, to teach a copy of ``parser``."""
+    from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
+
+    store = workshop.store
+    audio, visual, _ = (torch.from_numpy(x) for x in store.dense_truth(videos))
+    truth = torch.stack((audio, visual)).any(dim=2)
+    labels = workshop.refined(truth, torch.ones(truth.shape), "not there (truth)", videos)
+    segments = from_padded(store, videos, audio, visual)
+    return Prepared(labels=labels, segments=segments, only=videos, val=held_out, start=parser.state_dict())
+
+
+def evidence(output: ParserOutput) -> Tensor:
+    """Return what a parse says of each class, ``[N, C, 6]``: logits, audio and visual of each in turn.
+
+    They are those of the video, of its most probable segment, and the mean over segments.
+    """
+    segments = [_logit(x) for x in (output.audio_segments, output.visual_segments)]
+    videos = [_logit(x) for x in (output.audio, output.visual)]
+    return torch.stack([*videos, *(x.amax(dim=1) for x in segments), *(x.mean(dim=1) for x in segments)], dim=-1)
+
+
+@dataclass
+class _Judged:
+    """Videos whose labels can be judged: evidence ``[N, C K]``, labels ``[N, C]``, modality truth ``[2, N, C]``."""
+
+    evidence: Tensor
+    given: Tensor
+    truth: Tensor
+
+    def only(self, which: Tensor) -> _Judged:
+        return _Judged(self.evidence[which], self.given[which], self.truth[:, which])
+
+
+class _Learner:
+    """Ascends the expected label F of a policy, exactly."""
+
+    def __init__(self, config: PlusDenoiser.Config, spec: TaskSpec) -> None:
+        self.config, self.spec = config, spec
+
+    def choose(self, judged: _Judged, fold: Tensor) -> tuple[float | None, str]:
+        """Return the penalty with the highest reward on held-out folds, None for the prior; and a table of all."""
+        choices: list[float | None] = [None, *self.config.penalties]
+        rewards = dict.fromkeys(choices, 0.0)
+        for penalty in track(choices, "RLLD-plus", unit="penalty"):
+            for number in range(self.config.folds):
+                policy = self.learn(judged.only(fold != number), penalty)
+                rewards[penalty] += _greedy_reward(policy, judged.only(fold == number))
+        rewards = {p: 100 * r / (2 * len(judged.given)) for p, r in rewards.items()}
+        lines = [f"| {'prior' if p is None else p} | {r:.2f} |" for p, r in rewards.items()]
+        table = "| penalty | held-out reward (label F, percent) |\n|---|---:|\n" + "\n".join(lines) + "\n"
+        return max(choices, key=lambda p: rewards[p]), table
+
+    def learn(self, judged: _Judged, penalty: float | None) -> EvidencePolicy:
+        """Return the policy that these videos teach; without a penalty that is the class prior as it is."""
+        config = self.config
+        policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, judged.evidence.shape[-1])
+        policy.start_from(ClassPrior.count(judged.given, judged.truth, shrinkage=2.0).keep_logits(policy.bound))
+        if penalty is None:
+            return policy
+        optimizer = torch.optim.Adam(policy.parameters(), lr=config.rate)
+        labels = judged.given.float()
+        for _ in range(config.updates):
+            logits = policy(_NO_FEATURES, labels, judged.evidence)  # [2, N, C]
+            reward = expected_label_f(logits, labels, judged.truth).mean()
+            if config.inter_weight:
+                reward = reward + config.inter_weight * config.inter.expected(logits, labels, may_empty=True).mean()
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(penalty * policy.penalty() / len(labels) - reward)
+            optimizer.step()
+        return policy
+
+
+@torch.no_grad()
+def _greedy_reward(policy: EvidencePolicy, judged: _Judged) -> float:
+    """Return the sum of the label F over videos and modalities, for the labels that are kept without chance."""
+    logits = policy(_NO_FEATURES, judged.given.float(), judged.evidence)
+    kept = greedy(logits, judged.given, may_empty=True).labels
+    return float(label_f(kept, judged.truth & judged.given).sum())
+
+
+def _logit(probability: Tensor) -> Tensor:
+    return probability.clamp(1e-4, 1 - 1e-4).logit()
