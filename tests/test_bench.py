@@ -30,6 +30,7 @@ from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
 from avparse.labels.table import RefinedLabels
 from avparse.training.loop import train
+from avparse.training.recipe import load_recipe
 from tests.toy import toy_store
 
 SMALL = ["parser.stem.width=24", "parser.encoder.feedforward=24", "training.batch_size=16", "training.epochs=2"]
@@ -61,6 +62,36 @@ def _do(runs: list[PlannedRun], store: FeatureStore) -> None:
 
 def _csv(out: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((out / "table.csv").open(newline="")))
+
+
+def test_thresholds_are_tuned_after_the_training(store: FeatureStore, tmp_path: Path) -> None:
+    """A table that asks for it needs no other runs, and shows what a recipe that tunes would have got."""
+    out, asked = tmp_path / "out", {"figure": "segment_type", "candidates": [0.2, 0.5]}
+    rows = [{"name": "HAN", "recipe": "han"}]
+    plain = _write(tmp_path / "plain.yaml", store, rows=rows)
+    (first, second) = _plan(plain, store, out)
+    _do([first, second], store)
+    bench(plain, out)
+    before = _csv(out)
+    tuned = _write(tmp_path / "tuned.yaml", store, rows=rows, tuning=asked)
+    report, _ = bench(tuned, out)
+    assert _csv(out)[0] == before[0]
+    row = _csv(out)[1]
+    assert row["source"].endswith("thresholds tuned on validation")
+    assert "| HAN, thresholds tuned on validation | 2 |" in report
+    expected = []
+    for seed in (0, 1):
+        recipe = load_recipe("han", [*SMALL, f"tuning={json.dumps(asked)}"])
+        run = train(recipe, store, tmp_path / f"tuned{seed}", seed=seed)
+        expected.append(json.loads((run.path / "results.json").read_text())["scores"]["parser"])
+    assert expected[0] != expected[1]
+    for name in FIGURES:
+        assert float(row[name]) == pytest.approx(np.mean([scores[name] for scores in expected]))
+    kept = first.beside(".tuned.json")
+    kept.write_text(kept.read_text()[:40])  # half a file is made again
+    assert bench(tuned, out)[0] == report
+    other = _write(tmp_path / "other.yaml", store, rows=rows, tuning={"candidates": [0.9]})
+    assert bench(other, out)[0] != report
 
 
 def test_table_of_finished_runs(store: FeatureStore, tmp_path: Path) -> None:

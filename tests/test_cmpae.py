@@ -15,7 +15,7 @@ from torch.nn import functional
 from avparse.data.batching import FeatureTable
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.evaluation.comparison import score_split, validation_figures
-from avparse.evaluation.gates import GateTuning, tune_gates
+from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import FIGURES, score_parsing
 from avparse.foundation.errors import UserError
 from avparse.labels.jomold import JoMoLD
@@ -301,7 +301,9 @@ def test_gates_are_tuned_class_by_class(tmp_path: Path) -> None:
         return ParserOutput(torch.zeros(found.shape), found.float(), torch.zeros_like(gate), gate, gate)
 
     rule = DecodingRule(gate="own", visual_gate_threshold=0.45)
-    tuned = tune_gates(parse, table, indices, rule, GateTuning())
+    tuning = load_recipe("cmpae").tuning
+    assert tuning is not None
+    tuned = tune_decoding(parse, table, indices, rule, tuning)
     assert tuned.audio_gate_threshold == rule.audio_gate_threshold
     # The last class is above all candidates, present or absent: of equal ones the largest is taken.
     assert tuned.visual_gate_threshold == (0.35, 0.5, 0.65, 0.7)
@@ -310,12 +312,33 @@ def test_gates_are_tuned_class_by_class(tmp_path: Path) -> None:
     assert best >= _event_visual(rule, output, truth)
     for c in range(4):  # one class at a time, the others at 0.45: no candidate is better
         figures = []
-        for candidate in GateTuning().candidates:
+        for candidate in tuning.candidates:
             gates = [0.45] * 4
             gates[c] = candidate
             changed = rule.model_copy(update={"visual_gate_threshold": tuple(gates)})
             figures.append((_event_visual(changed, output, truth), candidate))
         assert max(figures)[1] == tuned.visual_gate_threshold[c]
+
+
+def test_one_threshold_for_all_classes_is_the_best_of_its_kind(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=120, ragged=True)
+    table, indices = FeatureTable(store), store.select("val")
+    truth = store.dense_truth(indices)
+    noise = np.random.default_rng(0).normal(size=(2, *truth[0].shape)).astype(np.float32)
+    # Honest and cautious, as a parser that was taught segments: few of its probabilities reach one half.
+    audio, visual = (torch.sigmoid(torch.from_numpy(n + 3.0 * t - 3.5)) for n, t in zip(noise, truth[:2], strict=True))
+    output = ParserOutput(audio, visual, audio.amax(1), visual.amax(1), torch.maximum(audio, visual).amax(1))
+    tuning = DecodingTuning(of=("segment",), figure="segment_type", candidates=(0.1, 0.3, 0.5, 0.7), rounds=1)
+    tuned = tune_decoding(lambda _: output, table, indices, DecodingRule(), tuning)
+    figures = {}
+    for candidate in tuning.candidates:
+        rule = DecodingRule(segment_threshold=candidate)
+        figures[candidate] = score_parsing(*(x.numpy() for x in rule.decide(output)), *truth).as_dict()["segment_type"]
+    assert tuned == DecodingRule(segment_threshold=max(figures, key=lambda c: figures[c]))
+    assert tuned.segment_threshold < 0.5
+    everything = tune_decoding(lambda _: output, table, indices, DecodingRule(), DecodingTuning(figure="mean"))
+    ten = [score_parsing(*(x.numpy() for x in r.decide(output)), *truth).as_dict() for r in (everything, tuned)]
+    assert np.mean(list(ten[0].values())) >= np.mean(list(ten[1].values()))
 
 
 def _event_visual(rule: DecodingRule, output: ParserOutput, truth: tuple[np.ndarray, ...]) -> float:
@@ -368,7 +391,7 @@ def test_recipe_trains_and_its_run_keeps_the_tuned_gates(tmp_path: Path) -> None
     assert set(tuned) <= set(recipe.tuning.candidates)
     assert load_recipe(run.path / "recipe.yaml").decoding == recipe.decoding  # what was asked stays
     parser, table = run.parser(), FeatureTable(store)
-    expected = tune_gates(parser, table, store.select("val"), recipe.decoding, recipe.tuning)
+    expected = tune_decoding(parser, table, store.select("val"), recipe.decoding, recipe.tuning)
     assert expected == opened.recipe.decoding
     results = json.loads((run.path / "results.json").read_text())["scores"]["parser"]
     assert score_split(parser, table, store.select("test"), expected).as_dict() == pytest.approx(results)

@@ -139,6 +139,8 @@ def test_refusals(runs: list[Path], tmp_path: Path) -> None:
 
 def test_without_matplotlib_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "avparse.app.plot")
-    with pytest.raises(UserError, match=r"pip install 'avparse\[plot\]'"):
-        importlib.import_module("avparse.app.plot")
+    for name in ("look", "plot", "class_plot"):
+        monkeypatch.delitem(sys.modules, f"avparse.app.{name}", raising=False)
+    for name in ("plot", "class_plot"):
+        with pytest.raises(UserError, match=r"pip install 'avparse\[plot\]'"):
+            importlib.import_module(f"avparse.app.{name}")

@@ -11,7 +11,10 @@ import torch
 
 from avparse.data.batching import FeatureTable, Indices, task_spec
 from avparse.data.features import Features
+from avparse.data.scores import TeacherScores
+from avparse.data.simulation.teacher import SimulatedTeacher
 from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.labels.policy import EvidencePolicy
@@ -20,7 +23,7 @@ from avparse.labels.rewards import expected_label_f, kept_counts
 from avparse.models.output import ParserOutput
 from avparse.models.parser import Parser, TwinParser
 from avparse.training.denoisers import plus
-from avparse.training.denoisers.plus import PlusDenoiser, _Judged, _Learner
+from avparse.training.denoisers.plus import PlusDenoiser, _Judged, _Learner, teacher_evidence
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.workshop import Prepared, Workshop
 from tests.toy import toy_store
@@ -130,6 +133,38 @@ def test_every_parser_judges_only_what_it_has_not_seen(
         assert not videos & learned[parser]
     assert set.union(*judged.values()) == {*workshop.train.tolist(), *workshop.val.tolist()}
     assert "prior" in (tmp_path / "penalties.md").read_text()
+
+
+SIDE = "{teacher: simulated, score: logit, threshold: 20}"
+
+
+def test_what_teachers_say_is_evidence(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=160, ragged=True)
+    for scores in SimulatedTeacher(SimulatedTeacher.Config(hallucinate_visual=0.1))(store):
+        scores.save(store)
+    recipe = _recipe(f"pseudo_labels={{audio: {SIDE}, visual: {SIDE}}}", "losses=[{name: video_bce, of: video}]")
+    assert recipe.pseudo_labels is not None
+    videos = store.select("val")
+    told = teacher_evidence(recipe.pseudo_labels, store, videos)
+    for row, video in enumerate(videos):  # by hand, from the scores
+        start, length = int(store.first_row[video]), int(store.lengths[video])
+        for number, modality in enumerate(MODALITIES):
+            teacher = TeacherScores.load(store, "simulated", modality)
+            above = teacher.cosines(np.arange(start, start + length)) * teacher.info.logit_scale > 20
+            above &= store.weak[video] & store.present[start : start + length, number, None]
+            np.testing.assert_array_equal(told[row, :, 2 * number], above.any(axis=0))
+            np.testing.assert_allclose(told[row, :, 2 * number + 1], above.mean(axis=0), rtol=1e-6)
+    # A good teacher makes a better policy than features that a few steps of training have hardly looked at.
+    quality = []
+    for name, asked in (("with", recipe), ("without", _recipe())):
+        (tmp_path / name).mkdir()
+        workshop = Workshop(asked, store, tmp_path / name, seed=0)
+        labels = PlusDenoiser(asked.denoiser).prepare(workshop).labels  # type: ignore[arg-type]
+        assert labels is not None
+        truth = workshop.modality_truth(workshop.train)[1].numpy()
+        given = workshop.given
+        quality.append(((labels.visual > 0.5) == truth)[given].mean())
+    assert quality[0] > quality[1] + 0.03
 
 
 def test_same_seed_same_labels_and_each_label_stays_somewhere(store: FeatureStore, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ Layout of OUT::
 
     data/HASH/              the simulated store, where the table asks for one
     runs/NAME-seedS-HASH/   run folders; HASH is that of recipe, data version and seed
-    attempts/               of every run its recipe (.yaml), its output (.log) and how long it took (.json)
+    attempts/               of every run its recipe (.yaml), its output (.log), how long it took (.json), and its scores
+                            with tuned thresholds (.tuned.json)
     table.md, table.csv     written anew whenever a run ends
 
 Only the launcher passes signals on to the runs. A launcher that is killed leaves its runs working; the next one waits
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from avparse.app.bench_job import Attempts, Job, Launch
 from avparse.app.bench_plan import PlannedRun, Table, plan
-from avparse.app.bench_table import RunResult, System, as_csv, as_markdown, read_result
+from avparse.app.bench_table import RunResult, System, as_csv, as_markdown, read_result, read_tuned
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
@@ -105,6 +106,7 @@ class _Board:
         self.settings, self.runs, self.store, self.out = settings, runs, store, out
         self.failures: dict[str, str] = {}
         self._results: dict[Path, RunResult] = {}
+        self._tuned: dict[Path, dict[str, float]] = {}
         self._conditions: dict[str, None] = {}
         for run in runs:
             if run.finished:
@@ -115,10 +117,14 @@ class _Board:
         """Take up the result of a finished run."""
         try:
             attempts = Attempts.of(run)
-            self._results[run.path] = read_result(run.path, self.store, attempts.seconds)
+            result = read_result(run.path, self.store, attempts.seconds)
+            if self.settings.tuning is not None:
+                cache = run.beside(".tuned.json")
+                self._tuned[run.path] = read_tuned(run.path, self.store, self.settings.tuning, cache)
         except UserError as error:
             self.failures[str(run)] = str(error)
             return
+        self._results[run.path] = result
         self._conditions |= dict.fromkeys(a.conditions for a in attempts.attempts)
 
     def write(self) -> None:
@@ -149,5 +155,6 @@ class _Board:
         for row in self.settings.rows:
             runs = [run for run in self.runs if run.row is row]
             results = [self._results[run.path] for run in runs if run.path in self._results]
-            systems.append(System(row.name, len(runs), row.published, row.note, results))
+            tuned = [self._tuned[run.path] for run in runs if run.path in self._tuned]
+            systems.append(System(row.name, len(runs), row.published, row.note, results, tuned))
         return systems

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from avparse.app.teaching import TEACHERS, teach
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder
@@ -139,12 +140,18 @@ def _as_source(value: Any) -> Any:
 
 
 class Table(Settings):
-    """What ``TABLE.yaml`` holds; ``set`` applies to all rows, before their own."""
+    """What ``TABLE.yaml`` holds.
+
+    Attributes:
+        set: changes of all rows, before their own.
+        tuning: score every run a second time, with thresholds tuned on validation; costs no training.
+    """
 
     title: str
     data: Annotated[DataSource, BeforeValidator(_as_source)]
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     set: tuple[str, ...] = ()
+    tuning: DecodingTuning | None = None
     rows: tuple[Annotated[Row, BeforeValidator(_read_row)], ...] = Field(min_length=1)
 
     @field_validator("rows")

@@ -11,18 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
+from avparse.data.batching import FeatureTable
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.comparison import ALONE, COLUMNS
+from avparse.evaluation.comparison import ALONE, COLUMNS, score_split
+from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_json
 from avparse.labels.table import RefinedLabels
+from avparse.training.run import Run
 
 NOISE = tuple(f"noise_{modality}" for modality in MODALITIES)
 MEASURED = (*FIGURES, *NOISE, "seconds")
 _HEADS = ("system", "seeds", *COLUMNS, "noise left A", "V", "wall time (min)", "ratio")
 _PUBLISHED = "published, real LLP"
+TUNED = "thresholds tuned on validation"
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class System:
     Attributes:
         seeds: how many runs the row is to have.
         published: the ten figures of the paper, on real LLP.
+        results: of its finished runs.
+        tuned: the ten scores of each with tuned thresholds; none where the table does not ask for them.
     """
 
     name: str
@@ -52,10 +59,12 @@ class System:
     published: tuple[float, ...] | None = None
     note: str = ""
     results: list[RunResult] = field(default_factory=list)
+    tuned: list[dict[str, float]] = field(default_factory=list)
 
-    def spread(self, name: str) -> tuple[float, float | None] | None:
+    def spread(self, name: str, tuned: bool = False) -> tuple[float, float | None] | None:
         """Return mean and sample standard deviation (None for one run) of a measured value, None where unknown."""
-        values = [r.values[name] for r in self.results if name in r.values]
+        found = self.tuned if tuned else [r.values for r in self.results]
+        values = [v[name] for v in found if name in v]
         if not values:
             return None
         return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -78,6 +87,23 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
     if seconds is not None:
         values["seconds"] = seconds
     return RunResult(values, refined)
+
+
+def read_tuned(run: Path, store: FeatureStore, tuning: DecodingTuning, cache: Path) -> dict[str, float]:
+    """Return the ten test scores of a finished run, percent, with its thresholds tuned; kept in ``cache``."""
+    asked = tuning.model_dump(mode="json")
+    try:
+        known = json.loads(cache.read_text(encoding="utf-8"))
+        if known["tuning"] == asked:
+            return {name: float(known["scores"][name]) for name in FIGURES}
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or half a file of another program
+        pass
+    opened, table = Run.open(run), FeatureTable(store)
+    parser = opened.parser()
+    rule = tune_decoding(parser, table, store.select("val"), opened.recipe.decoding, tuning)
+    scores = score_split(parser, table, store.select("test"), rule).as_dict()
+    write_json(cache, {"tuning": asked, "decoding": rule.model_dump(mode="json"), "scores": scores})
+    return scores
 
 
 def noise_left(run: Path, store: FeatureStore) -> dict[str, float]:
@@ -113,6 +139,9 @@ def as_markdown(systems: Sequence[System], caption: str, remarks: Sequence[str] 
         ratio = _ratio(system, systems[0])
         cost = [_cell(system.spread("seconds"), 1 / 60), "–" if ratio is None else f"{ratio:.2f}"]
         lines.append(f"| {' | '.join([system.name, count, *scores, *noise, *cost])} |")
+        if system.tuned:
+            scores = [_cell(system.spread(name, tuned=True)) for name in FIGURES]
+            lines.append(f"| {system.name}, {TUNED} | {len(system.tuned)} | {' | '.join(scores)} | | | | |")
         if system.published is not None:
             figures = [f"{x:.1f}" for x in system.published]
             lines.append(f"| *{system.name}: {_PUBLISHED}* | | {' | '.join(figures)} | | | | |")
@@ -143,6 +172,11 @@ def as_csv(systems: Sequence[System], source: str) -> str:
         for name in MEASURED:
             row[name], row[f"{name}_sd"] = system.spread(name) or (None, None)
         rows.writerow(row)
+        if system.tuned:
+            row = {"system": system.name, "source": f"{source}, {TUNED}", "seeds": len(system.tuned)}
+            for name in FIGURES:
+                row[name], row[f"{name}_sd"] = system.spread(name, tuned=True) or (None, None)
+            rows.writerow(row)
         if system.published is not None:
             figures = dict(zip(FIGURES, system.published, strict=True))
             rows.writerow({"system": system.name, "source": _PUBLISHED, **figures})

@@ -199,16 +199,23 @@ def denoise(
 
 @app.command()
 def evaluate(
-    run: RunFolder,
+    runs: Annotated[
+        list[Path], typer.Option("--run", help="A run folder; of several, each has one row: its parser alone.")
+    ],
     data: Store,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
+    videos: Annotated[
+        Literal["all", "overlapping", "single"],
+        typer.Option(help="Only those in which two classes are heard at once or two seen, or only the others."),
+    ] = "all",
 ) -> None:
     """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
-    from avparse.app.scoring import evaluate_run
+    from avparse.app.scoring import evaluate_runs
     from avparse.data.store import FeatureStore
     from avparse.training.run import Run
 
-    print(evaluate_run(Run.open(run), FeatureStore.open(data), split))
+    opened = [Run.open(path) for path in dict.fromkeys(runs)]
+    print(evaluate_runs(opened, FeatureStore.open(data), split, videos))
 
 
 @app.command()
@@ -354,12 +361,21 @@ def pseudo_labels(
     split: Annotated[str, typer.Option(help="Which split to judge; its truth is known.")] = "val",
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
+    chart: Annotated[
+        Path | None, typer.Option("--plot", help="Draw every class too: FILE.png and FILE.svg.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Make the pseudo labels of a recipe and tell how good they are."""
     from avparse.app.pseudo_labels import judge_labels
     from avparse.data.store import FeatureStore
 
-    print(judge_labels(recipe, FeatureStore.open(data), split, changes or [], per_class))
+    judgement = judge_labels(recipe, FeatureStore.open(data), split, changes or [])
+    print(judgement.as_markdown(per_class))
+    if chart is not None:
+        from avparse.app.class_plot import plot_judgement
+
+        for path in plot_judgement(judgement, chart):
+            print(path)
 
 
 @app.command("tune-thresholds")

@@ -12,32 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avparse.app.look import COLOURS, Figure, about_data, look, save
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS, TRACKS
 from avparse.foundation.errors import UserError, nearest
-from avparse.foundation.files import atomic_file
 from avparse.training.run import Run
-
-try:
-    import matplotlib
-    from matplotlib.figure import Figure
-except ImportError:
-    raise UserError("plots need matplotlib; install it with: pip install 'avparse[plot]'") from None
 
 Floats = npt.NDArray[np.float64]
 
 _SHEETS = {"epoch": Path("metrics.jsonl"), "episode": Path("denoised", "episodes.jsonl")}
-# Told apart also by the colour-blind (Okabe and Ito, "Color Universal Design", 2008); then the line style changes.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", "--", ":", "-.")
-_LOOK: Any = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "svg.hashsalt": "avparse",  # equal curves give equal files
-}
+_STYLES = ("-", "--", ":", "-.")  # the next one where all colours are taken
 # Name of a figure -> what it is, and its unit. What is not here is shown by its name.
 _WORDS = {
     "loss": ("training loss", "nats"),
@@ -123,7 +107,7 @@ def plot(paths: Sequence[Path], out: Path, figures: Sequence[str] = ()) -> list[
         path
         for axis, groups in sheets.items()
         if chosen[axis]
-        for path in _save(draw(groups, chosen[axis], axis, _about(runs)), out / f"{axis}s")
+        for path in save(draw(groups, chosen[axis], axis, _about(runs)), out / f"{axis}s")
     ]
 
 
@@ -138,7 +122,7 @@ def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -
     """
     columns = min(4, math.ceil(math.sqrt(len(names))))
     rows = math.ceil(len(names) / columns)
-    with matplotlib.rc_context(_LOOK):
+    with look():
         sheet = Figure(figsize=(4.4 * columns, 3.1 * rows + 0.9), layout="constrained")
         panels = sheet.subplots(rows, columns, squeeze=False).flat
         lines: dict[str, Any] = {}
@@ -146,8 +130,8 @@ def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -
             for number, group in enumerate(groups):
                 if not any(name in h.figures for h in group.histories):
                     continue
-                colour = _COLOURS[number % len(_COLOURS)]
-                style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
+                colour = COLOURS[number % len(COLOURS)]
+                style = _STYLES[number // len(COLOURS) % len(_STYLES)]
                 steps, mean, deviation = group.spread(name)
                 marker = "o" if len(steps) == 1 else None
                 (line,) = panel.plot(steps, mean, style, color=colour, marker=marker, linewidth=1.6)
@@ -204,21 +188,8 @@ def _read(path: Path, axis: str) -> History:
     return History(figures)
 
 
-def _save(sheet: Figure, stem: Path) -> list[Path]:
-    paths = []
-    for form, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
-        path = stem.parent / f"{stem.name}.{form}"
-        with matplotlib.rc_context(_LOOK), atomic_file(path) as file:
-            sheet.savefig(file, format=form, **options)
-        paths.append(path)
-    return paths
-
-
 def _about(runs: Sequence[Run]) -> str:
-    simulated = ["simulated" in run.info.description.casefold() for run in runs]
-    if all(simulated):
-        return "Learning curves, simulated data"
-    return "Learning curves, some of simulated data" if any(simulated) else "Learning curves"
+    return about_data("Learning curves", (run.info.description for run in runs))
 
 
 def _spelled(name: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COPIED, score_table
 from avparse.evaluation.prediction import predict
-from avparse.evaluation.pseudo_quality import score_segment_labels
+from avparse.evaluation.pseudo_quality import PseudoQuality, score_segment_labels
 from avparse.evaluation.thresholds import ScoredVideos, Scores, Thresholds, Tuning, cross_validate, tune
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
@@ -25,17 +26,34 @@ from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 
 
-def judge_labels(
-    recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = (), per_class: bool = False
-) -> str:
-    """Return how good the pseudo labels of an annotated split are, as Markdown.
+@dataclass(frozen=True)
+class Judgement:
+    """How good the pseudo labels of some videos are.
+
+    Attributes:
+        stages: name of the labels -> their quality: as they were made, then after each pass of PLD.
+        videos: which ones, in words.
+        data: the store.
+    """
+
+    stages: dict[str, PseudoQuality]
+    videos: str
+    data: FeatureStore
+
+    def as_markdown(self, per_class: bool = False) -> str:
+        """Return a table a stage, if wanted with every class."""
+        about = f", {self.videos}, percent. Data: {self.data.manifest.description or self.data.path}."
+        return "\n".join(quality.as_markdown(name + about, per_class) for name, quality in self.stages.items())
+
+
+def judge_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = ()) -> Judgement:
+    """Return how good the pseudo labels of an annotated split are.
 
     Args:
         recipe: a recipe, or a run folder; of a run with PLD, the labels after each pass are judged too.
         store: the data.
         split: whose truth is known.
         changes: settings of the recipe to replace.
-        per_class: report every class.
 
     Raises:
         UserError: the recipe makes no pseudo labels, a teacher was not asked, or the split has no dense truth.
@@ -44,17 +62,15 @@ def judge_labels(
     settings = load_recipe(recipe, changes) if run is None else run.recipe
     indices = store.select(split)
     labels = PseudoLabels(_pseudo_labels(settings, recipe))(store, indices)
-    about = f", {len(indices)} {split} videos, percent. Data: {store.manifest.description or store.path}."
-    parts = [score_segment_labels(labels, store).as_markdown(f"Pseudo labels of {settings.title}{about}", per_class)]
+    stages = {f"Pseudo labels of {settings.title}": score_segment_labels(labels, store)}
     if run is not None and isinstance(settings.denoiser, PseudoLabelDenoising.Config):
         table, config = FeatureTable(store), settings.denoiser
         for number in range(config.passes):
             parser = Run.open(run.path / "denoised" / f"pass{number}").parser()
             output = predict(parser, table, indices)
             labels = repair(labels, output, store, indices, config.flip, config.modalities)
-            caption = f"After pass {number + 1} of PLD{about}"
-            parts.append(score_segment_labels(labels, store).as_markdown(caption, per_class))
-    return "\n".join(parts)
+            stages[f"After pass {number + 1} of PLD"] = score_segment_labels(labels, store)
+    return Judgement(stages, f"{len(indices)} {split} videos", store)
 
 
 def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning, changes: Sequence[str] = ()) -> str:

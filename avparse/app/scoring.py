@@ -1,35 +1,87 @@
-"""Scores of a finished run."""
+"""Scores of finished runs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import bootstrap
-from avparse.evaluation.comparison import ALONE, compare_with_labels, score_table
+from avparse.evaluation.comparison import ALONE, compare_with_labels, score_split, score_table
+from avparse.evaluation.parsing import ParsingScores
+from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.foundation.errors import UserError
 from avparse.training.run import Run
 
+_KINDS: dict[VideoKind, str] = {
+    "all": "",
+    "overlapping": " with events that overlap (two classes heard at once, or two seen)",
+    "single": " without events that overlap (never two classes heard at once, nor two seen)",
+}
 
-def evaluate_run(run: Run, store: FeatureStore, split: str) -> str:
-    """Return a Markdown table of the run's scores on a split, with 95 % bootstrap intervals of the parser's Type.
+
+def evaluate_runs(runs: Sequence[Run], store: FeatureStore, split: str, videos: VideoKind = "all") -> str:
+    """Return a Markdown table of scores on a split, with 95 % bootstrap intervals of Type below it.
+
+    One run has three rows: the parser alone, the parser given the weak labels, and the labels themselves. Several have
+    one each, the parser alone.
+
+    Args:
+        runs: at least one.
+        store: the data.
+        split: whose truth is known.
+        videos: score only those with, or without, events that overlap.
 
     Raises:
-        UserError: the store has other classes or streams than the run was trained on, or the split has no dense truth.
+        UserError: the store has other classes or streams than a run was trained on, the split has no dense truth, or no
+            video of that kind.
     """
+    for run in runs:
+        _check(run, store)
+    indices, table = select_videos(store, split, videos), FeatureTable(store)
+    scores: dict[str, ParsingScores]
+    if len(runs) == 1:
+        (run,) = runs
+        scores = compare_with_labels(run.parser(), table, indices, run.recipe.decoding)
+        caption, judged = f"{_named(run)}, ", {"the parser alone": scores[ALONE]}
+    else:
+        scores = {
+            name: score_split(run.parser(), table, indices, run.recipe.decoding) for name, run in _by_name(runs).items()
+        }
+        caption, judged = "Parsers alone, ", scores
+    total = len(store.select(split))
+    count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
+    about = f" Data: {store.manifest.description}." if store.manifest.description else ""
+    caption += f"{count} {split} videos{_KINDS[videos]}, percent.{about}"
+    figures = {name: s.as_dict() for name, s in scores.items()}
+    return "\n".join([score_table(figures, caption), *(_intervals(name, s) for name, s in judged.items())])
+
+
+def _check(run: Run, store: FeatureStore) -> None:
     spec, given = run.info.spec, task_spec(store)
     if given.classes != spec.classes:
         raise UserError(f"{store.path}: its classes differ from those that {run.path} was trained on")
     other = {name: size for name, size in spec.streams.items() if given.streams.get(name) != size}
     if other:
         raise UserError(f"{store.path}: lacks the streams that {run.path} reads: {other}")
-    indices = store.select(split)
-    scores = compare_with_labels(run.parser(), FeatureTable(store), indices, run.recipe.decoding)
-    about = f" Data: {store.manifest.description}." if store.manifest.description else ""
-    caption = f"{run.recipe.title}, seed {run.info.seed}, {len(indices)} {split} videos, percent.{about}"
-    intervals = bootstrap(scores[ALONE])
-    low, high = intervals["segment_type"], intervals["event_type"]
+
+
+def _named(run: Run) -> str:
+    return f"{run.recipe.title}, seed {run.info.seed}"
+
+
+def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return the runs by title and seed, with the folder where several share them."""
+    names = [_named(run) for run in runs]
+    return {
+        name if names.count(name) == 1 else f"{name} ({run.path})": run for name, run in zip(names, runs, strict=True)
+    }
+
+
+def _intervals(name: str, scores: ParsingScores) -> str:
+    found = bootstrap(scores)
+    low, high = found["segment_type"], found["event_type"]
     return (
-        score_table({name: s.as_dict() for name, s in scores.items()}, caption)
-        + f"\n95 % bootstrap interval of the parser alone: segment Type {low.low:.1f} to {low.high:.1f}, "
+        f"95 % bootstrap interval of {name}: segment Type {low.low:.1f} to {low.high:.1f}, "
         f"event Type {high.low:.1f} to {high.high:.1f}."
     )

@@ -23,7 +23,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the operating system's refusals while writing ``path`` into one clear line.
 
     Raises:
-        UserError: the disk is full, the folder is read-only, or a parent is not a folder.
+        UserError: the disk is full, the folder is read-only, a parent is not a folder, or ``path`` itself is one.
     """
     try:
         yield
@@ -37,6 +37,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
             errno.EPERM: "permission denied; choose a folder you may write to",
             errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
             errno.EEXIST: "a file stands where a folder is needed; choose another place",
+            errno.EISDIR: "a folder stands where a file is needed; choose another name",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:

@@ -19,7 +19,7 @@ from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, s
 from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
-from avparse.evaluation.gates import tune_gates
+from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.evaluation.prediction import Parse
 from avparse.foundation.files import write_json
 from avparse.foundation.progress import track
@@ -185,7 +185,7 @@ class Trainer:
         if self.recipe.tuning is None or (self.run.path / "decoding.json").is_file():
             return self.recipe.decoding
         parser = self.run.parser(self.fabric.device)
-        rule = tune_gates(parser, self.table, self.val_indices, self.recipe.decoding, self.recipe.tuning)
+        rule = tune_decoding(parser, self.table, self.val_indices, self.recipe.decoding, self.recipe.tuning)
         self.run.save_decoding(rule)
         return rule
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from avparse.evaluation.comparison import SELECTABLE
-from avparse.evaluation.gates import GateTuning
+from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig, Settings, part_of
 from avparse.labels.pseudo import PSEUDO_LABELS
@@ -55,7 +55,7 @@ class Recipe(Settings):
     Attributes:
         pseudo_labels: makes labels of the training segments from what teachers say of them.
         denoiser: prepares the labels before the parser is trained.
-        tuning: tune the gate thresholds of the trained parser on validation; the run then decides by those.
+        tuning: tune the thresholds of the trained parser on validation; the run then decides by those.
         refined_video: the video-level target where labels were refined: the label as given, the union of what
             was kept in either modality, or what was kept in audio (DHHN's released code).
     """
@@ -69,7 +69,7 @@ class Recipe(Settings):
     refined_video: Literal["given", "union", "audio"] = "given"
     losses: tuple[Annotated[PartConfig, *part_of(LOSSES, "loss")], ...] = Field(min_length=1)
     decoding: DecodingRule = DecodingRule()
-    tuning: GateTuning | None = None
+    tuning: DecodingTuning | None = None
     training: TrainingConfig
 
     def plain(self, epochs: int | None = None, **training: Any) -> Recipe:

@@ -5,7 +5,8 @@ every single validation label whether keeping it was right. So here the reward o
 that it keeps, video by video; an episode is one step long, its expected reward has an exact gradient, and no network
 needs to be trained for a reward. What the policy knows of a video comes from parsers that have never learned from it
 and whose modalities never see each other, so that what is only heard does not look as if it were seen: one taught by
-the weak labels of the training split, and the same one taught further by the truth of validation videos.
+the weak labels of the training split, and the same one taught further by the truth of validation videos. Where the
+recipe has teachers, what they say of a video is evidence as well.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from torch import Tensor
 
 from avparse.data.batching import Indices, task_spec
 from avparse.data.features import Features, TaskSpec
+from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 from avparse.foundation.progress import track
-from avparse.foundation.settings import PartConfig
+from avparse.foundation.settings import PartConfig, build
 from avparse.labels.actions import greedy, repair_union
 from avparse.labels.policy import EvidencePolicy
 from avparse.labels.prior import ClassPrior
+from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.rewards import InterReward, expected_label_f, label_f
-from avparse.labels.segments import from_padded
+from avparse.labels.segments import SegmentTable, from_padded
 from avparse.labels.sources import WeakLabels
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
@@ -120,10 +123,14 @@ class PlusDenoiser:
             apart = workshop.recipe.plain(self.config.epochs, cross=False)
             others = Prepared(only=workshop.train[(~mine).numpy()])
             parser = workshop.fit(f"apart{number}", apart, others)
-            unseen = [evidence(predict(parser, table, videos)) for videos in (workshop.train[mine.numpy()], reward)]
+            judge = (workshop.train[mine.numpy()], reward)
+            unseen = [evidence(predict(parser, table, videos)) for videos in judge]
             if self.config.taught_epochs:
-                taught = self._taught(workshop, f"taught{number}", parser, (workshop.train[mine.numpy()], reward, fold))
+                taught = self._taught(workshop, f"taught{number}", parser, (*judge, fold))
                 unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, taught, strict=True)]
+            if workshop.recipe.pseudo_labels is not None:
+                told = [teacher_evidence(workshop.recipe.pseudo_labels, workshop.store, videos) for videos in judge]
+                unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, told, strict=True)]
             # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit.
             labels = unseen[0][given[mine]]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
@@ -198,6 +205,17 @@ def evidence(output: ParserOutput) -> Tensor:
     segments = [_logit(x) for x in (output.audio_segments, output.visual_segments)]
     videos = [_logit(x) for x in (output.audio, output.visual)]
     return torch.stack([*videos, *(x.amax(dim=1) for x in segments), *(x.mean(dim=1) for x in segments)], dim=-1)
+
+
+def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
+    """Return what teachers say of each class, ``[N, C, K]``: of each modality that has one, two figures in turn.
+
+    They are the highest label of a segment, and the mean over segments.
+    """
+    labels = SegmentTable(build(PSEUDO_LABELS, config)(store, videos), store)(torch.from_numpy(videos))
+    lengths = torch.from_numpy(store.lengths[videos])[:, None]
+    sides = [side for side in labels if side is not None]
+    return torch.stack([x for side in sides for x in (side.amax(dim=1), side.sum(dim=1) / lengths)], dim=-1)
 
 
 @dataclass

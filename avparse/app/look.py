@@ -1,0 +1,58 @@
+"""How sheets of curves and bars look, and how they are written: each as PNG and as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+except ImportError:
+    raise UserError("plots need matplotlib; install it with: pip install 'avparse[plot]'") from None
+
+__all__ = ["COLOURS", "Figure", "about_data", "look", "save"]
+
+# Told apart also by the colour-blind (Okabe and Ito, "Color Universal Design", 2008).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LOOK: Any = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "svg.hashsalt": "avparse",  # equal sheets give equal files
+}
+
+
+def look() -> AbstractContextManager[None]:
+    """Return a context in which sheets are drawn and written."""
+    return matplotlib.rc_context(_LOOK)
+
+
+def save(sheet: Figure, stem: Path) -> list[Path]:
+    """Write ``stem.png`` and ``stem.svg``, each whole, and return them.
+
+    Raises:
+        UserError: they cannot be written there.
+    """
+    paths = []
+    for form, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+        path = stem.parent / f"{stem.name}.{form}"
+        with look(), atomic_file(path) as file:
+            sheet.savefig(file, format=form, **options)
+        paths.append(path)
+    return paths
+
+
+def about_data(title: str, descriptions: Iterable[str]) -> str:
+    """Return a title that tells whether the data, or some of them, are simulated."""
+    simulated = ["simulated" in description.casefold() for description in descriptions]
+    if all(simulated):
+        return f"{title}, simulated data"
+    return f"{title}, some of simulated data" if any(simulated) else title

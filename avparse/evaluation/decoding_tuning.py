@@ -1,0 +1,109 @@
+"""Thresholds of a trained parser's decoding rule, tuned on validation: one for all classes, or one a class.
+
+One for all is what a parser needs that was taught segments: its probabilities are honest, and the best threshold for an
+F score then lies below one half. One a class is how CMPAE chooses its gates (Gao, Chen, Xu, CVPR 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from avparse.data.batching import FeatureTable, Indices
+from avparse.evaluation.comparison import MEAN
+from avparse.evaluation.parsing import FIGURES, Bits, score_parsing
+from avparse.evaluation.prediction import Parse, predict
+from avparse.foundation.errors import nearest
+from avparse.foundation.settings import Settings
+from avparse.models.decoding import DecodingRule, Probability
+
+_Decide = Callable[[DecodingRule], tuple[Bits, Bits]]
+_Score = Callable[[Bits, Bits], float]
+
+
+class DecodingTuning(Settings):
+    """How thresholds are tuned.
+
+    Attributes:
+        of: which thresholds, one after the other, the others as they then are.
+        figure: which of the ten figures decides, or their ``mean``.
+        by_class: one threshold a class, the other classes at the rule's own; otherwise one for all.
+        candidates: thresholds to try; of equally good ones the largest is taken.
+        rounds: how often each is tuned.
+    """
+
+    of: tuple[Literal["segment", "audio_gate", "visual_gate"], ...] = Field(
+        ("segment", "audio_gate", "visual_gate"), min_length=1
+    )
+    figure: str = MEAN
+    by_class: bool = False
+    candidates: tuple[Probability, ...] = Field(
+        (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7), min_length=1
+    )
+    rounds: int = Field(2, ge=1)
+
+    @field_validator("figure")
+    @classmethod
+    def _known(cls, figure: str) -> str:
+        if figure not in (*FIGURES, MEAN):
+            raise ValueError(f"unknown figure{nearest(figure, (*FIGURES, MEAN))}")
+        return figure
+
+
+def tune_decoding(
+    parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule, tuning: DecodingTuning
+) -> DecodingRule:
+    """Return the rule with the best thresholds.
+
+    Args:
+        parser: in evaluation mode.
+        table: the data.
+        indices: positions of annotated videos: those of validation, never those of test.
+        rule: what to start from.
+        tuning: how.
+    """
+    output = predict(rule.reading(parser), table, indices)
+    audio_true, visual_true, mask = table.store.dense_truth(indices)
+
+    def decide(rule: DecodingRule) -> tuple[Bits, Bits]:
+        audio, visual = rule.decide(output)
+        return audio.numpy(), visual.numpy()
+
+    def score(audio: Bits, visual: Bits) -> float:
+        figures = score_parsing(audio, visual, audio_true, visual_true, mask).as_dict()
+        return float(np.mean(list(figures.values()))) if tuning.figure == MEAN else figures[tuning.figure]
+
+    for _ in range(tuning.rounds):
+        for name in tuning.of:
+            tried = [rule.model_copy(update={f"{name}_threshold": c}) for c in sorted(tuning.candidates)]
+            if tuning.by_class:
+                best: object = _by_class(rule, tried, f"{name}_threshold", decide, score)
+            else:
+                best = getattr(_best(tried, [score(*decide(r)) for r in tried]), f"{name}_threshold")
+            rule = rule.model_copy(update={f"{name}_threshold": best})
+    return rule
+
+
+def _by_class(
+    rule: DecodingRule, tried: Sequence[DecodingRule], field: str, decide: _Decide, score: _Score
+) -> tuple[float, ...]:
+    """Return the best threshold of each class, the other classes decided by ``rule``."""
+    base, decided = decide(rule), [decide(r) for r in tried]
+    best = []
+    for c in range(base[0].shape[-1]):
+        figures = []
+        for decisions in decided:
+            changed = [own.copy() for own in base]
+            for own, other in zip(changed, decisions, strict=True):
+                own[..., c] = other[..., c]
+            figures.append(score(changed[0], changed[1]))
+        best.append(getattr(_best(tried, figures), field))
+    return tuple(best)
+
+
+def _best(tried: Sequence[DecodingRule], figures: Sequence[float]) -> DecodingRule:
+    """Return the rule with the best figure, of equal ones the last."""
+    return tried[max(range(len(tried)), key=lambda i: (figures[i], i))]
