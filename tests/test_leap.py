@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
@@ -376,6 +376,15 @@ def test_text_towers_of_real_format(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read as a text model") as error:
         _vectors({"name": name, "model": str(tmp_path / "nowhere"), "dimension": 24})
     assert "\n" not in str(error.value)
+    weights = load_file(tmp_path / "model.safetensors")
+    lost = next(key for key in weights if key.endswith(("projection.weight", "linear2.weight")))
+    save_file({key: x for key, x in weights.items() if key != lost}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=f"the weights lack '{lost}'"):
+        _vectors({"name": name, "model": str(tmp_path), "dimension": 24})
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")  # a pickle is not opened
+    with pytest.raises(UserError, match="cannot be read as a text model"):
+        _vectors({"name": name, "model": str(tmp_path), "dimension": 24})
 
 
 def test_sentence_model_of_real_format(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ class SentenceLabels:
         sentences = _optional("sentence_transformers")
         with torch.random.fork_rng():
             try:
-                model = sentences.SentenceTransformer(self.config.model, device="cpu")
+                only_safe = {"use_safetensors": True}
+                model = sentences.SentenceTransformer(self.config.model, device="cpu", model_kwargs=only_safe)
             except (OSError, ValueError) as error:
                 raise unreadable(self.config.model, error, "a sentence model") from None
             vectors = np.asarray(model.encode([" ".join(words(name)) for name in classes], show_progress_bar=False))
@@ -101,10 +102,15 @@ def _projected(tower: str, model: str, prompt: str, classes: Sequence[str]) -> V
     with torch.random.fork_rng(), torch.no_grad():  # making a model must not shift the run's random stream
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            encoder = getattr(transformers, tower).from_pretrained(model).eval()
+            # Weights are read from safetensors or not at all: other files are pickles.
+            encoder, report = getattr(transformers, tower).from_pretrained(
+                model, use_safetensors=True, output_loading_info=True
+            )
         except (OSError, ValueError) as error:
             raise unreadable(model, error, "a text model") from None
-        vectors = encoder(**tokenizer(prompts, padding=True, return_tensors="pt")).text_embeds
+        if report["missing_keys"]:  # the library would fill them with random numbers
+            raise UserError(f"{model}: the weights lack '{min(report['missing_keys'])}'; check that it is a {tower}")
+        vectors = encoder.eval()(**tokenizer(prompts, padding=True, return_tensors="pt")).text_embeds
     return scaled(vectors.double().numpy())
 
 
