@@ -33,6 +33,9 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_memory
 	$(BIN)/python -m benchmarks.bench_data
+	$(BIN)/python -m benchmarks.bench_denoisers
+	$(BIN)/python -m benchmarks.bench_leap
+	$(BIN)/python -m benchmarks.bench_unseen_classes
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
