@@ -405,5 +405,7 @@ def test_recipe_trains_and_its_run_keeps_the_tuned_gates(tmp_path: Path) -> None
 def test_tuning_is_checked() -> None:
     with pytest.raises(UserError, match=r"unknown figure; did you mean 'event_visual'"):
         load_recipe("cmpae", ["tuning.figure=event_vusual"])
+    with pytest.raises(UserError, match=r"unknown key 'tuning.figre'; did you mean 'figure'"):
+        load_recipe("cmpae", ["tuning.figre=mean"])
     with pytest.raises(UserError, match=r"unknown figure 'men' in training.select; did you mean 'mean'"):
         load_recipe("cmpae", ["training.select=men"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
 
@@ -98,9 +98,15 @@ def _first_line(cls: type[BaseModel], value: Mapping[str, Any], error: Validatio
 
 def _known_keys(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = cls
-    for part in path:
+    for part in path:  # a number is a place in a list, whose field was the step before
         field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        model = next(_models(field.annotation), model) if field else model
     return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the settings that an annotation is made of: ``Part | None``, ``tuple[Part, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
