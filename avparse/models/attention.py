@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avparse.foundation.errors import UserError
+from avparse.models.dropout import drop
 
 
 class SegmentAttention(nn.Module):
@@ -126,7 +127,7 @@ class AttentionBlock(nn.Module):
         return query @ key.transpose(1, 2) * scale
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout, self.training)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, allowed: Tensor | None, dropout: float) -> Tensor:
@@ -146,7 +147,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, allowed: Tenso
 
     logits = split(query) @ split(key).transpose(-1, -2) * (query.shape[-1] // heads) ** -0.5
     weights = masked_softmax(logits, None if allowed is None else allowed.unsqueeze(1), dim=-1)
-    mixed = functional.dropout(weights, dropout, dropout > 0).to(value.dtype) @ split(value)
+    mixed = drop(weights, dropout).to(value.dtype) @ split(value)
     return mixed.transpose(1, 2).flatten(2)
 
 

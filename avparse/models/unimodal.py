@@ -13,6 +13,7 @@ from torch.nn import functional
 from avparse.data.features import Features, TaskSpec
 from avparse.foundation.settings import PartConfig, build, part_of
 from avparse.models.attention import masked_softmax
+from avparse.models.dropout import drop
 from avparse.models.output import Hidden, ParserOutput
 from avparse.models.stem import STEMS, LinearStem
 
@@ -79,7 +80,7 @@ class UnimodalParser(nn.Module):
         mask = features.audio_mask if self.config.of == "audio" else features.visual_mask
         x = self.stem.modality(features, self.config.of)
         tokens, x = self._encode(x, mask)
-        dropped = functional.dropout(x, self.config.head_dropout, self.training)
+        dropped = drop(x, self.config.head_dropout, self.training)
         segments = self.probability(dropped).float().sigmoid()
         real = None if mask is None else mask.unsqueeze(-1)
         weights = masked_softmax(self.attention(x).float(), real, dim=1)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
 from avparse.models.attention import masked_softmax, stack_masks
+from avparse.models.dropout import drop
 from avparse.models.output import Hidden, ParserOutput, Uncertainty
 
 _SLOPE = 0.2
@@ -60,7 +61,7 @@ class EvidenceDecoder(nn.Module):
         """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
         if hidden.stem is None:
             raise RuntimeError("the evidence decoder reads what was encoded; set Hidden.stem")
-        visual = functional.dropout(hidden.visual, self.config.visual_dropout, self.training)
+        visual = drop(hidden.visual, self.config.visual_dropout, self.training)
         x = torch.stack((hidden.audio, visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         real = None if mask is None else mask.unsqueeze(-1)  # [2, B, T, 1]
@@ -96,7 +97,7 @@ class EvidenceDecoder(nn.Module):
         if cross or self.config.apart == "both":
             both = both.sum(dim=0).expand_as(x)
         gated = torch.stack([gate(y) for gate, y in zip(self.gates, both, strict=True)])
-        gated = functional.leaky_relu(functional.dropout(gated, self.config.gate_dropout, self.training), _SLOPE)
+        gated = functional.leaky_relu(drop(gated, self.config.gate_dropout, self.training), _SLOPE)
         return torch.stack((self.presence(x), self.absence(x + gated)), dim=-1).float()
 
     def _video(self, stem: Hidden, real: Tensor | None) -> tuple[Tensor, Tensor]:

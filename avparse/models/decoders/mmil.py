@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from avparse.foundation.settings import PartConfig
 from avparse.models.attention import masked_softmax, stack_masks
+from avparse.models.dropout import drop
 from avparse.models.output import Hidden, ParserOutput
 
 
@@ -35,7 +35,7 @@ class MMILDecoder(nn.Module):
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
         """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
-        visual = functional.dropout(hidden.visual, self.visual_dropout, self.training)
+        visual = drop(hidden.visual, self.visual_dropout, self.training)
         x = torch.stack((hidden.audio, visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         # In float32 whatever the precision of the encoder: probabilities near one need the digits.

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
+from avparse.models.dropout import drop
 from avparse.models.output import Hidden
 from avparse.models.recurrent import SegmentLSTM, direction
 
@@ -82,4 +83,4 @@ class CPSPEncoder(nn.Module):
         return functional.normalize(torch.where(even > self.threshold / count, even, 0.0), p=1, dim=-1, eps=1e-8)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout, self.training)

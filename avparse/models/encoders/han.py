@@ -12,6 +12,7 @@ from torch.nn import functional
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
 from avparse.models.attention import SegmentAttention, stack_masks
+from avparse.models.dropout import drop
 from avparse.models.output import Hidden
 
 Order = Literal["parallel", "sequential"]
@@ -69,7 +70,7 @@ class HybridAttentionLayer(nn.Module):
         return fed
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout, self.training)
 
 
 class HANEncoder(nn.Module):

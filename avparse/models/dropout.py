@@ -1,0 +1,25 @@
+"""Dropout whose random numbers cost little on the CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_LEVELS = 1 << 16
+
+
+def drop(x: Tensor, p: float, training: bool = True) -> Tensor:
+    """Zero each number with probability ``p`` and scale the others, so that the mean stays (Srivastava et al., 2014).
+
+    PyTorch draws a double for every number on the CPU, which takes a fifth of a step of HAN in bfloat16. Here one draw
+    of 64 bits decides about four numbers, so ``p`` is a multiple of 2^-16, and the mask is kept as bytes.
+    """
+    cut = round(p * _LEVELS)
+    if not training or not cut:
+        return x
+    if x.device.type != "cpu":
+        return functional.dropout(x, p)
+    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    dropped = (draws.view(torch.int16)[: x.numel()] < cut - _LEVELS // 2).view(x.shape)
+    return (x * (_LEVELS / (_LEVELS - cut))).masked_fill(dropped, 0.0)
