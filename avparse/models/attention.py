@@ -126,6 +126,11 @@ class AttentionBlock(nn.Module):
         scale: float = (self.heads * u.shape[-1]) ** -0.5
         return query @ key.transpose(1, 2) * scale
 
+    def logit_biases(self) -> tuple[Tensor, Tensor]:
+        """Return the biases ``[D]`` of queries and of keys; the product of both is part of every logit."""
+        query, both = self.project_query.bias, self.project_segments.bias
+        return query.data, both.data[: len(query)]
+
     def _drop(self, x: Tensor) -> Tensor:
         return drop(x, self.dropout, self.training)
 

@@ -17,6 +17,8 @@ from avparse.models.label_sources.orthogonal import OrthogonalLabels
 from avparse.models.label_sources.source import LabelConfig
 from avparse.models.output import Hidden, ParserOutput
 
+_RARE = -3.0  # logit of a probability of one in twenty
+
 
 class LEAPDecoder(nn.Module):
     """Vectors of the class names attend to the encoded segments of a modality, in blocks of the modality's own.
@@ -88,6 +90,11 @@ class LabelQueries(nn.Module):
             for _ in range(config.blocks)
         )
         self.occurs = nn.Linear(width, 1)
+        # Few classes are on: training starts from that, not from one half (Lin et al., "Focal Loss", ICCV 2017, 4.1).
+        last = cast(AttentionBlock, self.blocks[-1])
+        for bias, size in zip(last.logit_biases(), (1.0, -1.0), strict=True):
+            nn.init.constant_(bias, size * (-_RARE * (config.heads / width) ** 0.5) ** 0.5)
+        nn.init.constant_(self.occurs.bias, _RARE)
 
     def forward(self, queries: Tensor, segments: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits of segments ``[B, T, C]`` and of the video ``[B, C]``.
