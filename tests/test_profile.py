@@ -48,7 +48,6 @@ def test_parameters_and_products_of_han(han: Cost) -> None:
 def test_times_and_memory_are_there(han: Cost) -> None:
     assert 0 < han.forward_s < 10
     assert 0 < han.training_s < 10
-    assert han.peak_bytes > 0
     assert han.limit > 1e8
     assert han.over_limit == pytest.approx(han.training_s * han.limit / (han.training_flops * 24))
 
