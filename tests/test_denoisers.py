@@ -277,7 +277,7 @@ def test_without_a_partner_nothing_is_removed(workshop: Workshop, monkeypatch: p
 
 def test_more_partners_remove_less_by_and(workshop: Workshop) -> None:
     few, many = (
-        ModalityExchange(ModalityExchange.Config(partners=n, epochs=8)).prepare(workshop).labels for n in (1, 2)
+        ModalityExchange(ModalityExchange.Config(partners=n, epochs=6)).prepare(workshop).labels for n in (1, 4)
     )
     assert few is not None
     assert many is not None

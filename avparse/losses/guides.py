@@ -13,7 +13,7 @@ from avparse.foundation.errors import UserError
 from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
-from avparse.losses.segment import real_mean
+from avparse.losses.segment import has_modality, real_mean
 from avparse.models.output import ParserOutput
 
 
@@ -44,7 +44,7 @@ class GuideCrossEntropy:
         """
         target: Tensor = getattr(targets, "video" if self.config.target == "video" else self.config.of)
         return real_mean(
-            cross_entropy(_guides(output)[self.config.of], target).mean(dim=-1), _present(batch, self.config.of)
+            cross_entropy(_guides(output)[self.config.of], target).mean(dim=-1), has_modality(batch, self.config.of)
         )
 
 
@@ -69,7 +69,7 @@ class FollowGuide:
         """
         said: Tensor = getattr(output, self.config.of)
         return real_mean(
-            (said - _guides(output)[self.config.of].detach()).square().mean(dim=-1), _present(batch, self.config.of)
+            (said - _guides(output)[self.config.of].detach()).square().mean(dim=-1), has_modality(batch, self.config.of)
         )
 
 
@@ -96,7 +96,7 @@ class KeepApart:
             UserError: the guides are meant and the parser has none.
         """
         said = _guides(output) if self.config.of == "guides" else {m: getattr(output, m) for m in MODALITIES}
-        masks = [present for m in MODALITIES if (present := _present(batch, m)) is not None]
+        masks = [present for m in MODALITIES if (present := has_modality(batch, m)) is not None]
         both = torch.stack(masks).all(dim=0) if masks else None
         return -real_mean((said["audio"] - said["visual"]).square().mean(dim=-1), both)
 
@@ -105,9 +105,3 @@ def _guides(output: ParserOutput) -> dict[str, Tensor]:
     if output.guides is None:
         raise UserError("a loss reads the parser's guides, but it has none; set parser.guides, or leave the loss out")
     return dict(zip(MODALITIES, output.guides.probabilities, strict=True))
-
-
-def _present(batch: Batch, of: str) -> Tensor | None:
-    """Return ``[B]``, whether a video has the modality; None for all."""
-    mask: Tensor | None = getattr(batch.features, f"{of}_mask")
-    return None if mask is None else mask.any(dim=-1)

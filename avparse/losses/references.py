@@ -20,7 +20,7 @@ from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast
 from avparse.losses.loss import LossConfig
-from avparse.losses.segment import real_mean
+from avparse.losses.segment import has_modality, real_mean
 from avparse.models.output import Guidance, ParserOutput
 
 Modality = Literal["audio", "visual"]
@@ -74,7 +74,7 @@ class ReferenceLabels:
             confirmed = target * (getattr(output, config.of).detach() >= config.confirmed)
             each = (each + asymmetric(said, confirmed, config.focus, config.margin)) / 2
         each = each + config.tokens[0 if early else 1] * asymmetric(tokens, target, config.focus, config.margin)
-        return real_mean(each.sum(dim=-1), _present(batch, config.of))
+        return real_mean(each.sum(dim=-1), has_modality(batch, config.of))
 
 
 class ClassConsistency:
@@ -114,7 +114,7 @@ class ClassConsistency:
         own: Tensor = getattr(output, self.config.of)
         target = self.targets(output, targets)
         difference = own.unsqueeze(2) * own.unsqueeze(1) - target.unsqueeze(2) * target.unsqueeze(1)  # [B, C, C]
-        return real_mean(difference.square().sum(dim=(1, 2)) / own.shape[1], _present(batch, self.config.of))
+        return real_mean(difference.square().sum(dim=(1, 2)) / own.shape[1], has_modality(batch, self.config.of))
 
     def targets(self, output: ParserOutput, targets: Targets) -> Tensor:
         """Return what the parser's probabilities are compared with, ``[B, C]``, without gradient."""
@@ -189,9 +189,3 @@ def _references(output: ParserOutput) -> Guidance:
     if output.guides is None:
         raise UserError("a loss reads the parser's reference networks; set parser.guides to {name: references}")
     return output.guides
-
-
-def _present(batch: Batch, of: Modality) -> Tensor | None:
-    """Return ``[B]``, whether a video has the modality; None for all."""
-    mask: Tensor | None = getattr(batch.features, f"{of}_mask")
-    return None if mask is None else mask.any(dim=-1)

@@ -67,3 +67,9 @@ def real_mean(each: Tensor, mask: Tensor | None) -> Tensor:
     real = mask.to(each.dtype)
     mean: Tensor = torch.where(mask, each, 0).sum() / real.sum().clamp_min(1)
     return mean
+
+
+def has_modality(batch: Batch, of: str) -> Tensor | None:
+    """Return ``[B]``, whether a video has the modality in any segment; None for all."""
+    mask: Tensor | None = getattr(batch.features, f"{of}_mask")
+    return None if mask is None else mask.any(dim=-1)

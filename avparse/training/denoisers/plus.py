@@ -117,6 +117,9 @@ class PlusDenoiser:
 
         given, table = torch.from_numpy(workshop.given), workshop.table()
         part = torch.from_numpy(workshop.random("parts").permutation(len(given)) % self.config.parts)
+        teachers, told = workshop.recipe.pseudo_labels, None
+        if teachers is not None:
+            told = [teacher_evidence(teachers, workshop.store, videos) for videos in (workshop.train, reward)]
         unknown, known = torch.empty(0), list[Tensor]()
         for number in range(self.config.parts):
             mine = part == number
@@ -128,9 +131,9 @@ class PlusDenoiser:
             if self.config.taught_epochs:
                 taught = self._taught(workshop, f"taught{number}", parser, (*judge, fold))
                 unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, taught, strict=True)]
-            if workshop.recipe.pseudo_labels is not None:
-                told = [teacher_evidence(workshop.recipe.pseudo_labels, workshop.store, videos) for videos in judge]
-                unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, told, strict=True)]
+            if told is not None:
+                pairs = zip(unseen, (told[0][mine], told[1]), strict=True)
+                unseen = [torch.cat(pair, dim=-1) for pair in pairs]
             # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit.
             labels = unseen[0][given[mine]]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
