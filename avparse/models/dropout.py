@@ -12,8 +12,8 @@ _LEVELS = 1 << 16
 def drop(x: Tensor, p: float, training: bool = True) -> Tensor:
     """Zero each number with probability ``p`` and scale the others, so that the mean stays (Srivastava et al., 2014).
 
-    PyTorch draws a double for every number on the CPU, which takes a fifth of a step of HAN in bfloat16. Here one draw
-    of 64 bits decides about four numbers, so ``p`` is a multiple of 2^-16, and the mask is kept as bytes.
+    PyTorch draws a double for every number on the CPU, which is slow beside bfloat16 products. Here
+    one draw of 64 bits decides about four numbers, so ``p`` is a multiple of 2^-16, and the mask is kept as bytes.
     """
     cut = round(p * _LEVELS)
     if not training or not cut:
