@@ -26,7 +26,8 @@ from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
 from avparse.training.interrupt import StopRequest
-from avparse.training.loop import Position, Trainer, prepare
+from avparse.training.loop import Position, Trainer
+from avparse.training.preparation import prepare
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.workshop import Workshop

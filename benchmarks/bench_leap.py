@@ -40,7 +40,8 @@ from avparse.evaluation.prediction import predict
 from avparse.labels.pld import FlipRule, repair
 from avparse.labels.pseudo import PseudoLabels
 from avparse.labels.refiner import Step
-from avparse.training.loop import Trainer, prepare
+from avparse.training.loop import Trainer
+from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import typer
 
 from avparse.app import cli
 from avparse.app.extracting import read_labels
@@ -34,7 +35,7 @@ def _refused(result: tuple[int, str, str], message: str) -> None:
 
 
 def _avparse(*arguments: str | Path) -> None:
-    subprocess.run([sys.executable, "-m", "avparse.app.cli", *map(str, arguments)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "avparse", *map(str, arguments)], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -331,8 +332,9 @@ def _commands(readme: str) -> Sequence[str]:
 
 def test_readme_names_only_commands_that_exist() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    known = {c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback}
-    known |= {g.name for g in cli.app.registered_groups if g.name}
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    known = set(group.commands)
     used = {line.split()[1] for line in _commands(readme)}
     assert used
     assert used <= known

@@ -213,7 +213,7 @@ def _last_line(log: Path) -> str:
 
 
 def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "avparse.app.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "avparse", *map(str, arguments)]
 
 
 def _wait(what: Callable[[], object], seconds: float = 120) -> None:

@@ -169,6 +169,8 @@ def test_refusals_of_denoise(store: FeatureStore, tmp_path: Path, command: Comma
     _refused(call("exchnge", "-o", out), "unknown method 'exchnge'; did you mean 'exchange'?")
     _refused(call("oracle", "-o", out, "--recipe", "hna"), "unknown recipe 'hna'")
     _refused(call("rlld-joint", "-o", out), "leaves no table")
+    decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"
+    _refused(call("exchange", "-o", out, "--set", decoder), "none.txt")
     assert not list(tmp_path.iterdir())
     out.touch()
     _refused(call("oracle", "-o", out), "exists already")

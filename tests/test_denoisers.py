@@ -36,7 +36,8 @@ from avparse.models.output import ParserOutput
 from avparse.training.denoisers.exchange import ModalityExchange, _exchanged
 from avparse.training.denoisers.jomold import JointModalityDenoising
 from avparse.training.denoisers.references import InformedCeiling
-from avparse.training.loop import Trainer, prepare, train
+from avparse.training.loop import Trainer, train
+from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 from avparse.training.workshop import Prepared, Workshop

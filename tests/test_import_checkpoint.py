@@ -131,7 +131,7 @@ def test_parse_with_imported_weights(tmp_path: Path, command: Command) -> None:
     """Weights of the released code, trained on features that avparse extracts."""
 
     def avparse(*arguments: str | Path) -> None:
-        subprocess.run([sys.executable, "-m", "avparse.app.cli", *map(str, arguments)], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "avparse", *map(str, arguments)], check=True, capture_output=True)
 
     avparse("synth", tmp_path / "corpus", "--videos", "6", "--workers", "1")
     avparse("extract", tmp_path / "corpus/videos", "--labels", tmp_path / "corpus", "-o", tmp_path / "store")

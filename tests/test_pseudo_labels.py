@@ -22,7 +22,8 @@ from avparse.foundation.errors import UserError
 from avparse.labels.pseudo import PseudoLabels, SideConfig
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.teacher_rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
-from avparse.training.loop import Trainer, prepare, train
+from avparse.training.loop import Trainer, train
+from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
 from avparse.training.run import Run
 from avparse.training.schedule import WarmupCosine

@@ -94,6 +94,20 @@ def test_the_policy_changes_labels_only_where_given_and_never_empties_a_video(
     assert json.loads((run.path / "denoised/selected.json").read_text())
 
 
+def test_losses_that_wait_for_later_epochs_have_no_part_in_an_episode(store: FeatureStore, tmp_path: Path) -> None:
+    losses = ["{name: video_bce, of: audio}", "{name: video_bce, of: visual}"]
+    policies = []
+    for extra in (
+        [],
+        ["{name: video_bce, of: video, weight: 50, after: 1}"],
+        ["{name: video_bce, of: video, weight: 50}"],
+    ):
+        recipe = _rlld(f"losses=[{', '.join(losses + extra)}]")
+        policies.append(_policy(train(recipe, store, tmp_path / f"run{len(policies)}", seed=1).path))
+    assert _same(policies[0], policies[1])
+    assert not _same(policies[0], policies[2])
+
+
 def _interrupt(monkeypatch: pytest.MonkeyPatch, name: str, at: int, stop: Callable[[], None]) -> None:
     """Call ``stop`` when the learner's method ``name`` is called for the ``at``-th time."""
     method, calls = getattr(rlld._Learner, name), [0]

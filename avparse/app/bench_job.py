@@ -144,7 +144,7 @@ class Job:
             command = ["train", str(recipe), "--data", str(self.launch.data), "--out", str(self.run.path), "--resume"]
             settings = ["--seed", str(self.run.seed), "--device", self.launch.device]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "avparse.app.cli", *command, *settings],
+                [sys.executable, "-m", "avparse", *command, *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

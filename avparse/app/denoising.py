@@ -20,8 +20,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
 from avparse.labels.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
+from avparse.models.parser import check_labels
 from avparse.training.denoisers import DENOISERS
-from avparse.training.loop import prepare
+from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 from avparse.training.workshop import Workshop
@@ -120,7 +121,9 @@ def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Reci
 def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Run:
     """Return the working folder, begun or taken up."""
     if not work.exists():
-        return Run.create(work, recipe, seed, store, task_spec(store))
+        spec = task_spec(store)
+        check_labels(recipe.parser, spec)
+        return Run.create(work, recipe, seed, store, spec)
     run = Run.open(work)
     run.check_data(store)
     if (run.recipe, run.info.seed) != (recipe, seed):

@@ -30,7 +30,8 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentLabels, from_padded
-from avparse.training.loop import Trainer, prepare
+from avparse.training.loop import Trainer
+from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 

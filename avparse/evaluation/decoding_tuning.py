@@ -41,7 +41,7 @@ class DecodingTuning(Settings):
     figure: str = MEAN
     by_class: bool = False
     candidates: tuple[Probability, ...] = Field(
-        (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7), min_length=1
+        (0.03, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7), min_length=1
     )
     rounds: int = Field(2, ge=1)
 

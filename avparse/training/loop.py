@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -21,12 +19,10 @@ from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
 from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.evaluation.prediction import Parse
-from avparse.foundation.files import write_json
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
-from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.refiner import Step
-from avparse.labels.segments import SegmentLabels, SegmentTable
+from avparse.labels.segments import SegmentTable
 from avparse.labels.sources import SOURCES, LabelSource, RefinedSource, SegmentSource, SmoothingConfig
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
@@ -36,13 +32,13 @@ from avparse.models.output import ParserOutput
 from avparse.models.parser import build_parser, check_labels
 from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
-from avparse.training.denoisers import DENOISERS
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
+from avparse.training.preparation import prepare
 from avparse.training.recipe import LAST, Recipe
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
-from avparse.training.workshop import Prepared, Workshop
+from avparse.training.workshop import Prepared
 
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -328,42 +324,3 @@ def train(
     trainer.fit()
     trainer.finish()
     return Run.open(run.path)
-
-
-def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:
-    """Make the run's pseudo labels and let its denoiser do its work, or take up what is there of either.
-
-    Pseudo labels are kept in the run as ``pseudo.safetensors``, refined labels as ``labels.parquet``, and the segment
-    labels that a denoiser leaves as ``segments.safetensors``.
-    """
-    config = run.recipe.denoiser
-    table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
-    segments, pseudo = run.path / "segments.safetensors", _pseudo_labels(run, store)
-    if table.is_file():
-        val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
-        own = SegmentLabels.load(segments) if segments.is_file() else None
-        labels = RefinedLabels.load(table, store.vocabulary)
-        return Prepared(labels=labels, segments=own, val=val).with_segments(pseudo)
-    if config is None:
-        return Prepared(segments=pseudo)
-    folder = run.path / "denoised"
-    folder.mkdir(exist_ok=True)
-    workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident, pseudo)
-    prepared = build(DENOISERS, config).prepare(workshop).with_segments(pseudo)
-    if prepared.val is not None:
-        write_json(selected, prepared.val.tolist())
-    if prepared.segments is not None:
-        prepared.segments.save(segments)
-    if prepared.labels is not None:  # last: what stands in its place says that all is done
-        prepared.labels.save(table)
-    return prepared
-
-
-def _pseudo_labels(run: Run, store: FeatureStore) -> SegmentLabels | None:
-    """Return the recipe's pseudo labels; those that the run began with, even if a teacher was asked anew since."""
-    if run.recipe.pseudo_labels is None:
-        return None
-    path = run.path / "pseudo.safetensors"
-    if not path.is_file():
-        build(PSEUDO_LABELS, run.recipe.pseudo_labels)(store, store.select("train")).save(path)
-    return SegmentLabels.load(path)

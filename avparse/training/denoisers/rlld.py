@@ -145,7 +145,8 @@ class _Learner:
                 network.calibrate(stream_statistics(store, workshop.train))
         # [10]: every episode starts the task network from the same weights, so that rewards can be compared.
         self.start = {name: value.clone() for name, value in self.task.state_dict().items()}
-        self.losses = [build(LOSSES, c) for c in recipe.losses]
+        # An episode is shorter than an epoch: losses that wait for a later one have no part in it.
+        self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
         self.baselines = {m: Baseline(config.baseline) for m in _MODALITIES}
         self.episode, self.rewards = 0, list[float]()

@@ -1,0 +1,57 @@
+"""The command line: each command reads its arguments, calls one function, and prints what came of it.
+
+Exit codes: 0 done, 2 bad input (one line says what and how to mend it), 3 done but for some files that could not be
+read or runs of a table that failed, 130 and 143 interrupted by Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from avparse import __version__
+from avparse.app.cli import data, labels, training, using
+from avparse.foundation.errors import UserError
+
+app = typer.Typer(
+    help="Which events are heard, which are seen and which are both, second by second.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (using, training, labels, data):
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line and exit code 2."""
+    # Read when torch loads: idle threads sleep instead of spinning, many times faster where another process has a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
+    try:
+        app()
+    except UserError as error:
+        traceback.clear_frames(error.__traceback__)  # lets go of a progress bar, which then ends its line
+        print(f"avparse: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("avparse: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"avparse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass

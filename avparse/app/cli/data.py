@@ -1,0 +1,116 @@
+"""Commands that make feature stores."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from avparse.app.cli.options import Out, Seed, Workers, print_store, tell_failures
+
+app = typer.Typer()
+data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring published features into a feature store.", no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel="Data")
+app.add_typer(import_app, name="import", rich_help_panel="Data")
+command = partial(app.command, rich_help_panel="Data")
+
+
+@command()
+def extract(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos, each named by its id.")],
+    out: Out,
+    labels: Annotated[
+        Path, typer.Option(help="Table 'video,labels[,split]', or a folder of tables in the LLP format.")
+    ],
+    classes: Annotated[Path | None, typer.Option(help="Class names, one a line (with a table of labels).")] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
+    ] = None,
+    extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
+    segment_seconds: Annotated[float, typer.Option(help="Length of a segment.", min=0.01)] = 1.0,
+    workers: Workers = None,
+) -> None:
+    """Extract features of labelled videos into a feature store; a killed extraction continues."""
+    from avparse.app.extracting import extract_store, read_labels
+
+    failures = extract_store(
+        folder,
+        read_labels(labels, classes, events),
+        out,
+        extractor=extractor,
+        segment_seconds=segment_seconds,
+        workers=workers,
+    )
+    print_store(out)
+    tell_failures([(str(f.path), f.reason) for f in failures])
+
+
+@command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    videos: Annotated[int, typer.Option(help="How many.", min=1)] = 300,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Synthesise a corpus of real encoded videos with known truth, in the LLP table format."""
+    from avparse.data.corpus import synthesise
+
+    print(synthesise(out, videos, seed, workers=workers))
+
+
+@command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder of the feature store.")],
+    seed: Seed = 0,
+    train: Annotated[int, typer.Option(help="Training videos.", min=0)] = 10_000,
+    val: Annotated[int, typer.Option(help="Validation videos.", min=0)] = 649,
+    test: Annotated[int, typer.Option(help="Test videos.", min=0)] = 1_200,
+    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
+    annotations: Annotated[Path | None, typer.Option(help="Folder of the official LLP tables to start from.")] = None,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+    label_vectors: Annotated[
+        Path | None, typer.Option(help="Also write vectors of what the classes are like, for LEAP (.npz).")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Simulate a feature store of LLP's shapes and label statistics, with hidden truth for every video."""
+    from avparse.data.simulation.simulate import simulate as run_simulation
+
+    run_simulation(
+        out,
+        seed=seed,
+        train=train,
+        val=val,
+        test=test,
+        segments=segments,
+        annotations=annotations,
+        dtype=dtype,
+        workers=workers,
+        label_vectors=label_vectors,
+    )
+    print_store(out)
+
+
+@data_app.command("info")
+def data_info(store: Annotated[Path, typer.Argument(help="A feature store.")]) -> None:
+    """Tell what a feature store holds, and check every checksum."""
+    print_store(store)
+
+
+@import_app.command("llp")
+def import_llp(
+    features: Annotated[Path, typer.Option(help="Folder with vggish/, res152/ and r2plus1d_18/.")],
+    annotations: Annotated[Path, typer.Option(help="Folder of the official tables.")],
+    out: Out,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+) -> None:
+    """Import the official LLP features and annotations."""
+    from avparse.data.importing import import_llp as run_import
+
+    report = run_import(features, annotations, out, dtype)
+    print(report)
+    if report.problems:
+        raise typer.Exit(3)

@@ -1,0 +1,109 @@
+"""Commands that make and judge labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avparse.app.cli.options import Device, Seed, Store, tell_failures
+
+app = typer.Typer()
+command = partial(app.command, rich_help_panel="Labels")
+
+
+@command()
+def denoise(
+    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
+    method: Annotated[str, typer.Option(help="Which denoiser; an unknown name lists them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet).")],
+    recipe: Annotated[str, typer.Option(help="Recipe of the parsers that the denoiser trains on the way.")] = "han",
+    seed: Seed = 1,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: training.epochs=10, denoiser.partners=3. Repeatable."),
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Find wrong labels of the training split and write the rest, with scores and reasons, for 'train --labels'."""
+    from avparse.app.denoising import denoise as run_denoiser
+    from avparse.data.store import FeatureStore
+
+    store = FeatureStore.open(data)
+    store.verify()
+    result = run_denoiser(
+        store, method, out, recipe=recipe, changes=changes or [], seed=seed, accelerator=device, per_class=per_class
+    )
+    print(result.report)
+
+
+@command()
+def teach(
+    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
+    teacher: Annotated[str, typer.Option(help="Which teacher; an unknown name lists them.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, for teachers that look at them.")] = None,
+    published: Annotated[
+        Path | None, typer.Option("--from-npy", help="Folder of published embeddings, ID.npy each, to take instead.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the teacher: style=lsld. Repeatable.")
+    ] = None,
+) -> None:
+    """Let a teacher judge every segment of a store; recipes make pseudo labels from what it says, in seconds."""
+    from avparse.app.teaching import teach as ask
+    from avparse.data.store import FeatureStore
+
+    given = {"videos": videos, "embeddings": published}
+    settings = {name: str(path) for name, path in given.items() if path is not None}
+    files, failures = ask(FeatureStore.open(data), teacher, changes or [], settings)
+    for path in files:
+        print(path)
+    tell_failures([(f.path, f.reason) for f in failures])
+
+
+@command("pseudo-labels")
+def pseudo_labels(
+    recipe: Annotated[str, typer.Argument(help="A recipe, or a run folder: with PLD, its labels after that too.")],
+    data: Store,
+    split: Annotated[str, typer.Option(help="Which split to judge; its truth is known.")] = "val",
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
+    chart: Annotated[
+        Path | None, typer.Option("--plot", help="Draw every class too: FILE.png and FILE.svg.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Make the pseudo labels of a recipe and tell how good they are."""
+    from avparse.app.pseudo_labels import judge_labels
+    from avparse.data.store import FeatureStore
+
+    judgement = judge_labels(recipe, FeatureStore.open(data), split, changes or [])
+    print(judgement.as_markdown(per_class))
+    if chart is not None:
+        from avparse.app.class_plot import plot_judgement
+
+        for path in plot_judgement(judgement, chart):
+            print(path)
+
+
+@command("tune-thresholds")
+def tune_thresholds(
+    recipe: Annotated[str, typer.Argument(help="A recipe whose pseudo labels are decided by thresholds.")],
+    data: Store,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write, with tuned thresholds (YAML).")],
+    shared: Annotated[bool, typer.Option("--shared", help="One threshold a modality, not one a class.")] = False,
+    prior: Annotated[
+        float, typer.Option(help="Videos that a class needs to count as much as all together.", min=0)
+    ] = 10,
+    folds: Annotated[int, typer.Option(help="Of the cross-validated figures.", min=2)] = 5,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
+) -> None:
+    """Tune the thresholds of pseudo labels on the validation split, never on test, and write the recipe with them."""
+    from avparse.app.pseudo_labels import tune_thresholds as run_tuning
+    from avparse.data.store import FeatureStore
+    from avparse.evaluation.thresholds import Tuning
+
+    tuning = Tuning(shared=shared, prior=prior, folds=folds)
+    print(run_tuning(recipe, FeatureStore.open(data), out, tuning, changes or []))

@@ -1,0 +1,35 @@
+"""Options that several commands have, and what several print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)
+]
+RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
+Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
+Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+
+
+def print_store(path: Path) -> None:
+    """Check a feature store and tell what it holds."""
+    from avparse.data.info import describe
+    from avparse.data.store import FeatureStore
+
+    print(describe(FeatureStore.open(path)))
+
+
+def tell_failures(failures: Sequence[tuple[str, str]]) -> None:
+    """Name what could not be read and exit with 3, so that a script can tell partial from full success."""
+    for path, reason in failures:
+        print(f"skipped {path}: {reason}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(3)

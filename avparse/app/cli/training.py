@@ -1,0 +1,137 @@
+"""Commands that train and compare."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avparse.app.cli.options import Device, Out, Seed, Store, tell_failures
+
+app = typer.Typer()
+command = partial(app.command, rich_help_panel="Train and compare")
+
+
+@command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe ('avparse recipes' lists them) or a YAML file.")],
+    data: Store,
+    out: Out,
+    seed: Seed = 1,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the recipe: training.epochs=10. Repeatable.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Refined labels made by 'denoise', in place of the recipe's own denoiser.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="A run to start from, trained or imported; same parser.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Train a recipe on a feature store and score it on the test split."""
+    from avparse.app.denoising import load_labels
+    from avparse.data.store import FeatureStore
+    from avparse.training.loop import train as run_training
+    from avparse.training.recipe import load_recipe
+    from avparse.training.run import Run
+
+    settings = load_recipe(recipe, changes or [])
+    store = FeatureStore.open(data)
+    store.verify()
+    refined = None if labels is None else load_labels(labels, store)
+    start = None if init is None else Run.open(init)
+    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device, labels=refined, init=start)
+    results = run.path / "results.md"
+    print(results.read_text(encoding="utf-8") if results.exists() else f"{run.path}: trained; no annotated test split")
+
+
+@command()
+def recipes() -> None:
+    """List the shipped recipes."""
+    from avparse.training.recipe import load_recipe, shipped_recipes
+
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        print(f"{name:12} {recipe.title}. {recipe.source}")
+
+
+@command()
+def bench(
+    table: Annotated[Path, typer.Argument(help="A YAML file: data, seeds, and a recipe a row.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; runs/NAME of the table.")] = None,
+    jobs: Annotated[int, typer.Option(help="Runs at once; they share the cores.", min=1)] = 1,
+    device: Device = "auto",
+) -> None:
+    """Do every run of a table: mean and deviation over seeds; finished runs stay, interrupted ones go on."""
+    from avparse.app.bench import bench as run_bench
+
+    report, failures = run_bench(table, out, jobs, device)
+    print(report)
+    for run, reason in failures:
+        print(f"failed: {run}: {reason}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(3)
+
+
+@command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; those of one recipe become a mean and a band.")],
+    out: Out,
+    figures: Annotated[
+        str | None, typer.Option(help="Only these, names with commas between: val/segment_type,reward_audio.")
+    ] = None,
+) -> None:
+    """Draw learning curves: validation and losses over epochs, rewards and label noise over episodes (PNG and SVG)."""
+    from avparse.app.plot import plot as run_plot
+
+    for path in run_plot(runs, out, [name.strip() for name in figures.split(",")] if figures else []):
+        print(path)
+
+
+@command()
+def profile(
+    recipes: Annotated[list[str], typer.Argument(help="Shipped recipes, or YAML files.")],
+    batch_size: Annotated[int, typer.Option(help="Videos.", min=1)] = 128,
+    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="How often each is timed; the median counts.", min=1)] = 5,
+    data: Annotated[Path | None, typer.Option(help="Take classes and streams from this store.")] = None,
+    denoiser: Annotated[
+        bool, typer.Option("--denoiser", help="Run the denoiser first, for what it does in every batch.")
+    ] = False,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of every recipe.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure what recipes cost, on random features: parameters, matrix products, memory, time."""
+    from avparse.app.profiling import Conditions
+    from avparse.app.profiling import profile as run_profile
+
+    conditions = Conditions(batch_size, segments, steps, device, tuple(changes or ()), denoiser, data)
+    report, failures = run_profile(recipes, conditions)
+    print(report)
+    tell_failures(failures)
+
+
+@command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A state dict: .pt, .pth or .safetensors.")],
+    system: Annotated[str, typer.Option(help="Which released network it is of; an unknown name lists them.")],
+    out: Out,
+    recipe: Annotated[
+        str | None, typer.Option(help="Whose decoding the run gets; by default the recipe named like the system.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A store of such data as it was trained on; LLP's classes and streams if none.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="What weights do not hold: decoding.segment_threshold=0.3.")
+    ] = None,
+) -> None:
+    """Make a run of published weights, to evaluate, to parse with, or for 'train --init'; no code in them is run."""
+    from avparse.app.importing_checkpoint import import_checkpoint as run_import
+    from avparse.data.store import FeatureStore
+
+    store = None if data is None else FeatureStore.open(data)
+    print(run_import(file, system, out, recipe=recipe, store=store, changes=changes or []))

@@ -1,0 +1,81 @@
+"""Commands that parse and score."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from avparse.app.cli.options import Out, RunFolder, Seed, Store, Workers, tell_failures
+
+app = typer.Typer()
+command = partial(app.command, rich_help_panel="Parse and score")
+
+
+@command()
+def demo(
+    out: Out = Path("runs/demo"),
+    clips: Annotated[list[Path] | None, typer.Argument(help="Your own videos, parsed into the report too.")] = None,
+    videos: Annotated[int, typer.Option(help="Size of the synthesised corpus.", min=40)] = 300,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Do the whole job on a small corpus that is made here: synthesise, extract, train, score, parse, show."""
+    from avparse.app.demo import demo as run_demo
+
+    run = run_demo(out, videos=videos, seed=seed, clips=clips or [], workers=workers)
+    print((run.path / "comparison.md").read_text(encoding="utf-8"))
+    print((run.path / "results.md").read_text(encoding="utf-8"))
+    print(f"Look at {run.path / 'report.html'}; parse your own: avparse parse VIDEO --run {run.path} -o OUT")
+
+
+@command()
+def parse(
+    videos: Annotated[list[Path], typer.Argument(help="Video or audio files, of any length.")],
+    run: RunFolder,
+    out: Out,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Only these classes may appear: names with commas between, or a table 'video,labels'."),
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Other classes than the run's, one a line, for a parser that reads names (LEAP)."),
+    ] = None,
+    label_vectors: Annotated[
+        Path | None, typer.Option(help="Vectors of these classes, where the run's own source of them cannot be asked.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Parse videos: a JSON timeline each, events.csv and report.html."""
+    from avparse.app.parsing import parse_files
+    from avparse.training.run import Run
+
+    failures = parse_files(
+        videos, Run.open(run), out, classes=classes, vectors=label_vectors, labels=labels, workers=workers
+    )
+    print(f"{out}: a timeline each, events.csv, report.html")
+    tell_failures([(str(f.path), f.reason) for f in failures])
+
+
+@command()
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Option("--run", help="A run folder; of several, each has one row: its parser alone.")
+    ],
+    data: Store,
+    split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
+    videos: Annotated[
+        Literal["all", "overlapping", "single"],
+        typer.Option(help="Only those in which two classes are heard at once or two seen, or only the others."),
+    ] = "all",
+) -> None:
+    """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
+    from avparse.app.scoring import evaluate_runs
+    from avparse.data.store import FeatureStore
+    from avparse.training.run import Run
+
+    opened = [Run.open(path) for path in dict.fromkeys(runs)]
+    print(evaluate_runs(opened, FeatureStore.open(data), split, videos))
