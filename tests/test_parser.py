@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from avparse.data.features import Features, TaskSpec
+from avparse.data.features import Batch, Features, TaskSpec
 from avparse.foundation.errors import UserError
+from avparse.foundation.settings import build
+from avparse.labels.refiner import Step
+from avparse.labels.sources import SOURCES
+from avparse.losses import LOSSES
 from avparse.media.clap_maps import pool_maps
 from avparse.models import DecodingRule, Parser, ParserConfig, ParserOutput, load_official
 from avparse.models.official import OFFICIAL, ignored_names
+from avparse.training.recipe import load_recipe
 
 SPEC = TaskSpec(classes=("a", "b", "c"), streams={"audio": 6, "frames": 9, "clips": 4}, segments=7)
 CONFIG = ParserConfig.read(
@@ -219,3 +224,21 @@ def test_unknown_parts_and_keys_are_named() -> None:
         ParserConfig.read({"stem": "linear", "encoder": {"name": "han", "layer": 2}, "decoder": "mmil"}, "recipe.yaml")
     with pytest.raises(UserError, match=r"no stream 'frames'"):
         Parser(CONFIG, SPEC.model_copy(update={"streams": {"audio": 6, "pictures": 9}}))
+
+
+def test_golden_loss_of_the_base(shared: Path) -> None:
+    """HAN's three terms, with probabilities of exactly 0 and 1, which the clamp must take."""
+    arrays = np.load(shared / "golden" / "losses" / "han_losses.npz", allow_pickle=False)
+    given = {name: torch.from_numpy(arrays[f"han/in/{name}"]) for name in ("a_prob", "v_prob", "global_prob", "label")}
+    recipe, label = load_recipe("han"), given["label"]
+    batch = Batch(torch.arange(len(label)), Features({"x": torch.zeros(len(label), 1, 1)}), label)
+    targets = build(SOURCES, recipe.labels)(batch)
+    for modality in ("audio", "visual"):
+        expected = torch.from_numpy(arrays[f"han/out/target_{modality}"])
+        assert torch.allclose(getattr(targets, modality), expected, atol=1e-6)
+    segments = torch.zeros(len(label), 1, label.shape[1])
+    output = ParserOutput(segments, segments, given["a_prob"], given["v_prob"], given["global_prob"])
+    values = {c.of: float(build(LOSSES, c)(output, targets, batch, Step(0, 0, 1))) for c in recipe.losses}
+    for name, theirs in {"audio": "audio", "visual": "visual", "video": "global"}.items():
+        assert values[name] == pytest.approx(float(arrays[f"han/out/loss_{theirs}"]), rel=1e-5)
+    assert sum(values.values()) == pytest.approx(float(arrays["han/out/loss"]), rel=1e-5)

@@ -16,10 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from avparse.data.batching import FeatureTable, epoch_order, stream_statistics
+from avparse.data.batching import FeatureTable, epoch_order, stream_statistics, task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.errors import UserError
+from avparse.labels.refiner import Step
+from avparse.models.parser import networks
 from avparse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from avparse.training.loop import Trainer, train
 from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
@@ -201,6 +203,51 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
         train(recipe, store, tmp_path / "file" / "run", seed=1)
     with pytest.raises(UserError, match="not a run folder"):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "message"),
+    [
+        ("cmpae", "parser.decoder={name: mmil}", "uncertain"),
+        ("dhhn", "parser.guides=null", "guides"),
+        ("han", "losses=[{name: segment_bce, of: audio}]", "segment"),
+        ("leap", "parser.decoder.labels={name: glove, path: none.txt}", "none.txt"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told_before_anything_runs(
+    store: FeatureStore, tmp_path: Path, recipe: str, change: str, message: str
+) -> None:
+    width = "parser.stem.width=24"
+    settings = load_recipe(recipe, [width, change])
+    if settings.pseudo_labels is not None:
+        settings = settings.model_copy(update={"pseudo_labels": None, "losses": settings.losses[:3]})
+    before = torch.get_rng_state()
+    with pytest.raises(UserError, match=message) as error:
+        train(settings, store, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("recipe", "count"), [("coteaching", 2), ("dhhn", 3), ("han", 1)])
+def test_gradients_are_clipped_network_by_network(store: FeatureStore, tmp_path: Path, recipe: str, count: int) -> None:
+    width = ["parser.stem.width=24", "parser.encoder.feedforward=24"]
+    settings = load_recipe(recipe, [*width, "training.clip_norm=0.001", "training.batch_size=16"])
+    run = Run.create(tmp_path / "run", settings, 0, store, task_spec(store))
+    trainer = Trainer(run, store)
+    parts = networks(trainer.parser)
+    ids = [id(p) for part in parts for p in part]
+    assert sorted(ids) == sorted(id(p) for p in trainer.parser.parameters())
+    norms: list[list[float]] = []
+
+    def note(*_: object) -> None:
+        norms.append([float(torch.stack([p.grad.norm() for p in part if p.grad is not None]).norm()) for part in parts])
+
+    trainer.optimizer.register_step_pre_hook(note)
+    trainer.model.train()
+    list(trainer.step(trainer.table.batch(trainer.train_indices[:16]), Step(0, 0, 1)))
+    assert len(parts) == count
+    assert norms[0] == pytest.approx([0.001] * count, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -20,10 +20,10 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
 from avparse.labels.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
-from avparse.models.parser import check_labels
 from avparse.training.denoisers import DENOISERS
 from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.workshop import Workshop
 
@@ -122,7 +122,7 @@ def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Ru
     """Return the working folder, begun or taken up."""
     if not work.exists():
         spec = task_spec(store)
-        check_labels(recipe.parser, spec)
+        rehearse(recipe, spec)
         return Run.create(work, recipe, seed, store, spec)
     run = Run.open(work)
     run.check_data(store)

@@ -19,7 +19,6 @@ from avparse.models.decoders import DECODERS
 from avparse.models.encoders import ENCODERS
 from avparse.models.guides import GUIDES
 from avparse.models.label_embeddings import LabelEmbedding
-from avparse.models.label_sources.source import LabelConfig
 from avparse.models.mgn import MGNParser
 from avparse.models.output import Hidden, Mixed, ParserOutput, mean_output
 from avparse.models.stem import STEMS, LinearStem
@@ -189,17 +188,14 @@ def build_parser(config: PartConfig, spec: TaskSpec, cross: bool = True) -> Pars
     return parser
 
 
-def check_labels(config: PartConfig, spec: TaskSpec) -> None:
-    """Read the vectors of the class names once, where a parser decodes by them, and forget them.
-
-    So what is wrong with their source is told before hours of training and not after.
-
-    Raises:
-        UserError: the source cannot be read, or has no vector for a class.
-    """
-    labels = getattr(getattr(config, "decoder", None), "labels", None)
-    if isinstance(labels, LabelConfig):
-        LabelEmbedding(labels, spec.classes)()
+def networks(parser: nn.Module) -> list[list[nn.Parameter]]:
+    """Return the parameters of each network that learns for itself: either twin, the parser, each of its guides."""
+    if isinstance(parser, TwinParser):
+        return [*networks(parser.first), *networks(parser.second)]
+    guides = getattr(parser, "guides", None)
+    beside = [] if guides is None else [list(guide.parameters()) for guide in guides.children()]
+    theirs = {id(p) for parameters in beside for p in parameters}
+    return [[p for p in parser.parameters() if id(p) not in theirs], *beside]
 
 
 def with_classes(

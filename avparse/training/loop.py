@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics, task_spec
@@ -29,13 +29,14 @@ from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
-from avparse.models.parser import build_parser, check_labels
+from avparse.models.parser import build_parser, networks
 from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.preparation import prepare
 from avparse.training.recipe import LAST, Recipe
+from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
 from avparse.training.workshop import Prepared
@@ -100,6 +101,7 @@ class Trainer:
             load_weights(self.parser, start, str(run.path))
         self.table = FeatureTable(store, device=self.fabric.device, resident=resident)
         self.model, self.optimizer = self.fabric.setup(self.parser, self.recipe.training.optimizer.build(self.parser))
+        self.networks = networks(self.parser)
         labels = self.recipe.labels
         self.source = self._source(labels, prepared)
         if labels.smooth_epochs is not None:
@@ -221,7 +223,8 @@ class Trainer:
         total = torch.stack([weight * value for _, weight, value in terms]).sum()
         self.fabric.backward(total)
         if self.recipe.training.clip_norm is not None:
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.recipe.training.clip_norm)
+            for parameters in self.networks:
+                nn.utils.clip_grad_norm_(parameters, self.recipe.training.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         yield "loss", total.detach()
@@ -314,7 +317,7 @@ def train(
         run.check_data(store)
     else:
         spec = task_spec(store)
-        check_labels(recipe.parser, spec)
+        rehearse(recipe, spec)
         start = None if init is None else init.weights()
         if init is not None and start is not None:
             load_weights(build_parser(recipe.parser, spec, recipe.training.cross), start, str(init.path))

@@ -34,7 +34,7 @@ class TrainingConfig(Settings):
         select_visual: likewise, for what the parser says of the visual modality: then the run's parser is two, of two
             epochs (DHHN).
         precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
-        clip_norm: bound on the norm of the gradient, none by default.
+        clip_norm: bound on the norm of the gradient of each network (twins and guides apart), none by default.
         cross: train with cross-modal attention; without, neither modality ever sees the other.
     """
 

@@ -1,0 +1,42 @@
+"""A rehearsal of a recipe on random data, so that parts that do not fit together are told before hours of training."""
+
+from __future__ import annotations
+
+import torch
+
+from avparse.data.features import Batch, Features, TaskSpec
+from avparse.foundation.settings import build
+from avparse.labels.refiner import Step
+from avparse.labels.targets import Targets
+from avparse.losses import LOSSES
+from avparse.models.parser import build_parser
+from avparse.training.recipe import Recipe
+
+_VIDEOS = 2
+
+
+def rehearse(recipe: Recipe, spec: TaskSpec) -> None:
+    """Compute every loss once, for a few random videos; torch's own stream of random numbers stays where it is.
+
+    Args:
+        recipe: what would be trained.
+        spec: shapes of the data.
+
+    Raises:
+        UserError: a stream is missing, a loss needs what the parser does not say or no label tells, or the source of
+            the parser's label vectors cannot be read.
+    """
+    with torch.random.fork_rng(devices=[]):
+        parser = build_parser(recipe.parser, spec, recipe.training.cross).train()
+        if parser.needs_statistics:
+            parser.calibrate({name: (torch.zeros(d), torch.ones(d)) for name, d in spec.streams.items()})
+        streams = {name: torch.randn(_VIDEOS, spec.segments, d) for name, d in spec.streams.items()}
+        weak = torch.ones(_VIDEOS, len(spec.classes))
+        # A denoiser may leave labels of segments, and only its work tells.
+        told = recipe.pseudo_labels is not None or recipe.denoiser is not None
+        segments = weak.unsqueeze(1).expand(-1, spec.segments, -1) if told else None
+        targets = Targets(weak, weak, weak, segments, segments)
+        batch = Batch(torch.arange(_VIDEOS), Features(streams), weak)
+        output = parser(batch.features)
+        for config in recipe.losses:
+            build(LOSSES, config)(output, targets, batch, Step(0, 0, 1))
