@@ -166,7 +166,7 @@ def test_parse_with_other_classes(
     recipe = run / "recipe.yaml"
     each = ", ".join(["0.5"] * len(own.classes))
     recipe.write_text(recipe.read_text().replace("segment_threshold: 0.5", f"segment_threshold: [{each}]"))
-    _refused(command(*parse, run, *nowhere, *other), "has a threshold for each class it was trained on")
+    _refused(command(*parse, run, *nowhere, *other), f"{recipe} has a threshold for each class")
     assert not (tmp_path / "none").exists()
 
 

@@ -16,6 +16,7 @@ from avparse.models.decoders.branches import BranchesDecoder
 from avparse.models.encoders.avsdn import AVSDNEncoder
 from avparse.models.guided import GuidedPooling
 from avparse.models.recurrent import SegmentLSTM
+from avparse.models.stem import LinearStem, _say_once
 from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
 from tests import masking
@@ -90,6 +91,19 @@ def test_without_several_frames_there_is_nothing_to_choose() -> None:
     assert config.stem.pooling == "guided"
     spec = masking.SPEC.model_copy(update={"streams": {"audio": 6, "frames": 9, "clips": 4}})
     assert not Parser(config, spec).stem.choices
+
+
+def test_guided_pooling_of_nothing_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    _say_once.cache_clear()
+    guided, sizes = LinearStem.Config(width=4, pooling="guided"), {"audio": 2, "frames": 6, "clips": 3}
+    LinearStem(guided.model_copy(update={"rates": {"frames": 3}}), sizes)
+    LinearStem(LinearStem.Config(width=4), sizes)
+    LinearStem(guided.model_copy(update={"visual": ()}), sizes)  # of a network that sees nothing
+    assert not caplog.records
+    for rates in ({}, {"frames": 1}, {"audio": 2}):
+        LinearStem(guided.model_copy(update={"rates": rates}), sizes)
+    told = "guided pooling has nothing to weigh: parser.stem.rates gives frames, clips one vector a segment"
+    assert [record.getMessage() for record in caplog.records] == [told]
 
 
 def test_last_states_are_those_of_the_last_real_segment() -> None:

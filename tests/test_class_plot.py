@@ -138,7 +138,7 @@ def test_the_command_draws_what_it_prints(
     panels = {m: bars(panel) for m, panel in zip(("audio", "visual"), sheets[0].axes, strict=True)}
     stages = list(panels["audio"])
     assert stages == ["Pseudo labels of HAN + VPLAN", "After pass 1 of PLD"]
-    assert sheets[0].get_suptitle() == "Segments of 24 val videos"
+    assert sheets[0].get_suptitle() == "Segments of 24 val videos, simulated teacher"
     printed = re.findall(r"^\| (\w+), (audio|visual) \| (.*) \|$", plain, re.MULTILINE)
     assert len(printed) == 2 * 4 * 2
     for number, (name, modality, cells) in enumerate(printed):

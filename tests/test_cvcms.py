@@ -17,7 +17,7 @@ from avparse.losses.cross_video import CrossVideoContrast
 from avparse.models import Hidden, Parser, ParserConfig, ParserOutput, load_official
 from avparse.models.official import ignored_names
 from avparse.models.output import Mixed
-from avparse.training.denoisers.exchange import _base
+from avparse.training.denoisers.exchange import ModalityExchange, _base
 from avparse.training.loop import Trainer, train
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
@@ -222,7 +222,7 @@ def test_contrast_learns_and_needs_weights_over_time() -> None:
 def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", videos=40, ragged=True)
     small = ["parser.stem.width=8", "parser.encoder.feedforward=8", "parser.decoder.size=4", "training.batch_size=8"]
-    short = ["denoiser.epochs=1", "training.epochs=3"]
+    short = ["denoiser.epochs=1", "training.epochs=3", "denoiser.base_set=[training.batch_size=5]"]
     run = train(load_recipe("cvcms", [*small, *short]), store, tmp_path / "run")
     logged = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert ["loss/cross_video" in line for line in logged] == [False, False, True]
@@ -230,7 +230,7 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     assert logged[2]["loss"] == pytest.approx(expected + 0.85 * logged[2]["loss/cross_video"], rel=1e-5)
     base = Run.open(run.path / "denoised" / "base")
     assert (base.recipe.title, base.recipe.parser.encoder.name, base.recipe.training.epochs) == ("MA", "han", 1)
-    assert base.recipe.parser.stem.width == 8
+    assert (base.recipe.parser.stem.width, base.recipe.training.batch_size) == (8, 5)
     trainer = Trainer(
         Run.create(tmp_path / "other", load_recipe("cvcms", [*small, "denoiser=null"]), 1, store, run.info.spec), store
     )
@@ -245,6 +245,34 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
 
 def test_the_base_of_the_exchange_is_the_run_itself_where_none_is_named() -> None:
     recipe = load_recipe("ma")
-    assert _base(None, recipe) is recipe
+    assert _base(ModalityExchange.Config(), recipe) is recipe
     with pytest.raises(UserError, match="did you mean 'han'"):
-        _base("hann", recipe)
+        _base(ModalityExchange.Config(base="hann"), recipe)
+    with pytest.raises(UserError, match="denoiser 'exchange': settings: base_set changes the recipe that base names"):
+        load_recipe("ma", ["denoiser.base_set=[training.epochs=2]"])
+
+
+def test_a_base_of_its_own_is_trained_as_published_but_in_the_precision_of_the_run() -> None:
+    ours = [
+        "training.precision=bfloat16",
+        "training.batch_size=32",
+        "training.epochs=20",
+        "training.optimizer.rate=0.1",
+    ]
+    recipe, published = load_recipe("cvcms", ours), load_recipe("ma").training
+    assert recipe.denoiser is not None
+    base = _base(recipe.denoiser, recipe).training
+    assert published.precision == "float32"
+    assert base == published.model_copy(update={"precision": "bfloat16"})
+
+
+def test_a_base_of_its_own_is_changed_by_base_set() -> None:
+    changed = "denoiser.base_set=[training.batch_size=32, losses.bce_video.weight=2]"
+    recipe = load_recipe("cvcms", ["training.precision=bfloat16", changed])
+    base = _base(recipe.denoiser, recipe)
+    assert (base.training.batch_size, base.training.epochs, base.losses[2].weight) == (32, 12, 2)
+    assert base.training.precision == "bfloat16"
+    exact = ModalityExchange.Config(base="ma", base_set=("training.precision=float32",))
+    assert _base(exact, recipe).training.precision == "float32"
+    with pytest.raises(UserError, match=r"unknown key 'training.batchsize'; did you mean 'batch_size'"):
+        _base(ModalityExchange.Config(base="ma", base_set=("training.batchsize=32",)), recipe)

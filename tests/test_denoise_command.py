@@ -161,7 +161,11 @@ def test_a_denoiser_keeps_the_settings_of_its_recipe() -> None:
         method_recipe("class-prior", "han", ["denoiser.partners=3"])
 
 
-def test_refusals_of_denoise(store: FeatureStore, tmp_path: Path, command: Command) -> None:
+def test_refusals_of_denoise(
+    store: FeatureStore, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("trains before it refuses"))
+
     def call(method: str, *more: str | Path) -> tuple[int, str, str]:
         return command("denoise", store.path, "--method", method, *more, *SET, *CPU)
 
@@ -169,6 +173,13 @@ def test_refusals_of_denoise(store: FeatureStore, tmp_path: Path, command: Comma
     _refused(call("exchnge", "-o", out), "unknown method 'exchnge'; did you mean 'exchange'?")
     _refused(call("oracle", "-o", out, "--recipe", "hna"), "unknown recipe 'hna'")
     _refused(call("rlld-joint", "-o", out), "leaves no table")
+    _refused(call("jomold", "-o", out, "--set", "denoiser.static=false"), "refines the labels anew in every batch")
+    for recipe in ("vaplan", "han"):  # with pseudo labels and without
+        _refused(
+            call("pld", "-o", out, "--recipe", recipe),
+            "method 'pld' repairs pseudo labels of segments and leaves no table",
+            "train a recipe with it, then 'avparse pseudo-labels RUN --data STORE'",
+        )
     decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"
     _refused(call("exchange", "-o", out, "--set", decoder), "none.txt")
     assert not list(tmp_path.iterdir())

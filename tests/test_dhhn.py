@@ -274,6 +274,32 @@ def test_the_run_keeps_two_epochs_and_parses_with_both(tmp_path: Path) -> None:
         load_recipe("dhhn", ["training.select_visual=visuals"])
 
 
+def test_the_refined_run_takes_its_labels_from_the_base_of_ma(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=30, ragged=True)
+    small = [f"parser.guides.{key}={value}" for key, value in {"heads": 2, "feedforward": 8}.items()]
+    small += ["parser.stem.width=8", "parser.encoder.feedforward=8"]
+    recipe = load_recipe("dhhn-refined", [*small, "denoiser.epochs=1"])
+    weak = load_recipe("dhhn")
+    assert (recipe.training.epochs, recipe.training.optimizer.rate) == (5, 3e-4)
+    alike = {"title", "denoiser", "losses", "training", "parser"}
+    assert recipe.model_dump(exclude=alike) == weak.model_dump(exclude=alike)
+    parser, optimizer = build_parser(recipe.parser, task_spec(store)), recipe.training.optimizer
+    assert [group["multiple"] * optimizer.rate for group in optimizer.build(parser).param_groups] == [3e-4]
+    targets = {loss.of: loss.target for loss in recipe.losses if loss.name == "guide_bce"}
+    assert targets == {"audio": "modality", "visual": "modality"}
+    others = [[loss for loss in r.losses if loss.name != "guide_bce"] for r in (recipe, weak)]
+    assert others[0] == others[1]
+    run = train(
+        recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})}),
+        store,
+        tmp_path / "run",
+    )
+    base = Run.open(run.path / "denoised" / "base").recipe
+    assert (base.title, base.parser.guides, base.parser.encoder.name, base.training.epochs) == ("MA", None, "han", 1)
+    assert load_recipe("dhhn-refined").denoiser.epochs is None  # so as many as MA has
+    assert isinstance(run.parser(), SplitParser)
+
+
 def test_the_released_alias_removes_labels_from_the_video_too(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", videos=20)
     workshop = Workshop(load_recipe("dhhn"), store, tmp_path, seed=1)

@@ -25,7 +25,7 @@ from avparse.data.features import Features, TaskSpec
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
-from avparse.data.vocabulary import LLP_CLASSES
+from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.models import load_official
 from avparse.models.official import OFFICIAL
@@ -35,6 +35,7 @@ from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from tests.conftest import Command
+from tests.test_importing import published
 from tests.test_parser import _official
 from tests.toy import DIMENSIONS, toy_store
 
@@ -52,7 +53,7 @@ def released(spec: TaskSpec = SPEC, width: int = 16, seed: int = 0) -> dict[str,
     everything = dict.fromkeys(["hat_encoder.layers.0.norm1.weight"], torch.zeros(1))
     for ours, official in OFFICIAL["han"].names(everything).items():
         state |= dict(zip(official, weights[ours].chunk(len(official)), strict=True))
-    return {**state, "hat_encoder.norm1.weight": torch.ones(width), "cmt_encoder.layers.0.x": torch.zeros(2)}
+    return {**state, "hat_encoder.norm1.weight": torch.ones(width), "cmt_encoder.norm2.bias": torch.zeros(2)}
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_evaluate_and_train_from_it(checkpoint: Path, store: FeatureStore, tmp_p
     given = ("--system", "han", "-o", tmp_path / "run", "--data", store.path)
     code, out, err = command("import-checkpoint", checkpoint, *given, "--set", "decoding.segment_threshold=0.4")
     assert code == 0, err
-    assert "left out, as the released network never uses them: hat_encoder.norm1.weight, cmt_encoder.layers.0.x" in out
+    assert "left out, as the released network never uses them: hat_encoder.norm1.weight, cmt_encoder.norm2.bias" in out
     run = Run.open(tmp_path / "run")
     assert run.info.spec == task_spec(store)
     assert run.recipe.decoding.segment_threshold == 0.4
@@ -151,14 +152,7 @@ def test_parse_with_imported_weights(tmp_path: Path, command: Command) -> None:
     assert np.allclose(timeline.segments["visual"], expected.visual_segments[0].numpy(), atol=1e-4)
 
 
-def test_recipes_are_found_by_the_name_of_the_system(checkpoint: Path, store: FeatureStore, tmp_path: Path) -> None:
-    from avparse.app.importing_checkpoint import _recipe_of
-
-    assert _recipe_of("valor_prenorm") == "valor"
-    assert _recipe_of("mm_pyramid") == "mm-pyramid"
-    assert _recipe_of("cmpae") == "cmpae"
-    for system in OFFICIAL:
-        assert _recipe_of(system)
+def test_another_recipe_decides(checkpoint: Path, store: FeatureStore, tmp_path: Path) -> None:
     run = import_checkpoint(checkpoint, "han", tmp_path / "run", recipe="jomold", store=store).run
     assert run.recipe.decoding.gate == "own"
     assert run.recipe.denoiser is None
@@ -283,7 +277,7 @@ def test_the_data_must_fit(checkpoint: Path, tmp_path: Path, store: FeatureStore
         import_checkpoint(checkpoint, "han", tmp_path / "run")
 
 
-def test_frames_kept_apart_or_averaged(shared: Path, fill: ModuleType, tmp_path: Path) -> None:
+def test_frames_kept_apart_or_averaged(shared: Path, fill: ModuleType, tmp_path: Path, command: Command) -> None:
     """CMPAE reads eight frames a segment; its weights serve averaged frames too, where one says so."""
     description = json.loads((shared / "golden" / "forward" / "cmpae_ca.json").read_text())
     torch.save({k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}, tmp_path / "cmpae.pt")
@@ -292,11 +286,39 @@ def test_frames_kept_apart_or_averaged(shared: Path, fill: ModuleType, tmp_path:
     assert run.recipe.decoding.alone == 0.3
     simulate(tmp_path / "llp", seed=0, train=8, val=8, test=8, workers=1)
     pooled = FeatureStore.open(tmp_path / "llp")
-    with pytest.raises(UserError, match=r"stem\.maps\.frames\.weight has shape \(512, 2048\), expected \(512, 256\)"):
+    mend = (
+        "; frames apart: 'avparse import llp --keep-frames' and parser.stem.rates={\"frames\": 8}; "
+        "averaged: --set parser.stem.rates={} (train, import-checkpoint)"
+    )
+    with pytest.raises(UserError) as error:
         import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled)
+    assert "stem.maps.frames.weight has shape (512, 2048), expected (512, 256)" in str(error.value)
+    assert str(error.value).endswith(mend)
     settings = ["parser.stem.rates={}"]
-    run = import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled, changes=settings).run
-    assert run.parser().stem.maps["frames"].in_features == 2048
+    averaged = import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled, changes=settings)
+    assert averaged.run.parser().stem.maps["frames"].in_features == 2048
+    assert command("evaluate", "--run", averaged.run.path, "--data", pooled.path)[0] == 0
+    # The run of frames apart is fed by an import that keeps them, and says so of another store.
+    code, _, err = command("evaluate", "--run", run.path, "--data", pooled.path)
+    assert code == 2
+    assert f"lacks the streams that {run.path} reads: {{'frames': 16384}}{mend}" in err
+    into = ("train", run.path / "recipe.yaml", "--data", pooled.path, "--init", run.path, "-o", tmp_path / "next")
+    code, _, err = command(*into, "--set", "training.epochs=1")
+    assert code == 2
+    assert mend in err
+    assert command(*into, "--set", "training.epochs=1", "--set", "parser.stem.rates={}")[0] == 0
+    features, tables = published(tmp_path, 6, vocabulary=Vocabulary(LLP_CLASSES))
+    source = ("--features", features, "--annotations", tables)
+    assert command("import", "llp", *source, "--keep-frames", "-o", tmp_path / "kept")[0] == 0
+    assert command("evaluate", "--run", run.path, "--data", tmp_path / "kept", "--split", "val")[0] == 0
+    into = ("train", "cmpae", "--data", tmp_path / "kept", "--init", run.path, "-o", tmp_path / "trained")
+    changes = ["training.epochs=1", "denoiser=null", "parser.decoder.apart=both"]
+    given = [x for change in changes for x in ("--set", change)]
+    code, _, err = command(*into, *given)
+    assert code == 2
+    assert 'parser.stem.rates={"frames": 8}' in err
+    code, _, err = command(*into, *given, "--set", "parser.stem.rates={frames: 8}")
+    assert code == 0, err
 
 
 def test_weights_of_guides_may_be_missing() -> None:

@@ -12,12 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import elu
 
+from avparse.data.batching import task_spec
+from avparse.data.features import Features
 from avparse.data.importing import ImportReport, import_llp
 from avparse.data.llp import read_llp, write_llp
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
+from avparse.models.stem import LinearStem
+from tests.conftest import Command
 
 VOCABULARY = Vocabulary(("Speech", "Dog"))
 FOLDERS = {"audio": ("vggish", 128), "frames": ("res152", 2048), "clips": ("r2plus1d_18", 512)}
@@ -35,13 +41,15 @@ def video_name(number: int) -> str:
     return f"id-{number:08d}_0_10"
 
 
-def published(folder: Path, videos: int, per_segment: int = 8, segments: int = 10) -> tuple[Path, Path]:
+def published(
+    folder: Path, videos: int, per_segment: int = 8, segments: int = 10, vocabulary: Vocabulary = VOCABULARY
+) -> tuple[Path, Path]:
     """Write feature folders and tables as they are published; return both."""
     random = np.random.default_rng(videos)
     splits = [("train", "val", "test")[n % 3] for n in range(videos)]
-    dense = random.random((2, videos, segments, len(VOCABULARY))) < 0.3
+    dense = random.random((2, videos, segments, len(vocabulary))) < 0.3
     names = [video_name(n) for n in range(videos)]
-    write_llp(folder / "tables", VOCABULARY, names, splits, dense.any(axis=(0, 2)), dense[0], dense[1])
+    write_llp(folder / "tables", vocabulary, names, splits, dense.any(axis=(0, 2)), dense[0], dense[1])
     for name, dimension in FOLDERS.values():
         (folder / "features" / name).mkdir(parents=True)
         rows = segments * per_segment if name == "res152" else segments
@@ -97,6 +105,32 @@ def test_published_features_are_imported(per_segment: int, segments: int, tmp_pa
     store = FeatureStore.open(tmp_path / "store")
     assert store.splits.tolist() == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
     assert {name: s.dimension for name, s in store.streams.items()} == {"audio": 128, "frames": 2048, "clips": 512}
+
+
+@pytest.mark.parametrize("segments", [10, 3])
+def test_frames_of_a_segment_are_kept_where_one_says_so(segments: int, tmp_path: Path, command: Command) -> None:
+    features, tables = published(tmp_path, 6, segments=segments)
+    spoil(features, 4, "res152", load(features, 4, "res152")[:segments])  # averaged already
+    into = ("import", "llp", "--features", features, "--annotations", tables, "-o", tmp_path / "store")
+    code, out, _ = command(*into, "--keep-frames")
+    assert code == 3
+    assert f"{video_name(4)[:11]}.npy: 1 rows a segment, not the 8 to keep; extract again, or import averages" in out
+    store = FeatureStore.open(tmp_path / "store")
+    assert {name: s.dimension for name, s in store.streams.items()} == {"audio": 128, "frames": 16384, "clips": 512}
+    assert set(store.videos) == {video_name(n) for n in (0, 1, 2, 3, 5)}
+    # As the stem reads them: the frames of a segment are a dimension of their own.
+    spec = task_spec(store)
+    stem = LinearStem(LinearStem.Config(width=4, activation="elu", rates={"frames": 8}), spec.streams)
+    at = store.position(video_name(5))
+    rows = slice(store.first_row[at], store.first_row[at] + segments)
+    given = Features({n: torch.from_numpy(np.array(store.stream(n)[rows])).unsqueeze(0) for n in store.streams})
+    frames = torch.from_numpy(load(features, 5, "res152"))  # in the order of time
+    with torch.no_grad():
+        mapped = elu(stem.maps["frames"](frames)).unflatten(0, (segments, 8)).mean(dim=1)
+        both = torch.cat((mapped, elu(stem.maps["clips"](given.streams["clips"][0]))), dim=-1)
+        torch.testing.assert_close(stem(given).visual[0], elu(stem.fusions["visual"](both)))
+    with pytest.raises(UserError, match="its 'streams' differs"):
+        import_llp(features, tables, tmp_path / "store")
 
 
 def test_half_precision_and_other_number_types(tmp_path: Path) -> None:

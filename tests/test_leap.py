@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from avparse.app.parsing import parser_for
+from avparse.data.batching import task_spec
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
@@ -20,11 +22,12 @@ from avparse.labels.targets import Targets
 from avparse.losses.leap import SegmentSimilarity, event_overlap
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.models import DecodingRule, Hidden, Parser, ParserConfig, ParserOutput, load_official, with_classes
+from avparse.models.encoders import ENCODERS
 from avparse.models.label_sources import LABEL_SOURCES
 from avparse.models.parser import build_parser
 from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
-from avparse.training.run import Run
+from avparse.training.run import Run, RunInfo
 from tests.test_parser import _official, _own_files
 from tests.toy import toy_store
 
@@ -210,6 +213,33 @@ def test_gradient_reaches_every_weight_and_not_the_vectors() -> None:
     assert "labels.vectors" not in dict(parser.decoder.named_parameters())
 
 
+@pytest.mark.parametrize("encoder", list(ENCODERS))
+def test_any_encoder(encoder: str) -> None:
+    """Both passes, with and without a modality, and what a step of training needs."""
+    parts = {
+        "stem": {"name": "linear", "width": 16, "visual": ["frames"]},
+        "encoder": encoder,
+        "decoder": {"name": "leap", "heads": 4, "feedforward": 24},
+    }
+    torch.manual_seed(0)
+    parser, features = Parser(ParserConfig.read(parts, "test"), SPEC).eval(), _features()
+    silent = torch.ones(3, 7, dtype=torch.bool)
+    silent[1] = False
+    output = parser(features)
+    for said in (output, parser(features, cross=False), parser(Features(features.streams, silent, None))):
+        assert said.audio_segments.shape == said.visual_segments.shape == (3, 7, 4)
+        assert said.audio.shape == said.visual.shape == said.video.shape == (3, 4)
+        assert torch.isfinite(torch.stack([said.audio_segments, said.visual_segments])).all()
+    assert (said.audio_segments[1] == 0).all()
+    assert (said.visual_segments[1] > 0).all()
+    with torch.no_grad():
+        louder = parser(Features({**features.streams, "audio": features.streams["audio"] + 1}))
+    assert not torch.equal(louder.audio_segments, output.audio_segments)  # the encoder stands before the decoder
+    sum(side.sum() for side in (output.audio_segments, output.visual_segments)).backward()
+    reached = [name for name, weight in parser.encoder.named_parameters() if weight.grad is not None]
+    assert len(reached) == len(list(parser.encoder.parameters()))
+
+
 def test_other_classes_after_training() -> None:
     parser, features = _parser(), _features()
     with torch.no_grad():
@@ -330,6 +360,62 @@ def test_vectors_from_a_file(suffix: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_bad_vectors_of_a_file_are_refused(suffix: str, tmp_path: Path) -> None:
+    path, matrix = tmp_path / f"labels.{suffix}", np.ones((4, 5), dtype=np.float32)
+
+    def refused(message: str, vectors: np.ndarray, names: object) -> None:
+        if suffix == "npz":
+            np.savez(path, vectors=vectors, names=np.array(names))
+        else:
+            save_file({"vectors": vectors}, path, {"names": json.dumps(names)})
+        with pytest.raises(UserError, match=rf"labels\.{suffix}: {message}") as error:
+            _vectors({"name": "tensor", "path": str(path), "dimension": 5})
+        assert "\n" not in str(error.value)
+
+    refused("3 vectors and 4 names; store one row a name", matrix[:3], list(SPEC.classes))
+    refused("4 vectors and 3 names; store one row a name", matrix, list(SPEC.classes[:3]))
+    refused("'names' is not a list of texts; store one name a row", matrix, "Dog")
+    refused("'names' is not a list of texts", matrix, 7)
+    refused("'names' is not a list of texts", matrix, [1, 2, 3, 4])
+    refused("'names' is not a list of texts", matrix, [["Dog"]] * 4)
+    refused("the vectors are of type bool, not numbers; store", matrix > 0, list(SPEC.classes))
+    refused(r"the vectors have shape \(5,\)", matrix[0], list(SPEC.classes))
+
+
+def test_vectors_of_text_and_damaged_archives_are_refused(tmp_path: Path) -> None:
+    source = {"name": "tensor", "path": str(tmp_path / "labels.npy"), "dimension": 5}
+    np.save(tmp_path / "labels.npy", np.full((4, 5), "x"))
+    with pytest.raises(UserError, match=r"labels\.npy: the vectors are of type <U1, not numbers; store"):
+        _vectors(source)
+    path = tmp_path / "labels.npz"
+    np.savez_compressed(path, vectors=np.random.default_rng(0).normal(size=(4, 5)), names=np.array(SPEC.classes))
+    content = bytearray(path.read_bytes())
+    content[80:90] = bytes(10)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"labels\.npz: cannot be read as label vectors"):
+        _vectors({**source, "path": str(path)})
+
+
+def test_vectors_without_names_say_whose_they_are_taken_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A store may list its classes in another order than the file; nothing but a look at it can tell."""
+    path, matrix = tmp_path / "labels.npz", np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    source = {"name": "tensor", "path": str(path), "dimension": 5}
+    np.savez(path, vectors=matrix)
+    for _ in range(2):  # told once, however often the vectors are asked for
+        assert np.array_equal(_vectors(source).numpy(), matrix)
+        (told,) = caplog.messages
+    assert told == (
+        f"{path}: names no classes; its rows are taken for Dog, Fire_alarm, Frying_(food), Car, in this order; "
+        "if they are others', add an array 'names'"
+    )
+    _vectors(source, SPEC.classes[::-1])
+    assert "Car, Frying_(food), Fire_alarm, Dog, in this order" in caplog.messages[1]
+    np.savez(path, vectors=matrix, names=np.array(SPEC.classes))
+    _vectors(source)
+    assert len(caplog.messages) == 2
+
+
 def test_golden_vectors_of_the_published_labels(shared: Path) -> None:
     path = shared / "data" / "llp_label_glove_embeddings.npz"
     vectors = _vectors({"name": "tensor", "path": str(path)}, LLP_CLASSES)
@@ -337,12 +423,22 @@ def test_golden_vectors_of_the_published_labels(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "package"),
-    [("clip", "transformers"), ("clap", "transformers"), ("sentence", "sentence_transformers")],
+    ("name", "package", "message"),
+    [
+        ("clip", "transformers", r"CLIP and CLAP need 'transformers': pip install 'avparse\[teachers\]'"),
+        ("clap", "transformers", r"CLIP and CLAP need 'transformers': pip install 'avparse\[teachers\]'"),
+        (
+            "sentence",
+            "sentence_transformers",
+            r"label vectors of sentences need 'sentence-transformers': pip install 'avparse\[sentence\]'",
+        ),
+    ],
 )
-def test_text_encoders_say_what_they_need(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_encoders_say_what_they_need(
+    name: str, package: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UserError, match=f"needs '{package.replace('_', '-')}'; install it"):
+    with pytest.raises(UserError, match=message):
         _vectors({"name": name, "model": "somewhere"})
 
 
@@ -373,18 +469,71 @@ def test_text_towers_of_real_format(name: str, tmp_path: Path) -> None:
     torch.set_rng_state(before)
     _vectors({"name": "orthogonal", "dimension": 24})
     assert torch.equal(torch.get_rng_state(), parser_draws)
-    with pytest.raises(UserError, match="cannot be read as a text model") as error:
-        _vectors({"name": name, "model": str(tmp_path / "nowhere"), "dimension": 24})
-    assert "\n" not in str(error.value)
+    many = tuple(f"class {i}" for i in range(70))  # more than the tower reads at a time
+    assert torch.allclose(
+        _vectors({"name": name, "model": str(tmp_path), "prompt": prompt, "dimension": 24}, many)[[2, 68]],
+        _vectors({"name": name, "model": str(tmp_path), "prompt": prompt, "dimension": 24}, (many[2], many[68])),
+        atol=1e-6,
+    )
+
+    def refused(message: str, model: Path = tmp_path, classes: tuple[str, ...] = SPEC.classes) -> None:
+        with pytest.raises(UserError, match=message) as error:
+            _vectors({"name": name, "model": str(model), "dimension": 24}, classes)
+        assert "\n" not in str(error.value)
+
+    refused("nowhere: no such folder of a model; check the path", tmp_path / "nowhere")
+    refused(r"prompt '.* ox ox.*' is longer than the \d+ tokens it reads; shorten it", classes=("ox " * 200,))
     weights = load_file(tmp_path / "model.safetensors")
     lost = next(key for key in weights if key.endswith(("projection.weight", "linear2.weight")))
     save_file({key: x for key, x in weights.items() if key != lost}, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match=f"the weights lack '{lost}'"):
-        _vectors({"name": name, "model": str(tmp_path), "dimension": 24})
+    refused(f"the weights lack '{lost}'; get the files again")
+    (tmp_path / "model.safetensors").write_bytes(b"12345678" * 20)
+    refused(r"cannot be read as a model \(SafetensorError.*; get the files again")
     (tmp_path / "model.safetensors").unlink()
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")  # a pickle is not opened
-    with pytest.raises(UserError, match="cannot be read as a text model"):
-        _vectors({"name": name, "model": str(tmp_path), "dimension": 24})
+    refused(r"only 'pytorch_model\.bin' there, which is never unpickled; convert its weights")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    refused(f"a model of type 'bert', not '{name}' or '{name}_text_model'; name another checkpoint")
+
+
+def test_label_vectors_of_a_whole_model(tmp_path: Path) -> None:
+    """A published folder holds both towers; its vectors point where the teacher's do."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}
+    ends = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    clip = transformers.CLIPConfig(
+        text_config=sizes | {"vocab_size": 600} | ends,
+        vision_config=sizes | {"image_size": 32, "patch_size": 16},
+        projection_dim=12,
+    )
+    heard = {"patch_embeds_hidden_size": 8, "depths": [1, 1], "num_attention_heads": [2, 2], "hidden_size": 16}
+    clap = transformers.ClapConfig(
+        text_config=sizes | {"vocab_size": 600},
+        audio_config=heard | {"num_mel_bins": 16, "spec_size": 64, "window_size": 4},
+        projection_dim=12,
+    )
+    torch.manual_seed(0)
+    for name, model in (("clip", transformers.CLIPModel(clip)), ("clap", transformers.ClapModel(clap))):
+        model.eval().save_pretrained(tmp_path / name)
+        tokens = _tokenizer(transformers, name, tmp_path / name)(["fire alarm"], return_tensors="pt")
+        with torch.no_grad():
+            pooled = model.text_model(**tokens).pooler_output
+            expected = torch.nn.functional.normalize(model.text_projection(pooled)[0], dim=0)
+        source = {"name": name, "model": str(tmp_path / name), "prompt": "{}", "dimension": 12}
+        assert torch.allclose(torch.nn.functional.normalize(_vectors(source)[1], dim=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["clip", "clap"])
+def test_published_text_towers_are_looked_for_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="model 'someone/tiny': not in the offline cache, and cannot be downloaded"):
+        _vectors({"name": name, "model": "someone/tiny"})
+    assert capfd.readouterr() == ("", "")
 
 
 def test_sentence_model_of_real_format(tmp_path: Path) -> None:
@@ -400,6 +549,12 @@ def test_sentence_model_of_real_format(tmp_path: Path) -> None:
     vectors = _vectors({"name": "sentence", "model": str(tmp_path / "model"), "dimension": 32})
     alone = model.encode(["fire alarm"])[0]
     assert np.allclose(vectors[1].numpy(), alone / np.sqrt(np.mean(alone**2)) / 3, atol=1e-5)
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"12345678" * 20)
+    with pytest.raises(UserError, match=r"model: cannot be read as a sentence model \(.*; check the path") as error:
+        _vectors({"name": "sentence", "model": str(tmp_path / "model"), "dimension": 32})
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="nowhere: no such folder of a model; check the path"):
+        _vectors({"name": "sentence", "model": str(tmp_path / "nowhere"), "dimension": 32})
 
 
 def _tokenizer(transformers: ModuleType, name: str, folder: Path) -> object:
@@ -483,6 +638,33 @@ def test_vectors_of_other_classes_from_a_file(tmp_path: Path) -> None:
     assert np.array_equal(changed.decoder.labels().numpy(), matrix[[1, 0]])
     with pytest.raises(UserError, match=r"labels\.npz: no vector for class 'Snow'"):
         with_classes(parser, ("Snow",), tmp_path / "labels.npz")
+
+
+def test_thresholds_by_class_are_mended_where_the_run_has_them(tmp_path: Path) -> None:
+    """A tuned rule lies beside the recipe and wins over it."""
+    store = toy_store(tmp_path / "store", videos=40)
+    decoder = "parser.decoder={name: leap, heads: 2, labels: orthogonal}"
+    recipe, spec = load_recipe("han", [decoder, "parser.stem.width=16"]), task_spec(store)
+    info = RunInfo(version="test", seed=1, spec=spec, data=str(store.path), fingerprint=store.fingerprint)
+    made = Run.of_parsers(tmp_path / "run", recipe, info, [build_parser(recipe.parser, spec)])
+    (tmp_path / "classes.txt").write_text("Bark\nRain\n")
+    assert parser_for(made, tmp_path / "classes.txt")[1] == ["Rain"]
+
+    def mend(file: str, old: str, new: str) -> None:
+        with pytest.raises(UserError, match="has a threshold for each class") as error:
+            parser_for(Run.open(made.path), tmp_path / "classes.txt")
+        assert str(made.path / file) in str(error.value)
+        (made.path / file).write_text((made.path / file).read_text().replace(old, new))
+
+    each = [0.5] * len(spec.classes)
+    text = (made.path / "recipe.yaml").read_text()
+    (made.path / "recipe.yaml").write_text(text.replace("segment_threshold: 0.5", f"segment_threshold: {each}"))
+    mend("recipe.yaml", f"segment_threshold: {each}", "segment_threshold: 0.5")
+    parser_for(Run.open(made.path), tmp_path / "classes.txt")
+    made.save_decoding(DecodingRule(audio_gate_threshold=tuple(each)))
+    listed = json.loads((made.path / "decoding.json").read_text())
+    mend("decoding.json", (made.path / "decoding.json").read_text(), json.dumps(listed | {"audio_gate_threshold": 0.5}))
+    parser_for(Run.open(made.path), tmp_path / "classes.txt")
 
 
 # --- the similarity loss --------------------------------------------------------------------------------------------

@@ -10,28 +10,48 @@ from typing import Any
 
 import pytest
 
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import build
+from avparse.losses import LOSSES
 from avparse.training.denoisers import DENOISERS
 from avparse.training.loop import train
-from avparse.training.recipe import load_recipe, shipped_recipes
+from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
 from tests.toy import toy_store
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "methods").glob("*.md"))
-KEY = re.compile(r"`((?:denoiser|training|labels|losses|decoding|parser)(?:\.\w+)+|refined_video)`")
+KEY = re.compile(
+    r"`((?:denoiser|training|labels|losses|decoding|parser|pseudo_labels|tuning)(?:\.\w+)+|refined_video)`"
+)
 
 
 @cache
-def _keys() -> set[str]:
-    """Every key of every shipped recipe; an element of a list has the key of the list."""
+def _values(recipe: str) -> dict[str, Any]:
+    """A recipe with every default written out, its losses by the names of their curves."""
+    read = load_recipe(recipe)
+    values = read.model_dump(mode="json")
+    labels = [build(LOSSES, config).label for config in read.losses]
+    return {**values, "losses": dict(zip(labels, values["losses"], strict=True))}
 
-    def walk(value: Any, key: str) -> set[str]:
-        if isinstance(value, dict):
-            inner = [walk(v, f"{key}.{k}" if key else k) for k, v in value.items()]
-            return {key}.union(*inner)
-        if isinstance(value, list):
-            return {key}.union(*(walk(v, key) for v in value))
-        return {key}
 
-    return set().union(*(walk(load_recipe(name).model_dump(mode="json"), "") for name in shipped_recipes()))
+@cache
+def _settable(recipe: str, key: str) -> bool:
+    """Whether ``--set`` reaches the key: it takes the value that the recipe has, and refuses what no key can have."""
+    value: Any = _values(recipe)
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    assert load_recipe(recipe, [f"{key}={json.dumps(value)}"]) == load_recipe(recipe), f"{recipe}: {key}"
+    with pytest.raises(UserError):
+        load_recipe(recipe, [f"{key}={{nothing: []}}"])
+    return True
+
+
+def _accepts(recipe: str, change: str) -> bool:
+    try:
+        return load_recipe(recipe, [change]) != load_recipe(recipe)
+    except UserError:
+        return False
 
 
 def test_there_are_pages() -> None:
@@ -43,7 +63,13 @@ def test_there_are_pages() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_recipes_and_links_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert not set(KEY.findall(text)) - _keys()
+    recipes = [name for name in shipped_recipes() if f"`{name}`" in text]
+    keys = set(KEY.findall(text))
+    assert not [key for key in sorted(keys) if not any(_settable(recipe, key) for recipe in recipes)]
+    for written in re.findall(r"--set ([^\s\"`]+|\"[^\"]+\")", text):
+        change = written.strip('"')
+        if re.split(r"[.=]", change)[0] in Recipe.model_fields:  # else it is a setting of a teacher
+            assert any(_accepts(recipe, change) for recipe in recipes), change
     commands = re.findall(r"^avparse (\w+) (.*)$", text, re.MULTILINE)
     assert commands
     for command, rest in commands:

@@ -166,4 +166,4 @@ def test_passes_modalities_and_going_on(store: FeatureStore, tmp_path: Path) -> 
 
 def test_pld_needs_pseudo_labels(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="denoiser 'pld': there are no labels to repair"):
-        train(recipe("pseudo_labels=null"), store, tmp_path / "run")
+        train(recipe("pseudo_labels=null", "losses=[{name: video_bce, of: audio}]"), store, tmp_path / "run")

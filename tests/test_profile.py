@@ -7,17 +7,22 @@ import re
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from avparse.app import profiling
 from avparse.app.measuring import flops, matrix_peak, timed
 from avparse.app.profiling import Conditions, Cost, as_markdown, measure
+from avparse.data.features import Features, TaskSpec
 from avparse.foundation.errors import UserError
+from avparse.models.parser import build_parser
 from avparse.models.recurrent import SegmentLSTM
+from avparse.training.recipe import load_recipe
 from tests.conftest import Command
 from tests.toy import DIMENSIONS, toy_store
 
@@ -58,6 +63,102 @@ def test_times_and_memory_are_there(han: Cost) -> None:
     assert han.over_limit == pytest.approx(han.training_s * han.limit / (han.training_flops * 24))
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Conditions:
+    """The machine's best rate is not what is tested."""
+    monkeypatch.setattr(profiling, "matrix_peak", lambda *_: 1e9)
+    return Conditions(batch_size=4, segments=3, steps=1, device="cpu", changes=SMALL)
+
+
+def _with(conditions: Conditions, *changes: str) -> Conditions:
+    return replace(conditions, changes=(*conditions.changes, *changes))
+
+
+def test_what_a_denoiser_does_in_every_batch_counts(quick: Conditions) -> None:
+    """JoMoLD judges each batch by one more pass, in which no modality sees the other; nothing is trained first."""
+    width, inner, classes, segments = 16, 24, 25, 3
+    maps = (128 + 2048 + 512) * width + 2 * width * width
+    alone = 4 * width * width + 2 * width * inner + 3 * classes * width + 2 * segments * width
+    judging = 4 * 2 * (maps + 2 * alone) * segments  # videos, and two operations a product
+    cost, plain = measure("jomold", quick), measure("jomold", _with(quick, "denoiser=null"))
+    assert (cost.training_flops - plain.training_flops) * 4 * segments == pytest.approx(judging)
+    assert cost.forward_flops == plain.forward_flops
+    policy = (128 + 2048 + 512 + 2 * 128 + 2 * 128 + classes + 2 * classes) * 128  # once a video
+    joint = measure("rlld-joint", quick)
+    assert (joint.training_flops - plain.training_flops) * segments == pytest.approx(2 * policy)
+
+
+def test_a_denoiser_that_prepares_labels_costs_nothing_later(quick: Conditions) -> None:
+    """Nor is it done, unless asked for."""
+    plain = measure("vaplan", _with(quick, "denoiser=null")).training_flops
+    assert measure("vaplan", quick).training_flops == plain
+    assert measure("vaplan", _with(quick, "denoiser={name: rlld}")).training_flops == plain
+    assert measure("vaplan", _with(quick, "denoiser={name: rlld-plus, folds: 8}")).training_flops == plain
+    short = _with(quick, "denoiser.epochs=1", "training.epochs=1")
+    assert measure("vaplan", replace(short, denoise=True)).training_flops == plain
+
+
+def test_two_networks_where_parsing_takes_two(quick: Conditions) -> None:
+    guides = "parser.guides={heads: 1, feedforward: 8, audio_rounds: 1, visual_rounds: 1, visual_layers: 1}"
+    both = measure("dhhn", _with(quick, guides))
+    one = measure("dhhn", _with(quick, guides, "training.select_visual=null"))
+    assert both.parameters == 2 * one.parameters
+    assert both.training_parameters == one.training_parameters > 0
+    assert both.forward_flops == 2 * one.forward_flops
+    assert both.training_flops == one.training_flops
+    twins = measure("jocor", quick)
+    assert twins.parameters == 2 * measure("han", quick).parameters
+
+
+def test_a_pass_that_judges_labels_mixes_nothing_in() -> None:
+    """In training mode, but without gradient: the pass of JoMoLD."""
+    recipe = load_recipe("cvcms", [*SMALL, "parser.decoder.size=4"])
+    streams = dict.fromkeys(("audio", "frames", "clips"), 8)
+    parser = build_parser(recipe.parser, TaskSpec(classes=("a", "b"), streams=streams, segments=3))
+    features = Features({name: torch.randn(4, 3, 8) for name in streams})
+
+    def judge() -> None:
+        with torch.no_grad():
+            parser(features, cross=False)
+
+    parser.eval()
+    parsing = flops(judge)
+    parser.train()
+    assert flops(judge) == parsing
+    assert flops(lambda: parser(features, cross=False)) > parsing
+
+
+def test_recipes_of_one_cost_are_one_row() -> None:
+    same = [["han", "ma"], ["oracle", "rlld", "rlld-plus"], ["cpsp", "rlld+cpsp"]]
+    alone = ["cmpae", "coleaf", "coteaching", "dhhn", "jocor", "jomold", "jomold+cl", "ma+cl", "rlld-joint", "rlld+cl"]
+    groups = [*same, *([name] for name in alone)]
+    names = [group[n] for n in range(3) for group in groups if len(group) > n]
+    assert profiling.alike(names, Conditions()) == groups
+    assert profiling.alike(["han", "ma", "mgn"], Conditions(changes=("decoding.alone=0.1",))) == [
+        ["han", "ma"],
+        ["mgn"],
+    ]
+
+
+def test_without_a_name_all_shipped_recipes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def take(name: str, _: Conditions) -> Cost:
+        measured.append(name)
+        return Cost(name, 1, 0, (), 1.0, 1.0, 1, 1.0, 1.0, 1, 1.0)
+
+    monkeypatch.setattr(profiling, "measure", take)
+    monkeypatch.setattr(profiling, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(profiling, "shipped_recipes", lambda: ["han", "ma", "poibin"])
+    table, failures = profiling.profile([], Conditions(device="cpu"))
+    assert (measured, failures) == (["han", "poibin"], [])
+    assert "| han, ma |" in table
+    assert "| ma |" in profiling.profile(["ma", "han"], Conditions(device="cpu"))[0]
+    # What cannot be set up is a row of its own, for its measurement to tell why.
+    odd = Conditions(changes=("parser.stem={name: linear, width: 8, audio: [sound], visual: [frames]}",))
+    assert profiling.alike(["han", "ma"], odd) == [["han"], ["ma"]]
+
+
 def test_fused_operations_are_counted() -> None:
     network, x = SegmentLSTM(8, 4), torch.randn(3, 5, 8)
     assert flops(lambda: network(x, None)) == 2 * 2 * 3 * 5 * (8 * 16 + 4 * 16)
@@ -76,6 +177,21 @@ with memory.watched(torch.device("cpu")):
     time.sleep(0.1)
 print(memory.peak)
 """
+
+
+STEP = """
+from avparse.app import profiling
+profiling.matrix_peak = lambda *_: 1e9
+conditions = profiling.Conditions(batch_size=1, segments=1, steps=1, device="cpu", changes=("parser.stem.width=1024",))
+cost = profiling.measure("han", conditions)
+print(cost.peak_bytes / (4 * cost.parameters))
+"""
+
+
+def test_memory_of_a_step_is_weights_gradients_and_two_moments() -> None:
+    """The products of one segment are nothing beside them. In a process of its own, as above."""
+    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True)
+    assert 3.9 < float(done.stdout) < 4.8
 
 
 def test_memory_is_that_of_the_work() -> None:

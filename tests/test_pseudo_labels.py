@@ -104,7 +104,7 @@ def test_a_threshold_for_each_class(store: FeatureStore) -> None:
         labels(store, audio={**SIDE, "threshold": {k: v for k, v in each.items() if k != "Voice"}})
     with pytest.raises(UserError, match=r"threshold: unknown class 'Voise'; did you mean 'Voice'"):
         labels(store, audio={**SIDE, "threshold": {**each, "Voise": 1}})
-    with pytest.raises(UserError, match=r"none for class 'Bark'"):  # the table knows the classes of LLP alone
+    with pytest.raises(UserError, match=r"table 'valor' has none for class 'Bark'; .*tune-thresholds"):  # LLP's alone
         labels(store, audio={**SIDE, "threshold": "valor"})
     llp = SideConfig.read({**SIDE, "threshold": "valor"}, "test").thresholds("visual", Vocabulary(LLP_CLASSES))
     assert llp.tolist() == list(THRESHOLDS["valor"]["visual"].values())
@@ -130,7 +130,7 @@ def test_softmax_at_a_scalar_threshold_is_a_margin_over_the_average(store: Featu
 def test_the_most_probable_classes_within_a_mass() -> None:
     rng = np.random.default_rng(0)
     scores = (3 * rng.standard_normal((200, 7))).astype(np.float32)
-    ours = most_probable(scores, 0.5)
+    ours = most_probable(softmax(scores), 0.5)
     for row, chosen in zip(scores.astype(np.float64), ours, strict=True):
         shares = np.exp(row) / np.exp(row).sum()
         total, expected = 0.0, set()
@@ -143,6 +143,25 @@ def test_the_most_probable_classes_within_a_mass() -> None:
                 break
         assert set(np.flatnonzero(chosen)) == expected
     assert {1, 2} <= set(ours.sum(axis=1).tolist())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_top_mass_takes_one_softmax_of_the_scores(store: FeatureStore, temperature: float) -> None:
+    """Not a softmax of shares, which are nearly equal, nor one that the temperature passes by."""
+    val = store.select("val")
+    teacher = TeacherScores.load(store, "simulated", "audio")
+    logits = 100 * teacher.cosines(teacher.rows(tuple(store.videos[i] for i in val))).astype(np.float64)
+    shares = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    shares /= shares.sum(axis=1, keepdims=True)
+    expected = np.zeros(shares.shape, dtype=bool)
+    for row, chosen in zip(shares, expected, strict=True):
+        order = np.argsort(-row)
+        chosen[order[: max(1, int((np.cumsum(row[order]) <= 0.9).sum()))]] = True
+    assert {1, 2} <= set(expected.sum(axis=1).tolist())
+    side = {"teacher": "simulated", "score": "logit", "decide": "top_mass", "mass": 0.9, "filter": "none"}
+    for norm in ("none", "softmax"):
+        ours = labels(store, "val", audio={**side, "norm": norm, "temperature": temperature}).audio
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_the_best_subset_is_that_of_a_plain_loop() -> None:
@@ -231,7 +250,7 @@ def test_an_absent_modality_has_no_label(store: FeatureStore, monkeypatch: pytes
     for side in (
         SIDE,
         {**SIDE, "target": "sigmoid_margin"},
-        {**SIDE, "decide": "top_mass"},
+        {"teacher": "simulated", "score": "logit", "decide": "top_mass"},
         {**SIDE, "filter": "none"},
     ):
         made = labels(store, visual=side).visual
@@ -256,6 +275,84 @@ def test_settings_that_contradict_are_refused() -> None:
         read(decide="topmass")
     with pytest.raises(UserError, match="give settings of 'audio', of 'visual', or both"):
         PseudoLabels.Config.read({}, "recipe")
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        ({"threshold": 1, "temperature": 2}, "'temperature' is of no effect without 'norm: softmax'; leave it out"),
+        ({"threshold": 1, "mass": 0.3}, "'mass' is of no effect with 'decide: threshold'; leave it out"),
+        ({"threshold": 1, "overlap": [2, 0.1]}, "'overlap' is of no effect with 'target: hard'; leave it out"),
+        ({"decide": "top_mass", "threshold": 20}, "'threshold' is of no effect with 'decide: top_mass'; leave it out"),
+        *(
+            (
+                {"decide": "subset_argmax", key: value},
+                f"'{key}' is of no effect with 'decide: subset_argmax'; leave it out",
+            )
+            for key, value in {
+                "score": "logit",
+                "norm": "softmax",
+                "temperature": 2,
+                "threshold": 0.2,
+                "mass": 0.3,
+                "filter": "none",
+            }.items()
+        ),
+        ({"threshold": "valor"}, "the table 'valor' is for logits; set 'score: logit', or give numbers"),
+        (
+            {"threshold": "valor", "score": "logit", "norm": "softmax"},
+            "the table 'valor' is for logits; set 'norm: none'",
+        ),
+    ],
+)
+def test_settings_of_no_effect_are_refused(side: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        PseudoLabels.Config.read({"audio": {"teacher": "clap", **side}}, "recipe")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_with_every_default_written_out_is_read() -> None:
+    """As a run folder has it: what is of no effect and at its default says nothing wrong."""
+    for decide in ("top_mass", "subset_argmax"):
+        side = SideConfig.read({"teacher": "clap", "decide": decide}, "test")
+        assert SideConfig.read(side.model_dump(mode="json"), "test") == side
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        ({"Bark": 1, "Voice": {"x": 1}}, "threshold: class 'Voice' has {'x': 1}; give a number"),
+        ({"Bark": "high"}, "threshold: class 'Bark' has 'high'; give a number"),
+        ({"Bark": float("nan")}, "threshold: class 'Bark' has nan; give a number"),
+        ({"Bark": True}, "threshold: class 'Bark' has True; give a number"),
+        ([1, 2], "threshold: found [1, 2]; give a number, one for each class by name, or the name of a table"),
+        (True, "threshold: found True; give a number"),
+    ],
+)
+def test_a_bad_threshold_names_its_class(threshold: Any, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        PseudoLabels.Config.read({"audio": {"teacher": "clap", "threshold": threshold}}, "recipe")
+    assert message in str(error.value)
+
+
+def test_thresholds_that_decide_nothing_are_told(store: FeatureStore, caplog: pytest.LogCaptureFixture) -> None:
+    """VAPLAN's 0.041 is meant for 25 classes: of four, no class can have so small a share."""
+    for side, message in (
+        ({"norm": "softmax", "threshold": 0.041}, "audio: every weak label is on in every segment"),
+        ({"norm": "softmax", "threshold": 0.041, "target": "sigmoid_margin"}, "audio: every weak label is on"),
+        ({"norm": "softmax", "threshold": 0.041, "filter": "none"}, "audio: every class is on in every segment"),
+        ({"score": "logit", "threshold": 1000}, "audio: no label is on in any segment"),
+    ):
+        caplog.clear()
+        labels(store, audio={"teacher": "simulated", **side})
+        assert len(caplog.messages) == 1
+        assert message in caplog.messages[0]
+        assert "tune-thresholds" in caplog.messages[0]
+    caplog.clear()
+    labels(store, audio=SIDE, visual={"teacher": "simulated", "norm": "softmax", "threshold": 0.256})
+    labels(store, audio={"teacher": "simulated", "threshold": -1})  # meant: teachers off (PLG)
+    assert not caplog.messages
 
 
 # Quality

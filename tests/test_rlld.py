@@ -108,6 +108,27 @@ def test_losses_that_wait_for_later_epochs_have_no_part_in_an_episode(store: Fea
     assert not _same(policies[0], policies[2])
 
 
+def test_targets_of_sampled_labels() -> None:
+    # Three classes, two given. The policy drops class 0 for audio; class 1 has no visual segment.
+    weak = torch.tensor([[1.0, 1.0, 0.0]])
+    labels = torch.tensor([[[0.0, 1.0, 0.0]], [[1.0, 1.0, 0.0]]])
+    heard = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 1.0, 0.2]]])  # 0.2: a soft label outside the given ones
+    seen = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
+    targets = rlld.sampled_targets(labels, weak, (heard, seen), "union")
+    assert targets.audio_segments is not None
+    assert targets.audio_segments.tolist() == [[[0.0, 0.0, 0.0], [0.0, 1.0, pytest.approx(0.2)]]]
+    assert targets.visual_segments is not None
+    assert targets.visual_segments.tolist() == seen.tolist()
+    assert targets.audio.tolist() == [[0.0, 1.0, 0.0]]
+    assert targets.visual.tolist() == [[1.0, 0.0, 0.0]]
+    assert targets.video.tolist() == [[1.0, 1.0, 0.0]]
+    assert rlld.sampled_targets(labels, weak, (heard, seen), "audio").video.tolist() == [[0.0, 1.0, 0.0]]
+    plain = rlld.sampled_targets(labels, weak, (None, None), "given")
+    assert plain.video.tolist() == weak.tolist()
+    assert (plain.audio.tolist(), plain.visual.tolist()) == (labels[0].tolist(), labels[1].tolist())
+    assert plain.audio_segments is None
+
+
 def _interrupt(monkeypatch: pytest.MonkeyPatch, name: str, at: int, stop: Callable[[], None]) -> None:
     """Call ``stop`` when the learner's method ``name`` is called for the ``at``-th time."""
     method, calls = getattr(rlld._Learner, name), [0]

@@ -16,7 +16,7 @@ from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
-from avparse.labels.sources import SegmentSource, WeakLabels
+from avparse.labels.sources import RefinedSource, SegmentSource, WeakLabels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES, Loss
@@ -133,13 +133,37 @@ def test_what_refinement_drops_is_dropped_in_every_segment(store: FeatureStore) 
         ):
             assert targets is not None
             assert expected is not None
-            np.testing.assert_array_equal(targets[start : start + length], expected[start : start + length] * side[row])
+            kept = np.where(given[row], side[row], 1)  # labels outside the given ones are no refinement's business
+            np.testing.assert_array_equal(targets[start : start + length], expected[start : start + length] * kept)
         start += length
     fewer = RefinedLabels(
         labels.videos[1:], labels.classes, given[1:], keep[0][1:], keep[1][1:], ones[1:], ones[1:], none[1:], none[1:]
     )
     with pytest.raises(UserError, match=f"no video '{labels.videos[0]}'"):
         labels.masked(fewer)
+
+
+def test_a_refined_label_without_a_segment_is_no_target_of_the_video(store: FeatureStore) -> None:
+    train = store.select("train")
+    given = store.weak[train]
+    sparse = np.repeat(given, store.lengths[train], axis=0)
+    sparse &= np.random.default_rng(0).random(sparse.shape) < 0.3
+    labels = replace(labels_of(store, train), audio=None, visual=sparse.astype(np.float16))
+    ones, none = np.ones(given.shape, np.float32), np.full(given.shape, "")
+    refined = RefinedLabels(
+        labels.videos, labels.classes, given, *[given.astype(np.float32)] * 2, ones, ones, none, none
+    )
+    bound = labels.bound(refined)
+    highest = labels.video_level("visual")
+    assert highest is not None
+    assert (given & (highest == 0)).any()
+    np.testing.assert_array_equal(bound.audio, refined.audio)  # no segment labels: as it was
+    np.testing.assert_array_equal(bound.visual, np.where(given, highest, 0))
+    source = RefinedSource(bound, store.videos, store.weak, WeakLabels.Config(keep_visual=0.9))
+    targets = SegmentSource(source, SegmentTable(labels, store), video_level=False)(FeatureTable(store).batch(train))
+    seen = targets.visual_segments
+    assert seen is not None
+    assert ((targets.visual > 0.5) == (seen.amax(dim=1) > 0.5)).all()
 
 
 def test_the_highest_segment_is_the_target_of_the_video(store: FeatureStore) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from avparse.data.llp import read_llp
 from avparse.data.simulation.features import draw_features
@@ -276,13 +277,19 @@ def test_bad_knobs_are_refused() -> None:
 
 
 def test_store_is_equal_whatever_the_number_of_workers(tmp_path: Path) -> None:
-    for workers in (1, 2):
-        simulate(tmp_path / str(workers), seed=3, train=450, val=20, test=30, workers=workers)
-    one, two = (tmp_path / name for name in "12")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for workers in (0, 1, 2):
+            simulate(tmp_path / str(workers), seed=3, train=450, val=20, test=30, workers=workers)
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    none, one, two = (tmp_path / name for name in "012")
     files = {path.name for path in one.iterdir()}
     assert {"audio.npy", "frames.npy", "clips.npy", "truth.audio.npy", "manifest.json"} <= files
     for name in files:
-        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+        assert (none / name).read_bytes() == (one / name).read_bytes() == (two / name).read_bytes(), name
     store = FeatureStore.open(one)
     store.verify()
     assert store.manifest.description.startswith("simulated")
@@ -334,7 +341,7 @@ def test_bad_requests_leave_nothing(tmp_path: Path) -> None:
     for arguments, message in (
         ({"seed": -1}, "'seed' is -1"),
         ({"segments": 0}, "'segments' is 0"),
-        ({"workers": 0}, "'workers' is 0"),
+        ({"workers": -1}, "'workers' is -1; give at least 0"),
         ({"train": -5}, "'train' is -5"),
         ({"train": 0, "val": 0, "test": 0}, "all 0"),
         ({"dtype": "float8", "train": 5, "val": 0, "test": 0}, "float8"),

@@ -199,13 +199,18 @@ def test_label_statistics_are_those_of_llp() -> None:
     assert (truth.audio != truth.visual).any(axis=(1, 2)).mean() > 0.5  # timelines of their own
 
 
-def test_a_partial_corpus_is_finished_by_any_number_of_processes(corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_partial_corpus_is_finished_by_any_number_of_processes(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    if not workers:
+        monkeypatch.delattr("avparse.data.corpus.ProcessPoolExecutor")
     partial = tmp_path / "corpus"
     shutil.copytree(corpus, partial)
     for path in [*sorted((partial / "videos").iterdir())[::2], *partial.glob("*.csv")]:
         path.unlink()
     before = {path: path.stat().st_mtime_ns for path in (partial / "videos").iterdir()}
-    summary = synthesise(partial, videos=8, seed=3, workers=2, classes=FEW)
+    summary = synthesise(partial, videos=8, seed=3, workers=workers, classes=FEW)
     assert (summary.kept, summary.rendered) == (4, 4)
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     files = sorted(path.relative_to(corpus) for path in corpus.rglob("*") if path.is_file())

@@ -11,12 +11,19 @@ import numpy as np
 import pytest
 
 from avparse.app.teaching import teach
+from avparse.data.block import Block
 from avparse.data.llp_prompts import THRESHOLDS, class_prompts, subset_prompts, subsets_of
 from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
+from avparse.data.simulation.statistics import LabelStatistics
 from avparse.data.simulation.teacher import SimulatedTeacher
+from avparse.data.simulation.truth import draw_truth
 from avparse.data.store import FeatureStore
-from avparse.data.vocabulary import LLP_CLASSES, MODALITIES
+from avparse.data.store_format import StreamInfo
+from avparse.data.store_writer import StoreWriter
+from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
+from avparse.evaluation.pseudo_quality import score_segment_labels
 from avparse.foundation.errors import UserError
+from avparse.labels.pseudo import PseudoLabels
 from tests.conftest import Command
 from tests.toy import toy_store
 
@@ -193,11 +200,52 @@ def test_it_errs_at_the_stated_rates(store: FeatureStore) -> None:
         missing = decided(store, simulated(store, **{**sure, "miss_audio": 0.3, "miss_visual": 0.3}, **quiet)[modality])
         assert not (missing & ~truth).any()
         assert (truth & ~missing).sum() / truth.sum() == pytest.approx(0.3, abs=0.05)
-        seeing = decided(store, simulated(store, **sure, hallucinated=1.0)[modality])
+        seeing = decided(store, simulated(store, **sure, hallucinated=1.0, hallucinate_visual=0.15)[modality])
         assert not (seeing & ~weak & ~truth).any()
         assert (seeing >= truth).all()
         imagined = (seeing & ~truth)[weak & ~truth].mean()
         assert imagined == pytest.approx(0.15, abs=0.04)
+
+
+def test_by_default_its_labels_are_as_good_as_published_ones(tmp_path: Path) -> None:
+    """Of as many videos as LLP's test split has, drawn from LLP's statistics; features are not needed."""
+    statistics, count, segments = LabelStatistics.load(), 1200, 10
+    truth, classes = draw_truth(statistics, "test", count, segments, seed=0), len(statistics.classes)
+    block = Block(
+        videos=[f"v{n}" for n in range(count)],
+        splits=["test"] * count,
+        lengths=[segments] * count,
+        durations=[float(segments)] * count,
+        sources=["drawn"] * count,
+        weak=truth.weak,
+        streams={"nothing": np.zeros((count * segments, 1), dtype=np.float32)},
+        truth={"audio": truth.audio.reshape(-1, classes), "visual": truth.visual.reshape(-1, classes)},
+    )
+    streams = {"nothing": StreamInfo(dimension=1, dtype="float32", extractor="none")}
+    vocabulary = Vocabulary(statistics.classes)
+    with StoreWriter.create(
+        tmp_path / "s", vocabulary=vocabulary, streams=streams, segment_seconds=1.0, truth=True, description="drawn"
+    ) as writer:
+        writer.append(block)
+    store = FeatureStore.open(tmp_path / "s")
+    for scores in SimulatedTeacher(SimulatedTeacher.Config())(store):
+        scores.save(store)
+    side = {"teacher": "simulated", "score": "logit", "threshold": 20}
+    config = PseudoLabels.Config.read({"audio": side, "visual": side}, "test")
+    quality = score_segment_labels(PseudoLabels(config)(store, store.select("test")), store)
+    # VALOR's labels, LLP's test split, segment level; a teacher that sees well (0.15) would be 20 points higher.
+    published = (80.5, 61.7, 55.7, 66.0, 74.6)
+    assert list(quality.scores.as_dict().values())[:5] == pytest.approx(
+        published, abs=4
+    )  # a teacher that sees well (0.15) is 20 points off
+
+
+def test_a_setting_given_or_left_at_its_default_is_the_same_teacher(store: FeatureStore) -> None:
+    """So that a table may write out what it stands on: neither scores nor description differ."""
+    given, left = simulated(store, hallucinate_visual=0.65), simulated(store)
+    for modality in MODALITIES:
+        assert given[modality].info == left[modality].info
+        np.testing.assert_array_equal(given[modality].segments, left[modality].segments)
 
 
 def test_an_event_is_missed_as_a_whole(store: FeatureStore) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from avparse.data.scores import TeacherScores
 from avparse.data.simulation.teacher import SimulatedTeacher
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
@@ -157,6 +160,7 @@ def test_the_command_writes_a_recipe(
     code, text, _ = command("tune-thresholds", "valor", "--data", store.path, "-o", out, *options(SIMULATED))
     assert code == 0
     assert set(asked) == {"val"}  # never test
+    assert "val videos, simulated teacher, percent" in text
     for row in ("weak label copied everywhere", "thresholds of the recipe", "5-fold cross-validated", "tuned on |"):
         assert row in text
     tuned, before = load_recipe(out), load_recipe("valor", SIMULATED)
@@ -175,6 +179,45 @@ def test_the_command_writes_a_recipe(
     assert float(figures[5]) == pytest.approx(scored["tuned"]["segment_type"], abs=0.0501)  # what was promised
     code, _, err = command("tune-thresholds", "valor", "--data", store.path, "-o", out)
     assert (code, err) == (2, f"avparse: error: {out}: exists already; choose another name or remove it\n")
+
+
+def test_other_classes_than_those_of_the_table_are_tuned_too(
+    store: FeatureStore, command: Command, tmp_path: Path
+) -> None:
+    """The library's default recipe has VALOR's thresholds, which four toy classes are not among."""
+    shutil.copytree(store.path, tmp_path / "store")
+    for modality in MODALITIES:  # as if real teachers had been asked
+        scores = TeacherScores.load(store, "simulated", modality)
+        info = scores.info.model_copy(update={"teacher": "valor", "checkpoint": "theirs"})
+        replace(scores, info=info).save(FeatureStore.open(tmp_path / "store"))
+    out = tmp_path / "mine.yaml"
+    code, text, err = command("tune-thresholds", "rlld-plus+valor", "--data", tmp_path / "store", "-o", out)
+    assert (code, err) == (0, "")
+    assert "thresholds of the recipe" not in text
+    assert text.count("\n| tuned") == 2
+    assert "simulated" not in text
+    config = load_recipe(out).pseudo_labels
+    assert isinstance(config, PseudoLabels.Config)
+    for modality in MODALITIES:
+        side = config.side(modality)
+        assert side is not None
+        assert isinstance(side.threshold, dict)
+        assert tuple(side.threshold) == store.vocabulary.names
+    code, text, _ = command("pseudo-labels", out, "--data", tmp_path / "store")
+    assert code == 0
+    assert "simulated" not in text
+
+
+def test_more_folds_than_videos_are_refused(store: FeatureStore, command: Command, tmp_path: Path) -> None:
+    count, out = len(store.select("val")), tmp_path / "tuned.yaml"
+    base = ["tune-thresholds", "valor", "--data", store.path, "-o", out, *options(SIMULATED), "--prior", 5]
+    code, _, err = command(*base, "--folds", count + 1)
+    assert code == 2
+    told = f"--folds is {count + 1}, but there are {count} videos to tune on; give at most {count}"
+    assert err == f"avparse: error: {told}\n"
+    assert not out.exists()
+    data = videos(count=3)
+    assert cross_validate(data, ZEROS, Tuning(folds=3, passes=0)).per_video.shape[0] == 3
 
 
 def test_one_teacher_alone_and_one_threshold(store: FeatureStore, command: Command, tmp_path: Path) -> None:
@@ -215,6 +258,7 @@ def test_what_cannot_be_tuned_is_said(
 def test_the_quality_of_a_recipe_and_of_a_run(store: FeatureStore, command: Command, tmp_path: Path) -> None:
     code, text, _ = command("pseudo-labels", "valor", "--data", store.path, "--per-class", *options(SIMULATED))
     assert code == 0
+    assert text.startswith("Pseudo labels of VALOR, 40 val videos, simulated teacher, percent. Data: toy data.\n")
     assert "| pseudo labels |" in text
     assert "| Bark, audio |" in text
     small = ["parser.stem.width=8", "training.epochs=1", "training.batch_size=32", "denoiser.passes=2"]
@@ -230,3 +274,10 @@ def test_the_quality_of_a_recipe_and_of_a_run(store: FeatureStore, command: Comm
         "After pass 1",
         "After pass 2",
     ]
+    for modality in MODALITIES:  # precision, recall and F of each, before and after
+        rows = [line for line in text.splitlines() if line.startswith(f"| {modality} | ")]
+        assert [row.count("|") for row in rows] == [5, 5, 5]
+    code, _, err = command("pseudo-labels", tmp_path / "run", "--data", store.path, "--set", "nonsense=1")
+    assert code == 2
+    told = "is a run, whose recipe stands; leave '--set' out, or name a recipe instead"
+    assert err == f"avparse: error: {tmp_path / 'run'}: {told}\n"

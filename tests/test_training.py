@@ -206,21 +206,25 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "change", "message"),
+    ("recipe", "change", "more", "message"),
     [
-        ("cmpae", "parser.decoder={name: mmil}", "uncertain"),
-        ("dhhn", "parser.guides=null", "guides"),
-        ("han", "losses=[{name: segment_bce, of: audio}]", "segment"),
-        ("leap", "parser.decoder.labels={name: glove, path: none.txt}", "none.txt"),
+        ("cmpae", "parser.decoder={name: mmil}", [], "uncertain"),
+        ("dhhn", "parser.guides=null", [], "guides"),
+        ("han", "losses=[{name: segment_bce, of: audio}]", [], "segment"),
+        (
+            "leap",
+            "parser.decoder.labels={name: glove, path: none.txt}",
+            ["pseudo_labels=null", "losses=[{name: video_bce, of: audio}]"],
+            "none.txt",
+        ),
+        ("valor", "pseudo_labels.audio.teacher=nobody", [], "nobody"),
     ],
 )
 def test_parts_that_do_not_fit_are_told_before_anything_runs(
-    store: FeatureStore, tmp_path: Path, recipe: str, change: str, message: str
+    store: FeatureStore, tmp_path: Path, recipe: str, change: str, more: list[str], message: str
 ) -> None:
     width = "parser.stem.width=24"
-    settings = load_recipe(recipe, [width, change])
-    if settings.pseudo_labels is not None:
-        settings = settings.model_copy(update={"pseudo_labels": None, "losses": settings.losses[:3]})
+    settings = load_recipe(recipe, [width, change, *more])
     before = torch.get_rng_state()
     with pytest.raises(UserError, match=message) as error:
         train(settings, store, tmp_path / "run")

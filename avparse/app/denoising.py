@@ -21,7 +21,8 @@ from avparse.foundation.settings import lookup
 from avparse.labels.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
-from avparse.training.preparation import prepare
+from avparse.training.denoisers.pld import PseudoLabelDenoising
+from avparse.training.preparation import prepare, pseudo_labels
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
@@ -71,6 +72,13 @@ def denoise(
             method that leaves no table.
     """
     settings = method_recipe(method, recipe, changes)
+    if isinstance(settings.denoiser, PseudoLabelDenoising.Config):
+        raise UserError(
+            f"method '{method}' repairs pseudo labels of segments and leaves no table of refined labels; train a "
+            "recipe with it, then 'avparse pseudo-labels RUN --data STORE' tells how good they are"
+        )
+    if not getattr(settings.denoiser, "static", True):
+        raise _without_table(method)
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name or remove it")
     work = out.with_name(f"{out.name}.work")
@@ -78,9 +86,7 @@ def denoise(
     labels = prepare(run, store, accelerator).labels
     if labels is None:
         shutil.rmtree(work)
-        raise UserError(
-            f"method '{method}' refines the labels anew in every batch and leaves no table; train a recipe with it"
-        )
+        raise _without_table(method)
     workshop = Workshop(run.recipe, store, run.path / "denoised", seed, accelerator)
     result = Denoised(labels, f"{_counts(labels)}\n\n{_judgement(labels, workshop, per_class)}")
     labels.save(out)
@@ -118,12 +124,19 @@ def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Reci
     return load_recipe(recipe, [*first, *changes])
 
 
+def _without_table(method: str) -> UserError:
+    return UserError(
+        f"method '{method}' refines the labels anew in every batch and leaves no table; train a recipe with it"
+    )
+
+
 def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Run:
     """Return the working folder, begun or taken up."""
     if not work.exists():
         spec = task_spec(store)
-        rehearse(recipe, spec)
-        return Run.create(work, recipe, seed, store, spec)
+        pseudo = pseudo_labels(recipe, store)
+        rehearse(recipe, spec, pseudo)
+        return Run.create(work, recipe, seed, store, spec, pseudo=pseudo)
     run = Run.open(work)
     run.check_data(store)
     if (run.recipe, run.info.seed) != (recipe, seed):

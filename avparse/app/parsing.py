@@ -107,9 +107,11 @@ def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> t
         return parser, []
     names = Vocabulary.read(classes).names
     if run.recipe.decoding.by_class:
+        tuned = run.path / "decoding.json"  # wins over the recipe's rule
+        where = tuned if tuned.is_file() else run.path / "recipe.yaml"
         raise UserError(
-            f"--classes {classes}: {run.path} has a threshold for each class it was trained on; "
-            "give 'decoding' of its recipe.yaml one for all"
+            f"--classes {classes}: {where} has a threshold for each class that the run was trained on; "
+            "give it one number for all"
         )
     try:
         changed = with_classes(parser, names, vectors)

@@ -2,24 +2,28 @@
 
 Each recipe is measured in a process of its own, on random features of the shapes that it reads, at the batch size asked
 for. Counted are the multiplications and additions of matrix products and convolutions (PyTorch's counter), two for each
-product; norms, dropout and the optimiser are in the time and not in the count.
+product; norms, dropout and the optimiser are in the time and not in the count. What a denoiser does in every batch
+belongs to a training step; what it does before training does not.
 """
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn, cast
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from avparse.app.measuring import Memory, flops, matrix_peak, timed
-from avparse.data.batching import task_spec
+from avparse.data.batching import Indices, task_spec
 from avparse.data.block import Block
 from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
@@ -28,15 +32,20 @@ from avparse.data.store_writer import StoreWriter
 from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
-from avparse.labels.refiner import Step
+from avparse.foundation.settings import build
+from avparse.labels.refiner import Refiner, Step
 from avparse.labels.segments import SegmentLabels, from_padded
+from avparse.models.parser import Parser, SplitParser, TwinParser
+from avparse.training.denoisers import DENOISERS
 from avparse.training.loop import Trainer
 from avparse.training.preparation import prepare
-from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
 from avparse.training.run import Run
+from avparse.training.workshop import Prepared, Workshop
 
 # Of the published features: VGGish, ResNet-152, R(2+1)D-18, CLIP ViT-L/14, CLAP.
 _STREAMS = {"audio": 128, "frames": 2048, "clips": 512, "clip": 768, "clap": 512}
+_LEAST = 16  # videos of a split: enough for the folds of denoisers
 _MIB = 1 << 20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -51,7 +60,8 @@ class Conditions:
         steps: timed; the median counts.
         device: see ``avparse train``.
         changes: settings of every recipe to replace.
-        denoise: let the recipe's denoiser do its work first, so that what it does in every batch is measured too.
+        denoise: let the recipe's denoiser do its work first. What it does in every batch is measured anyway, unless it
+            must see features to set that up.
         store: take shapes from this store.
     """
 
@@ -69,8 +79,8 @@ class Cost:
     """What one recipe costs.
 
     Attributes:
-        name: the recipe.
-        parameters: numbers that parsing uses.
+        name: the recipe, or several of the same cost with commas between.
+        parameters: numbers that parsing uses, of both networks where a run keeps two.
         training_parameters: numbers that only training uses.
         unmoved: names of parameters that no training step changes.
         forward_flops, training_flops: of one segment.
@@ -101,6 +111,10 @@ class Cost:
 def profile(recipes: Sequence[str], conditions: Conditions) -> tuple[str, list[tuple[str, str]]]:
     """Measure recipes, one after the other.
 
+    Args:
+        recipes: a row each; if there are none, all shipped ones, those of the same cost in one row.
+        conditions: to measure under.
+
     Returns:
         A Markdown table, and name and reason of each recipe that could not be measured.
 
@@ -109,15 +123,61 @@ def profile(recipes: Sequence[str], conditions: Conditions) -> tuple[str, list[t
     """
     for name in recipes:
         load_recipe(name, conditions.changes)
+    groups = [[name] for name in recipes] or alike(shipped_recipes(), conditions)
     costs, failures = [], []
-    for name in track(recipes, "profile", total=len(recipes), unit="recipe"):
-        context = multiprocessing.get_context("spawn")
+    for group in track(groups, "profile", total=len(groups), unit="recipe"):
+        name, context = ", ".join(group), multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as process:
             try:
-                costs.append(process.submit(measure, name, conditions).result())
+                costs.append(replace(process.submit(measure, group[0], conditions).result(), name=name))
             except UserError as error:
                 failures.append((name, str(error)))
     return as_markdown(costs, conditions), failures
+
+
+def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
+    """Group recipes that cost the same, in the order given: networks, losses and the work on every batch are equal.
+
+    Raises:
+        UserError: a recipe is bad.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        recipe = load_recipe(name, conditions.changes)
+        training = recipe.training
+        key = (
+            *(recipe.parser, recipe.losses, recipe.decoding.alone),
+            *(training.precision, training.cross, training.clip_norm, training.select_visual is None),
+            recipe.denoiser if _works_on_batches(recipe, conditions) else None,
+        )
+        groups.setdefault(repr(key), []).append(name)
+    return list(groups.values())
+
+
+def _works_on_batches(recipe: Recipe, conditions: Conditions) -> bool:
+    """Whether the recipe's denoiser does anything in every batch; yes where measuring must tell why it cannot."""
+    if recipe.denoiser is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            store = _random_store(Path(folder) / "store", _spec(recipe, replace(conditions, segments=1)), 1)
+            return bool(_refiners(recipe, store, Path(folder), "cpu"))
+        except UserError:
+            return True
+
+
+def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, accelerator: str) -> Sequence[Refiner]:
+    """Return what the recipe's denoiser does in every batch, as it is before anything was learned.
+
+    There is none of a denoiser that looks at features first, as those do that leave labels.
+    """
+    if recipe.denoiser is None:
+        return ()
+    workshop = _EmptyWorkshop(recipe, store, folder, 0, accelerator, segments=_random_labels(recipe, store))
+    try:
+        return build(DENOISERS, recipe.denoiser).prepare(workshop).refiners
+    except _FeaturesWanted:
+        return ()
 
 
 def measure(name: str, conditions: Conditions) -> Cost:
@@ -127,17 +187,17 @@ def measure(name: str, conditions: Conditions) -> Cost:
         UserError: the recipe is bad, or needs data that it cannot be given.
     """
     recipe = load_recipe(name, conditions.changes)
-    if not conditions.denoise:
-        recipe = recipe.plain()
     with tempfile.TemporaryDirectory() as folder:
         store = _random_store(Path(folder) / "store", _spec(recipe, conditions), conditions.batch_size)
         torch.manual_seed(0)
-        run = Run.create(
-            Path(folder) / "run", recipe.model_copy(update={"pseudo_labels": None}), 0, store, task_spec(store)
-        )
-        prepared = prepare(run, store, conditions.device)
-        if recipe.pseudo_labels is not None:
-            prepared = prepared.with_segments(_random_labels(store))
+        run = Run.create(Path(folder) / "run", recipe, 0, store, task_spec(store))
+        segments = _random_labels(recipe, store)
+        if conditions.denoise:
+            if segments is not None:
+                segments.save(run.path / "pseudo.safetensors")
+            prepared = prepare(run, store, conditions.device)
+        else:
+            prepared = Prepared(segments=segments, refiners=_refiners(recipe, store, Path(folder), conditions.device))
         memory = Memory()
         trainer = Trainer(run, store, conditions.device, prepared=prepared)
         return _measured(name, trainer, conditions, memory)
@@ -149,7 +209,8 @@ def as_markdown(costs: Sequence[Cost], conditions: Conditions) -> str:
     lines = [
         f"Batches of {conditions.batch_size} videos; {device}, {torch.get_num_threads()} threads. A parameter in "
         "brackets is used in training only. MFLOP and rates are of one segment; memory is that of a training step; "
-        "limit: time of a training step over that of its matrix products alone at the machine's best rate.",
+        "limit: time of a training step over that of its matrix products alone at the machine's best rate. What a "
+        "denoiser does in every batch is counted, what it does before training is not.",
         "",
         "| recipe | parameters | forward MFLOP | training MFLOP | memory, MiB | step, ms | segments/s | "
         "parsing, segments/s | limit |",
@@ -167,41 +228,70 @@ def as_markdown(costs: Sequence[Cost], conditions: Conditions) -> str:
 
 
 def _measured(name: str, trainer: Trainer, conditions: Conditions, memory: Memory) -> Cost:
-    batch = trainer.table.batch(trainer.train_indices)
-    # In the last epoch, when every loss counts.
-    step = Step(trainer.recipe.training.epochs - 1, 0, 1)
-    device = trainer.table.device
+    batch = trainer.table.batch(trainer.train_indices[: conditions.batch_size])
+    training, device = trainer.recipe.training, trainer.table.device
+    # In the last epoch, when every loss counts; not its first batch, when refiners may do what they do once an epoch.
+    step = Step(training.epochs - 1, 1, 2)
 
     def train() -> None:
         trainer.model.train()
         list(trainer.step(batch, step))
 
-    @torch.no_grad()
-    def parse() -> None:
-        trainer.recipe.decoding.reading(trainer.model.eval())(batch.features)
-
-    before = {n: p.detach().clone() for n, p in trainer.parser.named_parameters()}
     with memory.watched(device):
         train()
+        train()  # only now are the optimiser's moments there from the start
+    before = {n: p.detach().clone() for n, p in trainer.parser.named_parameters()}
     train()
-    moved = {n for n, p in trainer.parser.named_parameters() if not torch.equal(p, before[n])}
-    limit = matrix_peak(_DTYPES[trainer.recipe.training.precision], device)
+    unmoved = tuple(n for n, p in trainer.parser.named_parameters() if torch.equal(p, before[n]))
+    parser: nn.Module = trainer.model
+    if training.select_visual is not None:
+        parser = SplitParser(trainer.model, trainer.fabric.setup_module(copy.deepcopy(trainer.parser)))
+
+    @torch.no_grad()
+    def parse() -> None:
+        trainer.recipe.decoding.reading(parser.eval())(batch.features)
+
+    limit = matrix_peak(_DTYPES[training.precision], device)
     training_s, forward_s = (statistics.median(timed(job, device, conditions.steps)) for job in (train, parse))
-    sizes = {n: p.numel() for n, p in trainer.parser.named_parameters()}
     segments = batch.features.shape[0] * batch.features.shape[1]
     return Cost(
         name=name,
-        parameters=sum(size for n, size in sizes.items() if not n.startswith("guides.")),
-        training_parameters=sum(size for n, size in sizes.items() if n.startswith("guides.")),
-        unmoved=tuple(n for n in sizes if n not in moved),
+        parameters=_count(parser, guides=False),
+        training_parameters=_count(trainer.model, guides=True),
+        unmoved=unmoved,
         forward_flops=flops(parse) / segments,
         training_flops=flops(train) / segments,
         peak_bytes=memory.peak,
         forward_s=forward_s,
         training_s=training_s,
         segments=segments,
-        limit=max(limit, matrix_peak(_DTYPES[trainer.recipe.training.precision], device)),
+        limit=max(limit, matrix_peak(_DTYPES[training.precision], device)),
     )
+
+
+def _count(parser: nn.Module, guides: bool) -> int:
+    """Count the parameters that belong to guides, or those that do not."""
+    return sum(p.numel() for name, p in parser.named_parameters() if ("guides" in name.split(".")) == guides)
+
+
+class _FeaturesWanted(Exception):
+    """A denoiser looks at features, hence it works before training."""
+
+
+class _EmptyWorkshop(Workshop):
+    """A workshop where no parser is trained and no feature is there: enough to set up work on every batch."""
+
+    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> Parser | TwinParser:
+        """Return what only :meth:`video_probabilities` reads, and it does not."""
+        return cast("Parser", nn.Module())
+
+    def video_probabilities(self, parser: object, indices: Indices) -> Tensor:
+        """Return ``[2, N, C]`` of one half, of a parser that knows nothing."""
+        return torch.full((2, len(indices), len(self.store.vocabulary)), 0.5)
+
+    def table(self) -> NoReturn:
+        """Raise."""
+        raise _FeaturesWanted
 
 
 def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:
@@ -219,14 +309,14 @@ def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:
 
 
 def _random_store(path: Path, spec: TaskSpec, videos: int) -> FeatureStore:
-    """Write ``videos`` for training and a few to validate, of random features, labels and truth."""
+    """Write at least ``videos`` for training and some to validate, of random features, labels and truth."""
     random = np.random.default_rng(0)
     vocabulary = Vocabulary(spec.classes)
     streams = {n: StreamInfo(dimension=d, dtype="float32", extractor="random") for n, d in spec.streams.items()}
     with StoreWriter.create(
         path, vocabulary=vocabulary, streams=streams, segment_seconds=spec.segment_seconds, truth=True
     ) as writer:
-        for split, count in (("train", videos), ("val", 2)):
+        for split, count in (("train", max(videos, _LEAST)), ("val", _LEAST)):
             rows = count * spec.segments
             truth = {m: random.random((rows, len(vocabulary))) < 0.05 for m in ("audio", "visual")}
             either = (truth["audio"] | truth["visual"]).reshape(count, spec.segments, -1)
@@ -245,8 +335,10 @@ def _random_store(path: Path, spec: TaskSpec, videos: int) -> FeatureStore:
     return FeatureStore.open(path)
 
 
-def _random_labels(store: FeatureStore) -> SegmentLabels:
-    """Return segment labels of the training videos: their truth."""
+def _random_labels(recipe: Recipe, store: FeatureStore) -> SegmentLabels | None:
+    """Return segment labels of the training videos, their truth, for a recipe that makes any."""
+    if recipe.pseudo_labels is None:
+        return None
     train = store.select("train")
     audio, visual, _ = store.dense_truth(train)
     return from_padded(store, train, torch.from_numpy(audio), torch.from_numpy(visual))

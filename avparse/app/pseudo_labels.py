@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from avparse.data.batching import FeatureTable, Indices
-from avparse.data.scores import segment_rows
+from avparse.data.scores import TeacherScores, segment_rows
+from avparse.data.simulation.teacher import is_simulated
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COPIED, score_table
@@ -32,7 +33,7 @@ class Judgement:
 
     Attributes:
         stages: name of the labels -> their quality: as they were made, then after each pass of PLD.
-        videos: which ones, in words.
+        videos: which ones, in words, and whether a teacher of their labels is simulated.
         data: the store.
     """
 
@@ -53,15 +54,18 @@ def judge_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence
         recipe: a recipe, or a run folder; of a run with PLD, the labels after each pass are judged too.
         store: the data.
         split: whose truth is known.
-        changes: settings of the recipe to replace.
+        changes: settings of the recipe to replace; none of a run.
 
     Raises:
-        UserError: the recipe makes no pseudo labels, a teacher was not asked, or the split has no dense truth.
+        UserError: the recipe makes no pseudo labels, a teacher was not asked, the split has no dense truth, or changes
+            are given of a run.
     """
     run = Run.open(recipe) if (Path(recipe) / "run.json").is_file() else None
+    if run is not None and changes:
+        raise UserError(f"{recipe}: is a run, whose recipe stands; leave '--set' out, or name a recipe instead")
     settings = load_recipe(recipe, changes) if run is None else run.recipe
-    indices = store.select(split)
-    labels = PseudoLabels(_pseudo_labels(settings, recipe))(store, indices)
+    making, indices = _pseudo_labels(settings, recipe), store.select(split)
+    labels = PseudoLabels(making)(store, indices)
     stages = {f"Pseudo labels of {settings.title}": score_segment_labels(labels, store)}
     if run is not None and isinstance(settings.denoiser, PseudoLabelDenoising.Config):
         table, config = FeatureTable(store), settings.denoiser
@@ -70,7 +74,7 @@ def judge_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence
             output = predict(parser, table, indices)
             labels = repair(labels, output, store, indices, config.flip, config.modalities)
             stages[f"After pass {number + 1} of PLD"] = score_segment_labels(labels, store)
-    return Judgement(stages, f"{len(indices)} {split} videos", store)
+    return Judgement(stages, _about(making, store, indices, split), store)
 
 
 def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning, changes: Sequence[str] = ()) -> str:
@@ -84,7 +88,8 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
         changes: settings of the recipe to replace.
 
     Returns:
-        A table of the figures before, cross-validated, and on the very videos that were tuned on.
+        A table of the figures before (not if the recipe's are a published table that lacks a class), cross-validated,
+        and on the very videos that were tuned on.
 
     Raises:
         UserError: ``out`` exists, there are no thresholds to tune, or a teacher was not asked.
@@ -94,14 +99,16 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
     settings = load_recipe(recipe, changes)
     config = _pseudo_labels(settings, recipe)
     indices = store.select("val")
-    videos, given = _scored(config, store, indices, recipe)
-    found = tune(videos, given, tuning)
+    videos, given = _scored(config, store, indices, recipe), _given(config, store)
+    start = {modality: np.zeros(len(store.vocabulary), dtype=np.float32) for modality in MODALITIES}
+    validated = cross_validate(videos, start, tuning)
+    found = tune(videos, start, tuning)
     ids = tuple(store.videos[i] for i in indices)
     nothing = SegmentLabels(ids, store.vocabulary.names, store.lengths[indices], None, None)
     rows = {
         COPIED: score_segment_labels(nothing, store).scores,
-        "thresholds of the recipe": videos.score(given),
-        f"tuned, {tuning.folds}-fold cross-validated": cross_validate(videos, given, tuning),
+        **({} if given is None else {"thresholds of the recipe": videos.score(given)}),
+        f"tuned, {tuning.folds}-fold cross-validated": validated,
         "tuned, on the videos it was tuned on": videos.score(found),
     }
     sides = {
@@ -112,7 +119,7 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
     tuned = settings.model_copy(update={"pseudo_labels": config.model_copy(update=sides)})
     write_text(out, tuned.as_yaml())
     caption = (
-        f"Pseudo labels of {settings.title}, {len(indices)} val videos, percent. "
+        f"Pseudo labels of {settings.title}, {_about(config, store, indices, 'val')}, percent. "
         f"Data: {store.manifest.description or store.path}."
     )
     return score_table({name: scores.as_dict() for name, scores in rows.items()}, caption)
@@ -124,18 +131,28 @@ def _pseudo_labels(recipe: Recipe, name: str) -> PseudoLabels.Config:
     return recipe.pseudo_labels
 
 
-def _scored(
-    config: PseudoLabels.Config, store: FeatureStore, indices: Indices, recipe: str
-) -> tuple[ScoredVideos, Thresholds]:
-    """Return the scores of videos, padded, and the thresholds of the recipe.
+def _about(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, split: str) -> str:
+    """Return which videos, and whether a teacher of their labels is simulated, in words."""
+    asked = [(side.teacher, modality) for modality in MODALITIES if (side := config.side(modality)) is not None]
+    simulated = any(is_simulated(TeacherScores.load(store, *teacher).info) for teacher in asked)
+    return f"{len(indices)} {split} videos" + (", simulated teacher" if simulated else "")
 
-    A modality without teacher has the weak label in every segment.
-    """
+
+def _given(config: PseudoLabels.Config, store: FeatureStore) -> Thresholds | None:
+    """Return the thresholds of the recipe; None if a published table of them lacks a class of the store."""
+    sides = {modality: config.side(modality) for modality in MODALITIES}
+    if not all(side is None or side.names_all(modality, store.vocabulary) for modality, side in sides.items()):
+        return None
+    zeros = np.zeros(len(store.vocabulary), dtype=np.float32)
+    return {m: zeros if side is None else side.thresholds(m, store.vocabulary) for m, side in sides.items()}
+
+
+def _scored(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, recipe: str) -> ScoredVideos:
+    """Return the scores of videos, padded; a modality without teacher has the weak label in every segment."""
     audio, visual, mask = store.dense_truth(indices)
     lengths = store.lengths[indices]
     present = store.present[segment_rows(store.first_row[indices], lengths)]
     scores: dict[str, Scores] = {}
-    given: Thresholds = {}
     for number, modality in enumerate(MODALITIES):
         side, values = config.side(modality), PseudoLabels(config).scores(store, indices, modality)
         if side is not None and side.decide != "threshold":
@@ -147,10 +164,8 @@ def _scored(
         if values is not None:
             padded[mask] = values
         scores[modality] = np.where(allowed, padded, np.float32(-np.inf))
-        zeros = np.zeros(len(store.vocabulary), dtype=np.float32)
-        given[modality] = zeros if side is None else side.thresholds(modality, store.vocabulary)
     fixed = tuple(m for m in MODALITIES if config.side(m) is None)
-    return ScoredVideos(scores, dict(zip(MODALITIES, (audio, visual), strict=True)), fixed), given
+    return ScoredVideos(scores, dict(zip(MODALITIES, (audio, visual), strict=True)), fixed)
 
 
 def _named(store: FeatureStore, thresholds: Scores) -> dict[str, float] | float:

@@ -11,7 +11,7 @@ from avparse.evaluation.comparison import ALONE, compare_with_labels, score_spli
 from avparse.evaluation.parsing import ParsingScores
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.foundation.errors import UserError
-from avparse.training.run import Run
+from avparse.training.run import Run, frames_mend
 
 _KINDS: dict[VideoKind, str] = {
     "all": "",
@@ -63,7 +63,8 @@ def _check(run: Run, store: FeatureStore) -> None:
         raise UserError(f"{store.path}: its classes differ from those that {run.path} was trained on")
     other = {name: size for name, size in spec.streams.items() if given.streams.get(name) != size}
     if other:
-        raise UserError(f"{store.path}: lacks the streams that {run.path} reads: {other}")
+        problem = f"{store.path}: lacks the streams that {run.path} reads: {other}"
+        raise UserError(frames_mend(problem, run.recipe.parser))
 
 
 def _named(run: Run) -> str:

@@ -80,15 +80,15 @@ def synthesise(
         out: a new or empty folder, or one of an interrupted call with the same settings.
         videos: how many in all; about 60 % train, 15 % val and 25 % test.
         seed: not negative.
-        workers: processes; by default one for each core that this process may use. More than one are spawned, so a
-            script that calls this needs the usual ``if __name__ == "__main__"``.
+        workers: processes; by default one for each core that this process may use, 0 or 1 for none beside this one.
+            More are spawned, so a script that calls this needs the usual ``if __name__ == "__main__"``.
         classes: some of ``SOUNDS``; by default all.
 
     Raises:
         UserError: a number out of range, an unknown class, a folder that holds something else, or a full disk.
     """
     folder = Path(out)
-    for what, value, least in (("videos", videos, 1), ("seed", seed, 0), ("workers", workers or 1, 1)):
+    for what, value, least in (("videos", videos, 1), ("seed", seed, 0), ("workers", workers or 0, 0)):
         if value < least:
             raise UserError(f"{folder}: {what} is {value}; give {least} or more")
     for name in classes or ():
@@ -108,7 +108,7 @@ def synthesise(
     ]
     missing = [job for job in jobs if not job[0].exists()]
     kept = len(jobs) - len(missing)
-    processes = min(workers or cores(), max(len(missing), 1))
+    processes = min(cores() if workers is None else max(workers, 1), max(len(missing), 1))
     for _ in track(_rendered(missing, processes), "synthesise", total=len(jobs), first=kept):
         pass
     vocabulary = Vocabulary(statistics.classes)

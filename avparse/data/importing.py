@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,17 +22,27 @@ from avparse.foundation.progress import track
 
 SEGMENT_SECONDS = 1.0
 FEATURE_NAME = 11  # a feature file is named by the YouTube id, the first eleven characters of the video's name
+LLP_FRAMES = 8  # a second, of the published frame features
 _BLOCK_VIDEOS, _BLOCK_ROWS = 64, 4096
 
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """A folder of feature files that becomes a stream."""
+    """A folder of feature files that becomes a stream.
+
+    Attributes:
+        stream: name of the stream.
+        folder: name of the folder.
+        dimension: numbers in a row of a file.
+        sampled: whether a file may hold several rows a segment.
+        kept: how many of those stand one after the other in a row of the stream; 1: their average.
+    """
 
     stream: str
     folder: str
     dimension: int
-    sampled: bool = False  # may hold several rows a segment, which are averaged
+    sampled: bool = False
+    kept: int = 1
 
 
 LLP_FOLDERS = (
@@ -82,40 +92,50 @@ class _Video:
 
 
 def import_llp(
-    features: Path, annotations: Path, out: Path, dtype: Literal["float32", "float16"] = "float32"
+    features: Path,
+    annotations: Path,
+    out: Path,
+    dtype: Literal["float32", "float16"] = "float32",
+    keep_frames: bool = False,
 ) -> ImportReport:
     """Import the official LLP features and annotations; call it again to go on with an import that was killed.
 
-    Frame features of several rows a segment are averaged over each segment. Any number of segments is accepted if the
-    three files of a video agree. A missing or damaged file costs its video and is listed; it does not stop the import.
+    Frame features of several rows a segment are averaged over each segment, or kept one after the other. Any number of
+    segments is accepted if the three files of a video agree. A missing or damaged file costs its video and is listed;
+    it does not stop the import.
 
     Args:
         features: holds the folders of ``LLP_FOLDERS``.
         annotations: holds the LLP tables.
         out: the store, new or of an earlier import with the same arguments.
         dtype: type of the features on disk.
+        keep_frames: keep the ``LLP_FRAMES`` frames of a segment, as ``stem.rates`` reads them.
 
     Raises:
         UserError: a folder or the tables are missing, or ``out`` is something else.
     """
-    for folder in LLP_FOLDERS:
+    folders = tuple(replace(f, kept=LLP_FRAMES if keep_frames and f.sampled else 1) for f in LLP_FOLDERS)
+    for folder in folders:
         if not (features / folder.folder).is_dir():
             raise UserError(f"{features / folder.folder}: no such folder of features; check --features")
     tables = read_llp(annotations)
     splits = {video: split for split, videos in tables.splits.items() for video in videos}
     _check_names(splits, annotations)
     problems: list[str] = []
-    with _writer(out, tables, dtype) as writer:
+    with _writer(out, tables, folders, dtype) as writer:
         already = len(writer.done)
         todo = [(video, split) for video, split in splits.items() if video not in writer.done]
-        videos = track(_read_all(features, todo, dtype), "importing", total=len(splits), first=len(splits) - len(todo))
+        read = _read_all(features, folders, todo, dtype)
+        videos = track(read, "importing", total=len(splits), first=len(splits) - len(todo))
         for group in _blocks(videos, problems):
-            writer.append(_block(group, tables, "LLP"))
+            writer.append(_block(group, tables, folders, "LLP"))
         return ImportReport(out, len(writer.done) - already, already, problems, tables.report)
 
 
-def _writer(out: Path, tables: LLPAnnotations, dtype: Literal["float32", "float16"]) -> StoreWriter:
-    streams = {f.stream: StreamInfo(dimension=f.dimension, dtype=dtype, extractor=f.folder) for f in LLP_FOLDERS}
+def _writer(
+    out: Path, tables: LLPAnnotations, folders: Iterable[FeatureFolder], dtype: Literal["float32", "float16"]
+) -> StoreWriter:
+    streams = {f.stream: StreamInfo(dimension=f.kept * f.dimension, dtype=dtype, extractor=f.folder) for f in folders}
     truth = bool(tables.annotated)
     if out.exists():
         return StoreWriter.reopen(
@@ -140,20 +160,22 @@ def _check_names(videos: Iterable[str], where: Path) -> None:
             raise UserError(f"{where}: {both} would share the feature files '{name}.npy'; rename one")
 
 
-def _read_all(features: Path, todo: Sequence[tuple[str, str]], dtype: str) -> Iterator[_Video]:
+def _read_all(
+    features: Path, folders: Sequence[FeatureFolder], todo: Sequence[tuple[str, str]], dtype: str
+) -> Iterator[_Video]:
     """Read the videos in order, at most a block ahead of what is asked for."""
     waiting: deque[Future[_Video]] = deque()
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         for video, split in todo:
-            waiting.append(pool.submit(_read_video, features, video, split, dtype))
+            waiting.append(pool.submit(_read_video, features, folders, video, split, dtype))
             if len(waiting) == _BLOCK_VIDEOS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _read_video(features: Path, video: str, split: str, dtype: str) -> _Video:
-    paths = {folder: features / folder.folder / f"{video[:FEATURE_NAME]}.npy" for folder in LLP_FOLDERS}
+def _read_video(features: Path, folders: Sequence[FeatureFolder], video: str, split: str, dtype: str) -> _Video:
+    paths = {folder: features / folder.folder / f"{video[:FEATURE_NAME]}.npy" for folder in folders}
     arrays: dict[FeatureFolder, npt.NDArray[Any]] = {}
     streams: dict[str, npt.NDArray[Any]] = {}
     problems: list[str] = []
@@ -169,9 +191,13 @@ def _read_video(features: Path, video: str, split: str, dtype: str) -> _Video:
         rows = ", ".join(f"{folder.folder} {len(array)}" for folder, array in arrays.items())
         return _Video(video, split, streams, [f"{features}: rows of '{video}' do not agree ({rows}); extract again"])
     for folder, array in arrays.items():
+        if folder.kept > 1 and len(array) != segments * folder.kept:
+            each = f"{len(array) // segments} rows a segment, not the {folder.kept} to keep"
+            problems.append(f"{paths[folder]}: {each}; extract again, or import averages (without --keep-frames)")
+            continue
         with np.errstate(over="ignore", invalid="ignore"):
-            pooled = array.reshape(segments, -1, folder.dimension).mean(axis=1, dtype=np.float32)
-            streams[folder.stream] = pooled.astype(dtype)
+            kept = array.reshape(segments, folder.kept, -1, folder.dimension).mean(axis=2, dtype=np.float32)
+            streams[folder.stream] = kept.reshape(segments, -1).astype(dtype)
         if not np.isfinite(streams[folder.stream]).all():
             problems.append(f"{paths[folder]}: NaN or infinity as {dtype}; extract again")
     return _Video(video, split, streams, problems)
@@ -208,7 +234,7 @@ def _blocks(videos: Iterable[_Video], problems: list[str]) -> Iterator[list[_Vid
         yield group
 
 
-def _block(group: Sequence[_Video], tables: LLPAnnotations, source: str) -> Block:
+def _block(group: Sequence[_Video], tables: LLPAnnotations, folders: Iterable[FeatureFolder], source: str) -> Block:
     truth = {modality: np.concatenate([_truth(tables, video, modality) for video in group]) for modality in MODALITIES}
     return Block(
         videos=[video.name for video in group],
@@ -217,7 +243,7 @@ def _block(group: Sequence[_Video], tables: LLPAnnotations, source: str) -> Bloc
         durations=[video.segments * SEGMENT_SECONDS for video in group],
         sources=[source] * len(group),
         weak=np.stack([tables.weak[video.name] for video in group]),
-        streams={f.stream: np.concatenate([video.streams[f.stream] for video in group]) for f in LLP_FOLDERS},
+        streams={f.stream: np.concatenate([video.streams[f.stream] for video in group]) for f in folders},
         truth=truth if tables.annotated else None,
         annotated=np.array([video.name in tables.annotated for video in group]),
     )

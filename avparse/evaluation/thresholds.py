@@ -17,6 +17,7 @@ from pydantic import Field
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import Bits, Floats, ParsingScores, score_parsing
+from avparse.foundation.errors import UserError
 from avparse.foundation.settings import Settings
 
 Scores = npt.NDArray[np.float32]
@@ -85,8 +86,14 @@ def tune(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> Thresholds:
 
 
 def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> ParsingScores:
-    """Return the figures of all videos, each decided by thresholds that were tuned on the other folds."""
+    """Return the figures of all videos, each decided by thresholds that were tuned on the other folds.
+
+    Raises:
+        UserError: there are fewer videos than folds.
+    """
     count = len(videos.scores[MODALITIES[0]])
+    if tuning.folds > count:
+        raise UserError(f"--folds is {tuning.folds}, but there are {count} videos to tune on; give at most {count}")
     fold = np.random.default_rng(0).permutation(count) % tuning.folds
     per_video = np.empty((0, 0))
     for number in range(tuning.folds):

@@ -54,23 +54,29 @@ def build(registry: Mapping[str, Callable[..., T]], config: PartConfig, *argumen
     return registry[config.name](config, *arguments)
 
 
+def read_part(registry: Mapping[str, Any], what: str, value: Any, default: str | None = None) -> PartConfig:
+    """Read ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``; without a name, ``default``'s.
+
+    Raises:
+        UserError: no name and no default, an unknown name, or settings that the part refuses; ``what`` says of what.
+    """
+    given = {"name": value} if isinstance(value, str) else value
+    if default is not None and isinstance(given, Mapping):
+        given = {"name": default, **given}
+    if not isinstance(given, Mapping) or "name" not in given:
+        raise UserError(f"give the {what} a 'name'; known: {', '.join(sorted(registry))}")
+    config: type[PartConfig] = lookup(registry, given["name"], what).Config
+    return config.read(given, f"{what} '{given['name']}'")
+
+
 def part_of(registry: Mapping[str, Any], what: str, default: str | None = None) -> tuple[Any, ...]:
     """Return the pydantic annotations of a field that holds the settings of one part of ``registry``.
 
-    The field reads ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``; without a name, ``default``
-    where there is one. Use as ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
+    The field is read by :func:`read_part`. Use as ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
     """
 
     def read(value: Any) -> PartConfig | None:
-        if value is None or isinstance(value, PartConfig):
-            return value
-        given = {"name": value} if isinstance(value, str) else value
-        if default is not None and isinstance(given, Mapping):
-            given = {"name": default, **given}
-        if not isinstance(given, Mapping) or "name" not in given:
-            raise ValueError(f"give the {what} a 'name'; known: {', '.join(sorted(registry))}")
-        config: type[PartConfig] = lookup(registry, given["name"], what).Config
-        return config.read(given, f"{what} '{given['name']}'")
+        return value if value is None or isinstance(value, PartConfig) else read_part(registry, what, value, default)
 
     return BeforeValidator(read), SerializeAsAny()  # type: ignore[type-arg]
 

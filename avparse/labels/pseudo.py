@@ -7,7 +7,7 @@ method         score, norm         decide                                 filter
 =============  ==================  =====================================  ======  ==================================
 VPLAN, VAPLAN  cosine, softmax     one threshold a modality               and     hard
 VALOR, LEAP    logit, none         a threshold a class and modality       and     hard
-RLLD + VALOR   logit, none         top_mass                               and     hard
+RLLD + VALOR   logit, softmax      top_mass                               and     hard
 LSLD           cosine, none        subset_argmax                          and     visual: overlap(4, 0.4); audio: hard
 UWAV           logit, none         a threshold a class and modality       and     sigmoid_margin
 =============  ==================  =====================================  ======  ==================================
@@ -15,8 +15,11 @@ UWAV           logit, none         a threshold a class and modality       and   
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -30,6 +33,13 @@ from avparse.foundation.settings import PartConfig, Settings, lookup
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.teacher_rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
 
+_log = logging.getLogger(__name__)
+_READ = {  # by each decider
+    "threshold": ("score", "norm", "temperature", "threshold", "filter"),
+    "top_mass": ("score", "norm", "temperature", "mass", "filter"),
+    "subset_argmax": (),
+}
+
 
 class SideConfig(Settings):
     """How the labels of one modality are made.
@@ -37,10 +47,11 @@ class SideConfig(Settings):
     Attributes:
         teacher: whose scores are read; ``avparse teach`` lists what a store has.
         score: the cosine of segment and prompt, or the logit that the network was trained with.
-        norm: ``softmax``: each class's share in the segment, over all classes, at ``temperature``.
+        norm: ``softmax``: each class's share in the segment, over all classes, at ``temperature``. ``top_mass`` goes by
+            these shares in any case.
         decide: ``threshold``: above it, strictly; ``top_mass``: the most probable classes of a segment that together
             have at most ``mass``, and at least one; ``subset_argmax``: the subset of the weak label that is nearest.
-        threshold: one for all classes, one for each by name, or the name of a published table (``valor``).
+        threshold: one for all classes, one for each by name, or the name of a published table (``valor``, of logits).
         filter: ``and``: only classes of the weak label may be on.
         target: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold; ``overlap``: softened where
             positives and negatives of a class overlap, by the two factors in ``overlap``.
@@ -57,11 +68,17 @@ class SideConfig(Settings):
     target: Literal["hard", "sigmoid_margin", "overlap"] = "hard"
     overlap: tuple[float, float] = (4.0, 0.4)
 
-    @field_validator("threshold")
+    @field_validator("threshold", mode="before")
     @classmethod
-    def _table(cls, threshold: float | dict[str, float] | str | None) -> float | dict[str, float] | str | None:
+    def _numbers(cls, threshold: Any) -> Any:
         if isinstance(threshold, str):
             lookup(THRESHOLDS, threshold, "table of thresholds")
+        elif isinstance(threshold, Mapping):
+            for name, value in threshold.items():
+                if not _is_number(value):
+                    raise UserError(f"class '{name}' has {value!r}; give a number")
+        elif threshold is not None and not _is_number(threshold):
+            raise UserError(f"found {threshold!r}; give a number, one for each class by name, or the name of a table")
         return threshold
 
     @model_validator(mode="after")
@@ -70,7 +87,29 @@ class SideConfig(Settings):
             raise UserError("give a 'threshold': a number, one for each class by name, or the name of a table")
         if self.decide != "threshold" and self.target == "sigmoid_margin":
             raise UserError(f"target 'sigmoid_margin' needs thresholds, but 'decide' is '{self.decide}'")
+        for key, reason in self._of_no_effect().items():
+            default = type(self).model_fields[key].default
+            if getattr(self, key) != default:  # a run folder has every default written out
+                shown = "null" if default is None else default
+                raise UserError(f"'{key}' is of no effect {reason}; leave it out (or give its default, {shown})")
+        if isinstance(self.threshold, str) and (self.score, self.norm) != ("logit", "none"):
+            wrong = "score: logit" if self.score != "logit" else "norm: none"
+            raise UserError(f"the table '{self.threshold}' is for logits; set '{wrong}', or give numbers")
         return self
+
+    def _of_no_effect(self) -> dict[str, str]:
+        """Return the settings that are not read, and why."""
+        keys = dict.fromkeys(key for read in _READ.values() for key in read)
+        unread = {key: f"with 'decide: {self.decide}'" for key in keys if key not in _READ[self.decide]}
+        if self.decide == "threshold" and self.norm == "none":
+            unread["temperature"] = "without 'norm: softmax'"
+        if self.target != "overlap":
+            unread["overlap"] = f"with 'target: {self.target}'"
+        return unread
+
+    def names_all(self, modality: str, vocabulary: Vocabulary) -> bool:
+        """Whether the thresholds, where they are a published table, have one for every class."""
+        return not isinstance(self.threshold, str) or set(vocabulary) <= THRESHOLDS[self.threshold][modality].keys()
 
     def thresholds(self, modality: str, vocabulary: Vocabulary) -> Floats:
         """Return the threshold of each class, ``[C]``.
@@ -78,20 +117,28 @@ class SideConfig(Settings):
         Raises:
             UserError: a class has none, or one is named that the data lack.
         """
-        given = self.threshold
+        where, given = f"pseudo_labels.{modality}.threshold", self.threshold
         if isinstance(given, str):
             table = THRESHOLDS[given][modality]
-            given = {name: table[name] for name in vocabulary if name in table}
+            for name in vocabulary:
+                if name not in table:
+                    raise UserError(
+                        f"{where}: the table '{given}' has none for class '{name}'; give a number, or let "
+                        "'avparse tune-thresholds' find one for each class"
+                    )
+            given = {name: table[name] for name in vocabulary}
         if not isinstance(given, dict):
             return np.full(len(vocabulary), given, dtype=np.float32)
         for name in given:
-            vocabulary.index(name, f"pseudo_labels.{modality}.threshold")
+            vocabulary.index(name, where)
         missing = next((name for name in vocabulary if name not in given), None)
         if missing is not None:
-            raise UserError(
-                f"pseudo_labels.{modality}.threshold: none for class '{missing}'; give one for each, or a number"
-            )
+            raise UserError(f"{where}: none for class '{missing}'; give one for each, or a number")
         return np.array([given[name] for name in vocabulary], dtype=np.float32)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _read_side(value: object) -> object:
@@ -176,14 +223,17 @@ class _Side:
         scores = self.teacher.cosines(self.rows)
         if self.config.score == "logit":
             scores *= np.float32(self.teacher.info.logit_scale)
-        return softmax(scores, self.config.temperature) if self.config.norm == "softmax" else scores
+        shared = self.config.norm == "softmax" or self.config.decide == "top_mass"
+        return softmax(scores, self.config.temperature) if shared else scores
 
     def targets(self) -> Floats:
         """Return the targets ``[sum T, C]``."""
+        chosen = self._chosen() & self.allowed
+        if self.config.decide == "threshold":
+            self._warn(chosen)
         if self.config.target == "sigmoid_margin":
             margins = sigmoid_margin(self.scores, self.config.thresholds(self.modality, self.vocabulary))
             return margins * self.allowed
-        chosen = self._chosen() & self.allowed
         if self.config.target == "overlap":
             return overlap(chosen, self.teacher.cosines(self.rows), *self.config.overlap)
         return chosen.astype(np.float32)
@@ -195,3 +245,18 @@ class _Side:
             return most_probable(self.scores, self.config.mass)
         above: Bools = self.scores > self.config.thresholds(self.modality, self.vocabulary)
         return above
+
+    def _warn(self, chosen: Bools) -> None:
+        """Say so where thresholds decide nothing, as those of a softmax over another number of classes do."""
+        on, possible = int(chosen.sum()), int(np.broadcast_to(self.allowed, chosen.shape).sum())
+        if not possible or (on and (on < possible or self.config.norm == "none")):  # low by intent without softmax
+            return
+        which = "weak label" if self.config.filter == "and" else "class"
+        found = f"every {which} is on in every segment" if on else "no label is on in any segment"
+        share = f", where shares are about 1/{len(self.vocabulary)}" if self.config.norm == "softmax" else ""
+        _log.warning(
+            "pseudo labels of %s: %s; its threshold does not fit the scores%s: run 'avparse tune-thresholds'",
+            self.modality,
+            found,
+            share,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,19 +70,39 @@ class SegmentLabels:
     def masked(self, labels: RefinedLabels) -> SegmentLabels:
         """Return these labels times the video-level targets of ``labels``: what is dropped there is dropped here.
 
+        Labels outside the given ones stay as they are (those of a recipe without a filter, and LSLD's soft negatives).
+
         Raises:
             UserError: ``labels`` holds other videos.
         """
+        rows = np.repeat(self._rows(labels), self.lengths)
+        sides = []
+        for modality in MODALITIES:
+            kept = np.where(labels.given, labels.of(modality)[0], np.float32(1))
+            sides.append(None if (targets := self.of(modality)) is None else targets * kept[rows])
+        return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
+
+    def bound(self, labels: RefinedLabels) -> RefinedLabels:
+        """Return video-level labels of which none is higher than its highest segment, so that the two do not disagree.
+
+        Raises:
+            UserError: ``labels`` holds other videos.
+        """
+        rows, sides = self._rows(labels), []
+        for modality in MODALITIES:
+            highest, targets = self.video_level(modality), labels.of(modality)[0].copy()
+            if highest is not None:
+                targets[rows] = np.where(labels.given[rows], np.minimum(targets[rows], highest), targets[rows])
+            sides.append(targets)
+        return replace(labels, audio=sides[0], visual=sides[1])
+
+    def _rows(self, labels: RefinedLabels) -> npt.NDArray[np.int64]:
+        """Return the row of each of these videos in ``labels``."""
         at = {video: row for row, video in enumerate(labels.videos)}
         missing = next((video for video in self.videos if video not in at), None)
         if missing is not None:
             raise UserError(f"refined labels: no video '{missing}', which has segment labels; make both for one split")
-        rows = np.repeat([at[video] for video in self.videos], self.lengths)
-        sides = [
-            None if (targets := self.of(modality)) is None else targets * labels.of(modality)[0][rows]
-            for modality in MODALITIES
-        ]
-        return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
+        return np.array([at[video] for video in self.videos], dtype=np.int64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, atomically.

@@ -20,13 +20,11 @@ def softmax(scores: Floats, temperature: float = 1.0) -> Floats:
     return shares
 
 
-def most_probable(scores: Floats, mass: float) -> Bools:
+def most_probable(shares: Floats, mass: float) -> Bools:
     """Mark, in each segment, the largest k classes whose shares add up to at most ``mass``, and at least one.
 
-    RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5): softmax over all classes, in
-    descending order.
+    RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5), on the :func:`softmax` over all classes.
     """
-    shares = softmax(scores)
     order = np.argsort(-shares, axis=1, kind="stable")
     within = np.cumsum(np.take_along_axis(shares, order, axis=1), axis=1, dtype=np.float64) <= mass
     within[:, 0] = True

@@ -18,7 +18,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import sha256_of
 
 _WEIGHTS = "model*.safetensors"
-_FILES = ["*.json", "*.txt", _WEIGHTS]  # what is taken from the hub: never a pickle
+_FILES = ["*.json", "*.txt", _WEIGHTS, "*/model.safetensors"]  # what is taken from the hub: never a pickle
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -82,23 +82,21 @@ class Checkpoint:
             ) from None
 
 
-def find_checkpoint(name: str, model_type: str) -> Checkpoint:
+def find_checkpoint(name: str, *model_types: str) -> Checkpoint:
     """Find a network: a local folder, or the name of a published one, from the offline cache or else the hub.
 
     Args:
         name: of the folder or the model.
-        model_type: what it must be, such as ``clip``.
+        model_types: what it may be, such as ``clip``.
 
     Raises:
         UserError: it is not there, is another type, or has no safetensors weights.
     """
-    local = Path(name).expanduser()
-    if not local.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UserError(f"{name}: no such folder of a model; check the path")
-    folder = local if local.is_dir() else _from_hub(name)
+    folder = find_folder(name)
     found = _model_type(folder)
-    if found != model_type:
-        raise UserError(f"{name}: a model of type '{found}', not '{model_type}'; name another checkpoint")
+    if found not in model_types:
+        wanted = " or ".join(f"'{kind}'" for kind in model_types)
+        raise UserError(f"{name}: a model of type '{found}', not {wanted}; name another checkpoint")
     if not any(folder.glob(_WEIGHTS)):
         pickled = next((p.name for pattern in _PICKLED for p in sorted(folder.glob(pattern))), None)
         what = "no model.safetensors there" if pickled is None else f"only '{pickled}' there, which is never unpickled"
@@ -108,8 +106,20 @@ def find_checkpoint(name: str, model_type: str) -> Checkpoint:
     return Checkpoint(name, folder, found)
 
 
-def library(module: str) -> Any:
-    """Import an optional library.
+def find_folder(name: str) -> Path:
+    """Return the folder of a model: a local one, or that of a published one, from the offline cache or else the hub.
+
+    Raises:
+        UserError: there is none.
+    """
+    local = Path(name).expanduser()
+    if not local.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"{name}: no such folder of a model; check the path")
+    return local if local.is_dir() else _from_hub(name)
+
+
+def library(module: str, extra: str = "teachers", what: str = "CLIP and CLAP") -> Any:
+    """Import an optional library: ``what`` needs it, and ``extra`` of this package brings it.
 
     Raises:
         UserError: it is not installed.
@@ -117,7 +127,8 @@ def library(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise UserError(f"CLIP and CLAP need '{module}': pip install 'avparse[teachers]'") from None
+        package = module.replace("_", "-")
+        raise UserError(f"{what} need '{package}': pip install 'avparse[{extra}]'") from None
 
 
 def _from_hub(name: str) -> Path:

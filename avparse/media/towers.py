@@ -108,7 +108,7 @@ def embed_texts(
     Raises:
         UserError: a prompt is longer than the network reads.
     """
-    most = min(tokenizer.model_max_length, model.config.text_config.max_position_embeddings)
+    most = min(tokenizer.model_max_length, model.config.get_text_config().max_position_embeddings)
     parts = []
     for first in range(0, len(prompts), batch_size):
         some = list(prompts[first : first + batch_size])

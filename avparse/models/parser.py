@@ -99,10 +99,11 @@ class Parser(nn.Module):
             for level in encoded.levels or (encoded,)
         ]
         output = replace(mean_output(decoded), hidden=hidden) if encoded.levels else decoded[0]
-        if self.training and self.config.mixing:
-            output.mixed = self._mix(stem, features, cross)
-        if self.training and self.guides is not None and torch.is_grad_enabled():  # a pass to learn from
-            output.guides = self.guides(features)
+        if self.training and torch.is_grad_enabled():  # a pass to learn from, not one that judges labels
+            if self.config.mixing:
+                output.mixed = self._mix(stem, features, cross)
+            if self.guides is not None:
+                output.guides = self.guides(features)
         return replace(output, stem=stem)
 
     def _mix(self, stem: Hidden, features: Features, cross: bool) -> Mixed | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Literal
 
 import torch
@@ -15,6 +17,8 @@ from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig
 from avparse.models.guided import GuidedPooling
 from avparse.models.output import Hidden
+
+_log = logging.getLogger(__name__)
 
 
 class LinearStem(nn.Module):
@@ -35,6 +39,7 @@ class LinearStem(nn.Module):
             rates: streams that hold several vectors a segment, one after the other, and how many. They are averaged
                 after their map.
             pooling: ``guided`` lets the sound of the segment weigh several vectors of a visual stream instead (AVE).
+                Where no stream has several there is nothing to weigh, of which a line warns.
         """
 
         name: Literal["linear"] = "linear"
@@ -70,6 +75,9 @@ class LinearStem(nn.Module):
         several = {
             s: config.rates[s] for s in config.visual if config.rates.get(s, 1) > 1 and config.pooling == "guided"
         }
+        if config.pooling == "guided" and config.visual and not several:
+            visual = ", ".join(config.visual)
+            _say_once(f"guided pooling has nothing to weigh: parser.stem.rates gives {visual} one vector a segment")
         self.choices = nn.ModuleDict({name: GuidedPooling(config.width, rate) for name, rate in several.items()})
         if config.standardize:
             for name in self.maps:
@@ -117,6 +125,12 @@ class LinearStem(nn.Module):
             return x
         standardised: Tensor = (x - self.get_buffer(f"{name}_mean")) / self.get_buffer(f"{name}_deviation")
         return standardised
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Warn, once however many parsers a program builds."""
+    _log.warning(text)
 
 
 STEMS: dict[str, type[LinearStem]] = {"linear": LinearStem}

@@ -34,11 +34,12 @@ from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
-from avparse.training.preparation import prepare
+from avparse.training.preparation import prepare, pseudo_labels
 from avparse.training.recipe import LAST, Recipe
 from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
+from avparse.training.starting import starting_weights
 from avparse.training.workshop import Prepared
 
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -246,7 +247,8 @@ class Trainer:
         store, video, labels = self.table.store, self.recipe.refined_video, prepared.labels
         source: LabelSource = build(SOURCES, config)
         if labels is not None:
-            source = RefinedSource(labels, store.videos, store.weak, config, video, self.fabric.device)
+            bound = labels if prepared.segments is None else prepared.segments.bound(labels)
+            source = RefinedSource(bound, store.videos, store.weak, config, video, self.fabric.device)
         if prepared.segments is None:
             return source
         table = SegmentTable(prepared.segments, store, self.fabric.device)
@@ -317,11 +319,10 @@ def train(
         run.check_data(store)
     else:
         spec = task_spec(store)
-        rehearse(recipe, spec)
-        start = None if init is None else init.weights()
-        if init is not None and start is not None:
-            load_weights(build_parser(recipe.parser, spec, recipe.training.cross), start, str(init.path))
-        run = Run.create(out, recipe, seed, store, spec, labels, start)
+        pseudo = pseudo_labels(recipe, store)
+        rehearse(recipe, spec, pseudo)
+        start = None if init is None else starting_weights(init, recipe, spec)
+        run = Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
     prepared = prepare(run, store, accelerator, resident)
     trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()

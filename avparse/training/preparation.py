@@ -13,6 +13,7 @@ from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers import DENOISERS
+from avparse.training.recipe import Recipe
 from avparse.training.run import Run
 from avparse.training.workshop import Prepared, Workshop
 
@@ -25,7 +26,7 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
     """
     config = run.recipe.denoiser
     table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
-    segments, pseudo = run.path / "segments.safetensors", _pseudo_labels(run, store)
+    segments, pseudo = run.path / "segments.safetensors", _kept(run, store)
     if table.is_file():
         val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
         own = SegmentLabels.load(segments) if segments.is_file() else None
@@ -46,11 +47,24 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
     return prepared
 
 
-def _pseudo_labels(run: Run, store: FeatureStore) -> SegmentLabels | None:
-    """Return the recipe's pseudo labels; those that the run began with, even if a teacher was asked anew since."""
-    if run.recipe.pseudo_labels is None:
+def pseudo_labels(recipe: Recipe, store: FeatureStore) -> SegmentLabels | None:
+    """Return the pseudo labels of the training split that a recipe asks for, None where it asks for none.
+
+    Raises:
+        UserError: a teacher was not asked, could not see a video, or a threshold is missing.
+    """
+    if recipe.pseudo_labels is None:
         return None
+    made: SegmentLabels = build(PSEUDO_LABELS, recipe.pseudo_labels)(store, store.select("train"))
+    return made
+
+
+def _kept(run: Run, store: FeatureStore) -> SegmentLabels | None:
+    """Return the run's pseudo labels; those that it began with, even if a teacher was asked anew since."""
     path = run.path / "pseudo.safetensors"
     if not path.is_file():
-        build(PSEUDO_LABELS, run.recipe.pseudo_labels)(store, store.select("train")).save(path)
+        made = pseudo_labels(run.recipe, store)
+        if made is None:
+            return None
+        made.save(path)
     return SegmentLabels.load(path)

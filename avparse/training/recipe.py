@@ -13,7 +13,7 @@ from pydantic import Field
 from avparse.evaluation.comparison import SELECTABLE
 from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.foundation.errors import UserError, nearest
-from avparse.foundation.settings import PartConfig, Settings, part_of
+from avparse.foundation.settings import PartConfig, Settings, build, part_of, read_part
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.sources import SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
@@ -99,7 +99,7 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
     Args:
         name: a YAML file, or the name of a shipped recipe.
-        changes: settings to replace, each ``key.of.setting=value`` with a YAML value.
+        changes: settings to replace, each ``key.of.setting=value``; see :func:`apply_change`.
 
     Raises:
         UserError: no such recipe, not YAML, or an unknown or bad key; the nearest known one is offered.
@@ -142,19 +142,37 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
 def apply_change(values: dict[str, Any], change: str) -> None:
     """Set ``key.of.setting=value`` (a YAML value) in nested ``values``.
 
+    One of the ``losses`` has the name of its curve: ``losses.bce_audio.weight=2`` is of what is logged as
+    ``loss/bce_audio``.
+
     Raises:
-        UserError: not of that form.
+        UserError: not of that form, or no such loss; the nearest is offered.
     """
     path, equals, text = change.partition("=")
     if not equals:
         raise UserError(f"--set {change}: write it as key=value")
-    *parents, key = path.split(".")
-    table = values
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise UserError(f"--set {change}: '{parent}' is not a table of settings")
     try:
-        table[key] = yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UserError(f"--set {change}: the value is not YAML") from None
+    *parents, key = path.split(".")
+    table: Any = values
+    for depth, parent in enumerate(parents):
+        table = table.setdefault(parent, {}) if isinstance(table, dict) else table[_place(table, parent, change)]
+        if not isinstance(table, dict) and not (isinstance(table, list) and parents[: depth + 1] == ["losses"]):
+            raise UserError(f"--set {change}: '{parent}' is not a table of settings")
+    table[key if isinstance(table, dict) else _place(table, key, change)] = value
+
+
+def _place(losses: list[Any], name: str, change: str) -> int:
+    """Return where in a recipe's losses that stands which is logged as ``loss/NAME``."""
+    configs = [read_part(LOSSES, "loss", entry) for entry in losses]
+    labels = [build(LOSSES, config).label for config in configs]
+    if name not in labels:
+        raise UserError(f"--set {change}: no loss '{name}'{nearest(name, labels)}")
+    if labels.count(name) > 1:
+        raise UserError(f"--set {change}: several losses are logged as '{name}'; set the list 'losses' as a whole")
+    place = labels.index(name)
+    if isinstance(losses[place], str):  # a name that stands for its settings
+        losses[place] = {"name": losses[place]}
+    return place

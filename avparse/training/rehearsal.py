@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import build
 from avparse.labels.refiner import Step
+from avparse.labels.segments import SegmentLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
@@ -15,12 +17,13 @@ from avparse.training.recipe import Recipe
 _VIDEOS = 2
 
 
-def rehearse(recipe: Recipe, spec: TaskSpec) -> None:
+def rehearse(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> None:
     """Compute every loss once, for a few random videos; torch's own stream of random numbers stays where it is.
 
     Args:
         recipe: what would be trained.
         spec: shapes of the data.
+        pseudo: the pseudo labels that the recipe makes of them.
 
     Raises:
         UserError: a stream is missing, a loss needs what the parser does not say or no label tells, or the source of
@@ -32,10 +35,9 @@ def rehearse(recipe: Recipe, spec: TaskSpec) -> None:
             parser.calibrate({name: (torch.zeros(d), torch.ones(d)) for name, d in spec.streams.items()})
         streams = {name: torch.randn(_VIDEOS, spec.segments, d) for name, d in spec.streams.items()}
         weak = torch.ones(_VIDEOS, len(spec.classes))
-        # A denoiser may leave labels of segments, and only its work tells.
-        told = recipe.pseudo_labels is not None or recipe.denoiser is not None
-        segments = weak.unsqueeze(1).expand(-1, spec.segments, -1) if told else None
-        targets = Targets(weak, weak, weak, segments, segments)
+        segments = weak.unsqueeze(1).expand(-1, spec.segments, -1)
+        told = [segments if pseudo is not None and pseudo.of(m) is not None else None for m in MODALITIES]
+        targets = Targets(weak, weak, weak, *told)
         batch = Batch(torch.arange(_VIDEOS), Features(streams), weak)
         output = parser(batch.features)
         for config in recipe.losses:

@@ -22,7 +22,7 @@ Layout::
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
-from avparse.foundation.settings import Settings
+from avparse.foundation.settings import PartConfig, Settings
+from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
 from avparse.models.parser import Parser, SplitParser, TwinParser, build_parser
@@ -81,6 +82,7 @@ class Run:
         spec: TaskSpec,
         labels: RefinedLabels | None = None,
         start: Mapping[str, Tensor] | None = None,
+        pseudo: SegmentLabels | None = None,
     ) -> Run:
         """Make a new run folder.
 
@@ -92,6 +94,7 @@ class Run:
             spec: what the parser must know of them.
             labels: take the place of the recipe's denoiser.
             start: weights that the parser starts from; kept in the folder.
+            pseudo: the pseudo labels that the recipe makes; kept in the folder.
 
         Raises:
             UserError: the folder exists or cannot be written, or the labels were made for other data.
@@ -117,11 +120,13 @@ class Run:
                 labels.save(temporary / "labels.parquet")
             if start is not None:
                 write_bytes(temporary / "start.safetensors", _as_bytes(start))
+            if pseudo is not None:
+                pseudo.save(temporary / "pseudo.safetensors")
         return cls(folder, recipe, info)
 
     @classmethod
-    def of_parser(cls, path: str | Path, recipe: Recipe, info: RunInfo, parser: Parser | TwinParser) -> Run:
-        """Make a run folder around a parser that was trained elsewhere.
+    def of_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[Parser | TwinParser]) -> Run:
+        """Make a run folder around a parser that was trained elsewhere, or around two: for audio, and for visual.
 
         Raises:
             UserError: the folder exists or cannot be written.
@@ -130,7 +135,8 @@ class Run:
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
             write_json(temporary / "run.json", info.model_dump(mode="json"))
-            write_bytes(temporary / "parser.safetensors", _as_bytes(parser.state_dict()))
+            for part, parser in zip(("parser", "visual"), parsers, strict=False):
+                write_bytes(temporary / f"{part}.safetensors", _as_bytes(parser.state_dict()))
         return cls(folder, recipe, info)
 
     @classmethod
@@ -209,6 +215,17 @@ class Run:
         """Write the score table as JSON and Markdown."""
         write_json(self.path / "results.json", results)
         write_text(self.path / "results.md", table)
+
+
+def frames_mend(problem: str, *parsers: PartConfig) -> str:
+    """Return a problem with data and the mend, where it names a stream of which a parser reads several vectors."""
+    rates: dict[str, int] = {}
+    for parser in parsers:
+        rates |= getattr(getattr(parser, "stem", None), "rates", {})
+    if not any(name in problem for name in rates):
+        return problem
+    apart = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
+    return f"{problem}; frames apart: {apart}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
 
 
 def _read_json(path: Path) -> Any:

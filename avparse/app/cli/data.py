@@ -106,11 +106,18 @@ def import_llp(
     annotations: Annotated[Path, typer.Option(help="Folder of the official tables.")],
     out: Out,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
+    keep_frames: Annotated[
+        bool,
+        typer.Option(
+            "--keep-frames",
+            help="Keep the eight frames of a segment for parser.stem.rates (8 GB for LLP) and not their mean (1.3 GB).",
+        ),
+    ] = False,
 ) -> None:
     """Import the official LLP features and annotations."""
     from avparse.data.importing import import_llp as run_import
 
-    report = run_import(features, annotations, out, dtype)
+    report = run_import(features, annotations, out, dtype, keep_frames)
     print(report)
     if report.problems:
         raise typer.Exit(3)

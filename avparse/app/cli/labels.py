@@ -69,7 +69,9 @@ def pseudo_labels(
     recipe: Annotated[str, typer.Argument(help="A recipe, or a run folder: with PLD, its labels after that too.")],
     data: Store,
     split: Annotated[str, typer.Option(help="Which split to judge; its truth is known.")] = "val",
-    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the recipe; a run's stand.")
+    ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
     chart: Annotated[
         Path | None, typer.Option("--plot", help="Draw every class too: FILE.png and FILE.svg.", metavar="FILE")

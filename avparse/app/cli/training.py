@@ -93,13 +93,19 @@ def plot(
 
 @command()
 def profile(
-    recipes: Annotated[list[str], typer.Argument(help="Shipped recipes, or YAML files.")],
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Shipped recipes, or YAML files; all shipped ones if not given, equal costs in one row."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Videos.", min=1)] = 128,
     segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
     steps: Annotated[int, typer.Option(help="How often each is timed; the median counts.", min=1)] = 5,
     data: Annotated[Path | None, typer.Option(help="Take classes and streams from this store.")] = None,
     denoiser: Annotated[
-        bool, typer.Option("--denoiser", help="Run the denoiser first, for what it does in every batch.")
+        bool,
+        typer.Option(
+            "--denoiser", help="Let the denoiser do its work first, not only set up what it does in every batch."
+        ),
     ] = False,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of every recipe.")] = None,
     device: Device = "auto",
@@ -109,7 +115,7 @@ def profile(
     from avparse.app.profiling import profile as run_profile
 
     conditions = Conditions(batch_size, segments, steps, device, tuple(changes or ()), denoiser, data)
-    report, failures = run_profile(recipes, conditions)
+    report, failures = run_profile(recipes or [], conditions)
     print(report)
     tell_failures(failures)
 
@@ -120,7 +126,7 @@ def import_checkpoint(
     system: Annotated[str, typer.Option(help="Which released network it is of; an unknown name lists them.")],
     out: Out,
     recipe: Annotated[
-        str | None, typer.Option(help="Whose decoding the run gets; by default the recipe named like the system.")
+        str | None, typer.Option(help="Whose decoding the run gets; by default the recipe that trains the system.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A store of such data as it was trained on; LLP's classes and streams if none.")
@@ -128,10 +134,13 @@ def import_checkpoint(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="What weights do not hold: decoding.segment_threshold=0.3.")
     ] = None,
+    visual: Annotated[
+        Path | None, typer.Option(help="The state dict that is best for visual, where FILE is best for audio (dhhn).")
+    ] = None,
 ) -> None:
-    """Make a run of published weights, to evaluate, to parse with, or for 'train --init'; no code in them is run."""
+    """Make a run of published weights, to evaluate or for 'train --init'; no code in them is run."""
     from avparse.app.importing_checkpoint import import_checkpoint as run_import
     from avparse.data.store import FeatureStore
 
     store = None if data is None else FeatureStore.open(data)
-    print(run_import(file, system, out, recipe=recipe, store=store, changes=changes or []))
+    print(run_import(file, system, out, recipe=recipe, store=store, changes=changes or [], visual=visual))

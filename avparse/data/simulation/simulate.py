@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ def simulate(
         annotations: folder of the official LLP tables. Weak labels, and dense truth where there is any, are then as
             they are, and only the rest is drawn; without it, everything is drawn from the packaged statistics.
         dtype: "float32" or "float16".
-        workers: threads that draw features; as many as PyTorch uses (one per core) if not given.
+        workers: threads that draw features, 0 to draw in this one; as many as PyTorch uses (one per core) if not given.
         knobs: what the features are like.
         label_vectors: a file (``.npz``) to write what the classes are like to, see
             :func:`avparse.data.simulation.label_vectors.label_vectors`.
@@ -104,11 +105,11 @@ def simulate(
             truth=True,
             description=f"simulated LLP, seed {seed}, {origin}, knobs {knobs.model_dump_json()}",
         ) as writer:
-            _write(writer, world, parts, seed, dtype, workers or torch.get_num_threads())
+            _write(writer, world, parts, seed, dtype, torch.get_num_threads() if workers is None else workers)
 
 
 def _check(seed: int, sizes: dict[Split, int], segments: int, workers: int | None) -> None:
-    least = {"seed": (seed, 0), "segments": (segments, 1), "workers": (1 if workers is None else workers, 1)}
+    least = {"seed": (seed, 0), "segments": (segments, 1), "workers": (workers or 0, 0)}
     for name, (value, minimum) in (least | {split: (size, 0) for split, size in sizes.items()}).items():
         if value < minimum:
             raise UserError(f"simulate: '{name}' is {value}; give at least {minimum}")
@@ -155,17 +156,17 @@ def _annotated(
 def _write(writer: StoreWriter, world: World, parts: Sequence[_Part], seed: int, dtype: str, workers: int) -> None:
     """Draw the features of all blocks and append them in order, with few of them in memory."""
     bar: tqdm[None] = track(None, "simulate", total=sum(len(part.videos) for part in parts))
-    with bar, _pool(workers) as pool:
-        waiting: deque[Future[Block]] = deque()
+    with bar, _drawing(workers) as begin:
+        waiting: deque[Callable[[], Block]] = deque()
 
         def append_next() -> None:
-            block = waiting.popleft().result()
+            block = waiting.popleft()()
             writer.append(block)
             bar.update(len(block.videos))
 
         for part in parts:
             for number, piece in enumerate(part.blocks()):
-                waiting.append(pool.submit(_block, world, number, piece, seed, dtype))
+                waiting.append(begin(partial(_block, world, number, piece, seed, dtype)))
                 if len(waiting) > workers:
                     append_next()
         while waiting:
@@ -173,12 +174,19 @@ def _write(writer: StoreWriter, world: World, parts: Sequence[_Part], seed: int,
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which a matrix product takes one core: its rounding would depend on how many cores share it."""
+def _drawing(workers: int) -> Iterator[Callable[[Callable[[], Block]], Callable[[], Block]]]:
+    """Yield what begins a job and returns how to ask for its block; without workers, to ask is to do it.
+
+    A matrix product of a job takes one core: its rounding would depend on how many cores share it.
+    """
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
+        if workers:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield lambda job: pool.submit(job).result
+        else:
+            torch.set_num_threads(1)
+            yield lambda job: job
     finally:
         torch.set_num_threads(before)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from avparse.foundation.errors import UserError
+from avparse.media.pretrained import find_checkpoint, find_folder, library
+from avparse.media.towers import embed_texts
 from avparse.models.label_sources.source import LabelConfig, Vectors, scaled, unreadable, words
+
+_AT_A_TIME = 32  # prompts
 
 
 class CLIPLabels:
@@ -37,9 +39,10 @@ class CLIPLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: ``transformers`` is not installed, or the model cannot be loaded.
+            UserError: ``transformers`` is not installed, the model cannot be loaded, or a name is longer than it reads.
         """
-        return _projected("CLIPTextModelWithProjection", self.config.model, self.config.prompt, classes)
+        networks = {"clip": "CLIPModel", "clip_text_model": "CLIPTextModelWithProjection"}
+        return _projected(networks, self.config, classes)
 
 
 class CLAPLabels:
@@ -60,9 +63,10 @@ class CLAPLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: ``transformers`` is not installed, or the model cannot be loaded.
+            UserError: ``transformers`` is not installed, the model cannot be loaded, or a name is longer than it reads.
         """
-        return _projected("ClapTextModelWithProjection", self.config.model, self.config.prompt, classes)
+        networks = {"clap": "ClapModel", "clap_text_model": "ClapTextModelWithProjection"}
+        return _projected(networks, self.config, classes)
 
 
 class SentenceLabels:
@@ -84,39 +88,27 @@ class SentenceLabels:
         Raises:
             UserError: ``sentence-transformers`` is not installed, or the model cannot be loaded.
         """
-        sentences = _optional("sentence_transformers")
+        sentences = library("sentence_transformers", "sentence", "label vectors of sentences")
+        folder = find_folder(self.config.model)
         with torch.random.fork_rng():
             try:
                 only_safe = {"use_safetensors": True}
-                model = sentences.SentenceTransformer(self.config.model, device="cpu", model_kwargs=only_safe)
-            except (OSError, ValueError) as error:
+                model = sentences.SentenceTransformer(
+                    str(folder), device="cpu", model_kwargs=only_safe, local_files_only=True
+                )
+            except Exception as error:  # the library raises what it likes at bad files
                 raise unreadable(self.config.model, error, "a sentence model") from None
             vectors = np.asarray(model.encode([" ".join(words(name)) for name in classes], show_progress_bar=False))
         return scaled(vectors.astype(np.float64))
 
 
-def _projected(tower: str, model: str, prompt: str, classes: Sequence[str]) -> Vectors:
-    """Return what a text tower of ``transformers`` makes of the prompts."""
-    transformers = _optional("transformers")
-    prompts = [prompt.replace("{}", " ".join(words(name))) for name in classes]
-    with torch.random.fork_rng(), torch.no_grad():  # making a model must not shift the run's random stream
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            # Weights are read from safetensors or not at all: other files are pickles.
-            encoder, report = getattr(transformers, tower).from_pretrained(
-                model, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError) as error:
-            raise unreadable(model, error, "a text model") from None
-        if report["missing_keys"]:  # the library would fill them with random numbers
-            raise UserError(f"{model}: the weights lack '{min(report['missing_keys'])}'; check that it is a {tower}")
-        vectors = encoder.eval()(**tokenizer(prompts, padding=True, return_tensors="pt")).text_embeds
-    return scaled(vectors.double().numpy())
-
-
-def _optional(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.replace("_", "-")
-        raise UserError(f"labels: this source of vectors needs '{package}'; install it or name another") from None
+def _projected(
+    networks: Mapping[str, str], config: CLIPLabels.Config | CLAPLabels.Config, classes: Sequence[str]
+) -> Vectors:
+    """Return what a text tower makes of the prompts; ``networks`` is type of model -> its class in ``transformers``."""
+    library("transformers")  # asked for before anything is downloaded
+    found = find_checkpoint(config.model, *networks)
+    encoder, tokenizer = found.load(networks[found.model_type]), found.part("AutoTokenizer")
+    prompts = [config.prompt.replace("{}", " ".join(words(name))) for name in classes]
+    directions = embed_texts(encoder, tokenizer, prompts, _AT_A_TIME, torch.device("cpu"), config.model)
+    return scaled(directions.astype(np.float64))

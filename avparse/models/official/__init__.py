@@ -38,11 +38,12 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
             is named.
     """
     known = lookup(OFFICIAL, system, "system")
-    state = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+    state = _without_prefix(state_dict)
     names = known.names(state)
     used = [official for group in names.values() for official in group]
     problems = [f"missing {name}" for name in used if name not in state]
-    problems += [f"unexpected {n}" for n in state if n not in used and not known.ignores(n)]
+    accounted = {*used, *known.unused(state)}
+    problems += [f"unexpected {name}" for name in state if name not in accounted]
     if problems:
         raise UserError(f"{system}: not this system's weights: {', '.join(problems)}")
     try:
@@ -76,5 +77,11 @@ def _joined(names: Names, state: StateDict, parser: Parser, system: str) -> dict
 
 def ignored_names(system: str, state_dict: StateDict) -> list[str]:
     """Return the official names that :func:`load_official` knows as unused and drops."""
-    known = lookup(OFFICIAL, system, "system")
-    return [name for name in state_dict if known.ignores(name.removeprefix("module."))]
+    state = _without_prefix(state_dict)
+    unused = set(lookup(OFFICIAL, system, "system").unused(state))
+    return [given for given, name in zip(state_dict, state, strict=True) if name in unused]
+
+
+def _without_prefix(state_dict: StateDict) -> dict[str, Tensor]:
+    """Return the tensors under the names that they had before the network was spread over devices."""
+    return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from avparse.data.features import TaskSpec
+from avparse.data.importing import LLP_FRAMES
 from avparse.models.official.han import han_layer_names, han_layers
 from avparse.models.official.system import (
+    HAT_NORMS,
     KINDS,
     STEM,
     Names,
     OfficialSystem,
     StateDict,
+    attention_tensors,
     both,
     llp_spec,
     parser_config,
     stem_names,
+    tensors,
 )
 from avparse.models.parser import ParserConfig
 from avparse.models.unimodal import UnimodalConfig
 
-_LLP_FRAMES = 8  # a second, of LLP's published features
 
-
-def _evidence(*ignored: str) -> OfficialSystem:
-    """CMPAE and CoLeaF's copy of it; they read every frame of a segment by itself."""
+def _evidence(recipe: str, in_layers: tuple[str, ...] = ()) -> OfficialSystem:
+    """CMPAE and CoLeaF's copy of it; they read every frame of a segment by itself. ``in_layers`` are never used."""
 
     def config(state: StateDict) -> ParserConfig:
         feedforward = len(state["hat_encoder.layers.0.linear1.weight"])
         encoder = {"name": "han", "layers": han_layers(state), "feedforward": feedforward, "alone": 0.2}
         width = state["fc_prob.weight"].shape[1]
-        stem = {"name": "linear", "width": width, "activation": "elu", "rates": {"frames": _LLP_FRAMES}}
+        stem = {"name": "linear", "width": width, "activation": "elu", "rates": {"frames": LLP_FRAMES}}
         return parser_config(encoder, {"name": "evidence", "apart": "both"}, stem)
 
     def spec(state: StateDict) -> TaskSpec:
         found = llp_spec({name.replace(".0.", "."): tensor for name, tensor in state.items()})
-        streams = {**found.streams, "frames": _LLP_FRAMES * found.streams["frames"]}
+        streams = {**found.streams, "frames": LLP_FRAMES * found.streams["frames"]}
         return found.model_copy(update={"streams": streams})
 
     def names(state: StateDict) -> Names:
@@ -51,7 +53,11 @@ def _evidence(*ignored: str) -> OfficialSystem:
             found |= both(f"decoder.{ours}", official)
         return found
 
-    return OfficialSystem(config, spec, names, ("hat_encoder.norm?.*", "fc_global.*", *ignored))
+    def unused(state: StateDict) -> tuple[str, ...]:
+        layers = (f"hat_encoder.layers.{i}.{name}" for i in range(han_layers(state)) for name in in_layers)
+        return (*HAT_NORMS, *tensors("fc_global.0", "fc_global.2"), *layers)
+
+    return OfficialSystem(recipe, config, spec, names, unused)
 
 
 def _reference(of: str) -> OfficialSystem:
@@ -72,12 +78,15 @@ def _reference(of: str) -> OfficialSystem:
         return found | {f"layer.self_attn.in_proj_{kind}": (f"{layer}.self_attn.in_proj_{kind}",) for kind in KINDS}
 
     layer = "hat_encoder.layers.0"
-    return OfficialSystem(config, llp_spec, names, ("hat_encoder.norm?.*", f"{layer}.cm_attn.*"))
+    # Its own training needs the whole of CoLeaF; alone it learns the labels of its modality.
+    changes = (f"title=CoLeaF's {of} reference", f"losses=[{{name: video_bce, of: {of}}}]", f"training.select={of}")
+    unused = (*HAT_NORMS, *attention_tensors(f"{layer}.cm_attn"))
+    return OfficialSystem("coleaf", config, llp_spec, names, lambda state: unused, changes)
 
 
 SYSTEMS: dict[str, OfficialSystem] = {
-    "cmpae": _evidence(),
-    "coleaf": _evidence("hat_encoder.layers.*.cls_tokens_?"),
+    "cmpae": _evidence("cmpae"),
+    "coleaf": _evidence("coleaf", in_layers=("cls_tokens_a", "cls_tokens_v")),
     "coleaf_audio": _reference("audio"),
     "coleaf_video": _reference("visual"),
 }

@@ -27,5 +27,7 @@ def _cpsp_names(state: StateDict) -> Names:
 
 
 SYSTEMS: dict[str, OfficialSystem] = {
-    "cpsp": OfficialSystem(lambda state: parser_config({"name": "cpsp"}, {"name": "mmil"}), llp_spec, _cpsp_names, ()),
+    "cpsp": OfficialSystem(
+        "cpsp", lambda state: parser_config({"name": "cpsp"}, {"name": "mmil"}), llp_spec, _cpsp_names
+    ),
 }

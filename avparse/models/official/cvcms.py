@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from avparse.models.official.han import han_layer, han_layer_names, han_layers
-from avparse.models.official.system import STEM, Names, OfficialSystem, StateDict, both, llp_spec, parser_config
+from avparse.models.official.system import (
+    HAT_NORMS,
+    STEM,
+    Names,
+    OfficialSystem,
+    StateDict,
+    both,
+    layer_tensors,
+    llp_spec,
+    parser_config,
+    tensors,
+)
 from avparse.models.parser import ParserConfig
 
 
@@ -24,15 +35,13 @@ def _cvcms_config(state: StateDict) -> ParserConfig:
     return parser_config({"name": "han", "chain": False, "dropout": 0.4, **sizes}, decoder)
 
 
+_UNUSED = (
+    *tensors("fc_prob", "fc_occ_class_av", "fc_occ_frame_prob", "fc_occ_modality_prob"),
+    *tensors(*(f"fc_occ_{m}_{map_}" for m in ("a", "v", "av") for map_ in "qkv")),
+    *(n for e in ("frame_att", "modality") for n in layer_tensors(f"{e}_encoder.layers.0", "self_attn", "cm_attn")),
+    *tensors(*(f"{e}_encoder.norm{i}" for e in ("frame_att", "modality", "av_class") for i in (1, 2))),
+    *HAT_NORMS,
+)
 SYSTEMS: dict[str, OfficialSystem] = {
-    "cvcms": OfficialSystem(
-        _cvcms_config,
-        llp_spec,
-        _cvcms_names,
-        (
-            *("fc_prob.*", "fc_occ_class_av.*", "fc_occ_frame_prob.*", "fc_occ_modality_prob.*"),
-            *("fc_occ_a_[qkv].*", "fc_occ_v_[qkv].*", "fc_occ_av_[qkv].*"),
-            *("frame_att_encoder.*", "modality_encoder.*", "hat_encoder.norm?.*", "av_class_encoder.norm?.*"),
-        ),
-    ),
+    "cvcms": OfficialSystem("cvcms", _cvcms_config, llp_spec, _cvcms_names, lambda state: _UNUSED),
 }

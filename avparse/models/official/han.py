@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from avparse.models.official.system import (
+    HAT_NORMS,
     MMIL,
     STEM,
     Names,
@@ -12,8 +13,10 @@ from avparse.models.official.system import (
     StateDict,
     both,
     count,
+    layer_tensors,
     llp_spec,
     parser_config,
+    tensors,
 )
 from avparse.models.parser import ParserConfig
 
@@ -62,7 +65,12 @@ def han_layer(ours: str, official: str) -> Names:
 
 
 def _han_family(
-    *ignored: str, visual_dropout: float = 0.0, stem: Names = STEM, norms: str = "", **encoder: Any
+    recipe: str,
+    *unused: str,
+    visual_dropout: float = 0.0,
+    stem: Names = STEM,
+    norms: str = "",
+    **encoder: Any,
 ) -> OfficialSystem:
     """HAN and the systems that keep its network; they differ in sizes, settings and what they declare but never run."""
 
@@ -75,18 +83,29 @@ def _han_family(
             {"name": "han", **sizes, **encoder}, decoder, {"name": "linear", "width": width, "visual": visual}
         )
 
-    return OfficialSystem(
-        config, llp_spec, lambda state: _han_names(state, stem, norms), ("hat_encoder.norm?.*", *ignored)
-    )
+    return OfficialSystem(recipe, config, llp_spec, lambda state: _han_names(state, stem, norms), lambda state: unused)
 
 
 _VALOR: dict[str, Any] = {"order": "sequential", "heads": 8}
-_UNUSED_ENCODERS = ("audio_encoder.*", "visual_encoder.*", "cmt_encoder.*")
+_UNUSED_ENCODERS = (
+    *(name for e in ("audio", "visual", "cmt") for name in layer_tensors(f"{e}_encoder.layers.0", "self_attn")),
+    *tensors("cmt_encoder.norm1", "cmt_encoder.norm2"),
+    *HAT_NORMS,
+)
+# Two attentions over time, of another library, whose norms have names of their own.
+_MA_ATTENTIONS = tuple(
+    name
+    for attention in ("t_att", "t_att2")
+    for name in (
+        *tensors(*(f"{attention}.{part}" for part in ("w_qs", "w_ks", "w_vs", "fc"))),
+        *(f"{attention}.layer_norm.{kind}" for kind in ("gamma", "beta")),
+    )
+)
 SYSTEMS: dict[str, OfficialSystem] = {
-    "han": _han_family(*_UNUSED_ENCODERS, chain=False),
-    "ma": _han_family(*_UNUSED_ENCODERS, "t_att.*", "t_att2.*", "fc1.*", "fc2.*", chain=False),
-    "jomold": _han_family(visual_dropout=0.5),
-    "lsld": _han_family(visual_dropout=0.5, stem=STEM_2D),
-    "valor": _han_family("hat_encoder.final_norm_?.*", **_VALOR),
-    "valor_prenorm": _han_family(norms="hat_encoder.final_norm_", norm="pre", **_VALOR),
+    "han": _han_family("han", *_UNUSED_ENCODERS, chain=False),
+    "ma": _han_family("ma", *_UNUSED_ENCODERS, *_MA_ATTENTIONS, *tensors("fc1", "fc2"), chain=False),
+    "jomold": _han_family("jomold", *HAT_NORMS, visual_dropout=0.5),
+    "lsld": _han_family("lsld", *HAT_NORMS, visual_dropout=0.5, stem=STEM_2D),
+    "valor": _han_family("valor", *tensors("hat_encoder.final_norm_a", "hat_encoder.final_norm_v"), **_VALOR),
+    "valor_prenorm": _han_family("valor", norms="hat_encoder.final_norm_", norm="pre", **_VALOR),
 }

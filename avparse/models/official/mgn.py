@@ -66,7 +66,7 @@ def _mgn(assignment: str, across: str) -> OfficialSystem:
         return MGNConfig.read({"stem": stem, **sizes, **how}, "official weights")
 
     # One token a class; the outputs are of any class.
-    return OfficialSystem(config, lambda s: llp_spec({**s, "fc_prob.weight": s["audio_token"]}), _mgn_names, ())
+    return OfficialSystem("mgn", config, lambda s: llp_spec({**s, "fc_prob.weight": s["audio_token"]}), _mgn_names)
 
 
 SYSTEMS: dict[str, OfficialSystem] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from avparse.models.official.system import (
     MMIL,
     STEM,
@@ -12,6 +14,7 @@ from avparse.models.official.system import (
     count,
     llp_spec,
     parser_config,
+    tensors,
 )
 from avparse.models.parser import ParserConfig
 
@@ -75,17 +78,34 @@ def _leap_config(state: StateDict) -> ParserConfig:
     return parser_config(encoder, {"name": "leap", "blocks": _leap_blocks(state), "labels": labels})
 
 
-# The templates that layers were copied from, norms inside attention, and convolutions under their second name.
-_UNUSED_PYRAMID = (
-    *(f"MMP.{part}.{template}.*" for part in ("capture", "fusion") for template in ("multiheadattn", "feedforward")),
-    "*.self_attn.layer_norm.*",
-    "MMP.capture.?network.*.net.*",
-)
+def _template(name: str) -> tuple[str, ...]:
+    """Return the layers that others were copied from."""
+    attention = (*(f"{name}.multiheadattn.linears.{i}" for i in range(4)), f"{name}.multiheadattn.layer_norm")
+    return tensors(*attention, f"{name}.feedforward.w_1", f"{name}.feedforward.w_2")
+
+
+def _norms_inside(blocks: Iterable[str]) -> tuple[str, ...]:
+    """Return the norms that the attention of every block declares and never runs."""
+    return tensors(*(f"{block}.self_attn.layer_norm" for block in blocks))
+
+
+def _pyramid_unused(state: StateDict) -> tuple[str, ...]:
+    levels = range(_pyramid_levels(state))
+    blocks = [f"MMP.capture.msa.{level}.{m}block.layer" for level in levels for m in ("asa", "vsa", "cma")]
+    blocks += [f"MMP.fusion.{m}adaptiveinteraction" for m in "av"]
+    # Convolutions under their second names.
+    again = tensors(*(f"MMP.capture.{m}network.{level}.net.{i}" for m in "av" for level in levels for i in (0, 2)))
+    return (*_template("MMP.capture"), *_template("MMP.fusion"), *_norms_inside(blocks), *again)
+
+
+def _leap_unused(state: StateDict) -> tuple[str, ...]:
+    blocks = (f"AVL.l{m}_cma_network.{block}" for m in "av" for block in range(_leap_blocks(state)))
+    return (*_pyramid_unused(state), *_template("AVL"), *_norms_inside(blocks))
+
+
 SYSTEMS: dict[str, OfficialSystem] = {
     "mm_pyramid": OfficialSystem(
-        _mm_pyramid_config, llp_spec, lambda state: _pyramid_names(state) | MMIL, _UNUSED_PYRAMID
+        "mm-pyramid", _mm_pyramid_config, llp_spec, lambda state: _pyramid_names(state) | MMIL, _pyramid_unused
     ),
-    "leap": OfficialSystem(
-        _leap_config, llp_spec, _leap_names, (*_UNUSED_PYRAMID, "AVL.multiheadattn.*", "AVL.feedforward.*")
-    ),
+    "leap": OfficialSystem("leap-mm-pyramid", _leap_config, llp_spec, _leap_names, _leap_unused),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -24,21 +24,20 @@ class OfficialSystem:
     """How one released network maps to ours.
 
     Attributes:
+        recipe: name of the shipped recipe that trains it.
         config: reads the parser that it is from the official tensors.
         spec: reads the sizes, likewise.
         names: our parameter name -> official names, concatenated along the first axis.
-        ignored: patterns of official tensors that never act (declared, saved, unused) or are another tensor's second
-            name.
+        unused: the official tensors that never act (declared, saved, unused) or are another tensor's second name.
+        changes: settings of the recipe to replace, each ``key=value``, where the network is but a part of its system.
     """
 
+    recipe: str
     config: Callable[[StateDict], PartConfig]
     spec: Callable[[StateDict], TaskSpec]
     names: Callable[[StateDict], Names]
-    ignored: tuple[str, ...]
-
-    def ignores(self, name: str) -> bool:
-        """Whether the official tensor ``name`` is known as one to leave out."""
-        return any(fnmatchcase(name, pattern) for pattern in self.ignored)
+    unused: Callable[[StateDict], Iterable[str]] = lambda state: ()
+    changes: tuple[str, ...] = ()
 
 
 def llp_spec(state: StateDict) -> TaskSpec:
@@ -62,6 +61,22 @@ def both(ours: str, *official: str) -> Names:
     return {f"{ours}.{kind}": tuple(f"{o}.{kind}" for o in official) for kind in KINDS}
 
 
+def tensors(*layers: str) -> tuple[str, ...]:
+    """Return the official names of weight and bias of each layer."""
+    return tuple(f"{layer}.{kind}" for layer in layers for kind in KINDS)
+
+
+def attention_tensors(attention: str) -> tuple[str, ...]:
+    """Return the official names of one attention of PyTorch's own."""
+    return (*(f"{attention}.in_proj_{kind}" for kind in KINDS), *tensors(f"{attention}.out_proj"))
+
+
+def layer_tensors(layer: str, *attentions: str) -> tuple[str, ...]:
+    """Return the official names of a layer of attentions, feed-forward maps and norms."""
+    inside = tensors(*(f"{layer}.{part}" for part in ("linear1", "linear2", "norm1", "norm2")))
+    return (*inside, *(name for attention in attentions for name in attention_tensors(f"{layer}.{attention}")))
+
+
 def count(state: StateDict, pattern: str) -> int:
     """Return how many names match; at least one, so that a part that is wholly missing is missed by name."""
     return max(sum(fnmatchcase(name, pattern) for name in state), 1)
@@ -82,5 +97,7 @@ def parser_config(encoder: dict[str, Any], decoder: dict[str, Any], stem: Any = 
     return ParserConfig.read({"stem": stem, "encoder": encoder, "decoder": decoder}, "official weights")
 
 
+# Every hybrid attention encoder declares two norms beside its layers, and runs neither.
+HAT_NORMS = tensors("hat_encoder.norm1", "hat_encoder.norm2")
 STEM = stem_names()
 MMIL = both("decoder.heads", "fc_prob", "fc_frame_att", "fc_av_att")

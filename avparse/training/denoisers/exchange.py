@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from avparse.data.batching import Indices, batches
@@ -33,8 +33,10 @@ class ModalityExchange:
         """Settings.
 
         Attributes:
-            base: name of a shipped recipe whose parser does the test, with the stem of the run's parser; None: the
-                recipe of the run.
+            base: name of a shipped recipe whose parser does the test; None: the recipe of the run. A recipe that is
+                named keeps its own settings, whatever the run's are, but for the stem and ``training.precision``,
+                which are the run's.
+            base_set: settings of that recipe to replace, each ``key=value`` as for ``--set``.
             epochs: of that parser, whose last epoch is used; None: as many as its recipe has.
             partners: foreign videos a video is tested with.
             rule: whether a label must fail with all partners or with most.
@@ -42,9 +44,16 @@ class ModalityExchange:
 
         name: Literal["exchange"] = "exchange"
         base: str | None = None
+        base_set: tuple[str, ...] = ()
         epochs: int | None = Field(None, ge=1)
         partners: int = Field(1, ge=1)
         rule: Literal["and", "majority"] = "and"
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.base_set and self.base is None:
+                raise UserError("base_set changes the recipe that base names; name one")
+            return self
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -53,11 +62,11 @@ class ModalityExchange:
         """Return the weak labels less those that fail their test.
 
         Raises:
-            UserError: the parser's settings do not say which streams are sound.
+            UserError: the base's recipe is unknown or bad, or its parser does not say which streams are sound.
         """
         from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
 
-        base = _base(self.config.base, workshop.recipe)
+        base = _base(self.config, workshop.recipe)
         sound = getattr(base.parser, "audio", None)
         if sound is None:
             raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
@@ -81,13 +90,14 @@ class ModalityExchange:
         return Prepared(labels=workshop.refined(keep, quality.clamp(0, 1), "missed when the other track was exchanged"))
 
 
-def _base(name: str | None, recipe: Recipe) -> Recipe:
+def _base(config: ModalityExchange.Config, recipe: Recipe) -> Recipe:
     """Return the recipe of the parser that does the test."""
     from avparse.training.recipe import load_recipe  # noqa: PLC0415 (recipes name denoisers)
 
-    if name is None:
+    if config.base is None:
         return recipe
-    base, stem = load_recipe(name), getattr(recipe.parser, "stem", None)
+    base = load_recipe(config.base, [f"training.precision={recipe.training.precision}", *config.base_set])
+    stem = getattr(recipe.parser, "stem", None)
     return base if stem is None else base.model_copy(update={"parser": base.parser.model_copy(update={"stem": stem})})
 
 

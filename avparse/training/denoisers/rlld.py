@@ -8,7 +8,7 @@ policy ascends the REINFORCE gradient once. Numbers in comments refer to ``docs/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -220,12 +220,10 @@ class _Learner:
         return [int(number) for number in sequence.generate_state(3)]
 
     def _task_step(self, optimizer: torch.optim.Optimizer, batch: Batch, actions: Actions, step: Step) -> None:
-        """Descend the task loss once on the sampled labels; the video's target is their union [19]."""
+        """Descend the task loss once on the sampled labels."""
         self.task.train()
-        audio, visual = actions.labels
         segments = (None, None) if self.segments is None else self.segments(batch.index)
-        kept = [None if s is None else s * y.unsqueeze(1) for s, y in zip(segments, actions.labels, strict=True)]
-        targets = Targets(torch.maximum(audio, visual), audio, visual, *kept)  # unsmoothed [20]
+        targets = sampled_targets(actions.labels, batch.weak, segments, self.workshop.recipe.refined_video)
         with self.fabric.autocast():
             output = self.task(batch.features)
         loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()
@@ -271,6 +269,31 @@ class _Learner:
             "baselines": {m: b.state() for m, b in self.baselines.items()},
         }
         save_checkpoint(self.workshop.folder / "checkpoints", capture(self.policy, self.optimizer, state))
+
+
+def sampled_targets(
+    labels: Tensor,
+    weak: Tensor,
+    segments: Sequence[Tensor | None],
+    video: Literal["given", "union", "audio"],
+) -> Targets:
+    """Return what sampled labels ask for, unsmoothed [20]; what they drop is dropped in every segment.
+
+    Args:
+        labels: ``[2, B, C]``, audio and visual.
+        weak: ``[B, C]``, the labels as given.
+        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest.
+        video: the video's target, as in the final training: as given, the modalities' union [19], or audio.
+    """
+    kept = [
+        None if pseudo is None else pseudo * torch.where(weak > 0, own, 1.0).unsqueeze(1)
+        for pseudo, own in zip(segments, labels, strict=True)
+    ]
+    audio, visual = (
+        own if left is None else torch.minimum(own, left.amax(dim=1)) for left, own in zip(kept, labels, strict=True)
+    )
+    whole = {"given": weak, "union": torch.maximum(audio, visual), "audio": audio}[video]
+    return Targets(whole, audio, visual, *kept)
 
 
 class EpisodeLog:
