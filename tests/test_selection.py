@@ -14,6 +14,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.store_format import StreamInfo
 from avparse.data.store_writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.evaluation.selection import overlapping, select_videos
 from avparse.foundation.errors import UserError
 from avparse.training.loop import train
@@ -140,6 +141,22 @@ def test_several_runs_are_a_row_each(store: FeatureStore, runs: list[Run], comma
     assert list(alike) == [f"HAN, seed 0 ({runs[0].path})", "HAN, seed 1", f"HAN, seed 0 ({runs[2].path})"]
     once = command("evaluate", "--run", runs[0].path, "--run", runs[0].path, "--data", store.path)[1]
     assert once == evaluate_runs(runs[:1], store, "test") + "\n"
+
+
+def test_tuned_on_the_way_is_as_tuned_in_training(
+    store: FeatureStore, runs: list[Run], tmp_path: Path, command: Command
+) -> None:
+    recipe = runs[0].recipe.model_copy(update={"tuning": DecodingTuning()})
+    tuned = table(evaluate_runs([train(recipe, store, tmp_path / "tuned", seed=runs[0].info.seed)], store, "test"))
+    code, out, _ = command("evaluate", "--run", runs[0].path, "--data", store.path, "--tune")
+    assert code == 0
+    found, given = table(out)["parser"], table(evaluate_runs(runs[:1], store, "test"))["parser"]
+    np.testing.assert_array_equal(found, tuned["parser"])
+    assert (found != given).any()
+    assert "thresholds tuned on validation" in out
+    code, _, err = command("evaluate", "--run", runs[0].path, "--data", store.path, "--tune", "--split", "val")
+    assert code == 2
+    assert "--tune reads the split 'val'" in err
 
 
 def test_refusals(store: FeatureStore, runs: list[Run], tmp_path: Path, command: Command) -> None:

@@ -290,6 +290,9 @@ def test_recipe_files(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1,")
     with pytest.raises(UserError, match="not YAML"):
         load_recipe(tmp_path / "bad.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"title: caf\xe9")
+    with pytest.raises(UserError, match=r"latin\.yaml: cannot be read"):
+        load_recipe(tmp_path / "latin.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserError, match="a recipe is a table"):
         load_recipe(tmp_path / "list.yaml")

@@ -8,9 +8,11 @@ from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import bootstrap
 from avparse.evaluation.comparison import ALONE, compare_with_labels, score_split, score_table
+from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import ParsingScores
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.foundation.errors import UserError
+from avparse.models.decoding import DecodingRule
 from avparse.training.run import Run, frames_mend
 
 _KINDS: dict[VideoKind, str] = {
@@ -20,7 +22,9 @@ _KINDS: dict[VideoKind, str] = {
 }
 
 
-def evaluate_runs(runs: Sequence[Run], store: FeatureStore, split: str, videos: VideoKind = "all") -> str:
+def evaluate_runs(
+    runs: Sequence[Run], store: FeatureStore, split: str, videos: VideoKind = "all", tune: bool = False
+) -> str:
     """Return a Markdown table of scores on a split, with 95 % bootstrap intervals of Type below it.
 
     One run has three rows: the parser alone, the parser given the weak labels, and the labels themselves. Several have
@@ -31,30 +35,42 @@ def evaluate_runs(runs: Sequence[Run], store: FeatureStore, split: str, videos: 
         store: the data.
         split: whose truth is known.
         videos: score only those with, or without, events that overlap.
+        tune: first tune the thresholds of each parser on all validation videos, one a kind for all classes.
 
     Raises:
         UserError: the store has other classes or streams than a run was trained on, the split has no dense truth, or no
-            video of that kind.
+            video of that kind; ``tune`` with the split that it reads.
     """
     for run in runs:
         _check(run, store)
+    if tune and split == "val":
+        raise UserError("--tune reads the split 'val', which is no test then; score another split")
     indices, table = select_videos(store, split, videos), FeatureTable(store)
+    rules = [_rule(run, table, tune) for run in runs]
     scores: dict[str, ParsingScores]
     if len(runs) == 1:
         (run,) = runs
-        scores = compare_with_labels(run.parser(), table, indices, run.recipe.decoding)
+        scores = compare_with_labels(run.parser(), table, indices, rules[0])
         caption, judged = f"{_named(run)}, ", {"the parser alone": scores[ALONE]}
     else:
         scores = {
-            name: score_split(run.parser(), table, indices, run.recipe.decoding) for name, run in _by_name(runs).items()
+            name: score_split(run.parser(), table, indices, rule)
+            for (name, run), rule in zip(_by_name(runs).items(), rules, strict=True)
         }
         caption, judged = "Parsers alone, ", scores
     total = len(store.select(split))
     count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
+    caption += "thresholds tuned on validation, " if tune else ""
     about = f" Data: {store.manifest.description}." if store.manifest.description else ""
     caption += f"{count} {split} videos{_KINDS[videos]}, percent.{about}"
     figures = {name: s.as_dict() for name, s in scores.items()}
     return "\n".join([score_table(figures, caption), *(_intervals(name, s) for name, s in judged.items())])
+
+
+def _rule(run: Run, table: FeatureTable, tune: bool) -> DecodingRule:
+    if not tune:
+        return run.recipe.decoding
+    return tune_decoding(run.parser(), table, table.store.select("val"), run.recipe.decoding, DecodingTuning())
 
 
 def _check(run: Run, store: FeatureStore) -> None:

@@ -125,7 +125,10 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
             raise UserError(f"{path}: no such recipe file")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); give a YAML file") from None
     elif str(name) in shipped_recipes():
         text = (resources.files("avparse") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:

@@ -71,6 +71,9 @@ def evaluate(
         Literal["all", "overlapping", "single"],
         typer.Option(help="Only those in which two classes are heard at once or two seen, or only the others."),
     ] = "all",
+    tune: Annotated[
+        bool, typer.Option("--tune", help="First tune each parser's thresholds on the split 'val'; the run stays.")
+    ] = False,
 ) -> None:
     """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
     from avparse.app.scoring import evaluate_runs
@@ -78,4 +81,4 @@ def evaluate(
     from avparse.training.run import Run
 
     opened = [Run.open(path) for path in dict.fromkeys(runs)]
-    print(evaluate_runs(opened, FeatureStore.open(data), split, videos))
+    print(evaluate_runs(opened, FeatureStore.open(data), split, videos, tune))
