@@ -138,6 +138,26 @@ def _script(tmp_path: Path, guard: str) -> list[str]:
 ROOT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
+@pytest.mark.parametrize("delay", [0.1, 0.4, 0.8])
+def test_ctrl_c_while_children_start_is_the_parents_alone(tmp_path: Path, long_clip: Path, delay: float) -> None:
+    guard = "if __name__ == '__main__':\n    print('go', flush=True)"
+    with subprocess.Popen(
+        [*_script(tmp_path, guard), str(long_clip)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ROOT,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "go\n"
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGINT
+        assert errors.count("KeyboardInterrupt") == 1
+
+
 def test_ctrl_c_stops_everything(tmp_path: Path, clips: list[Path], long_clip: Path) -> None:
     command = [*_script(tmp_path, "if __name__ == '__main__':"), str(clips[1]), str(long_clip)]
     with subprocess.Popen(

@@ -30,7 +30,7 @@ from avparse.data.simulation.truth import Truth, draw_truth
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json, writing
-from avparse.foundation.processes import cores
+from avparse.foundation.processes import cores, interrupts_held
 from avparse.foundation.progress import track
 from avparse.foundation.settings import lookup
 from avparse.media.synthesis.pictures import PICTURES
@@ -171,7 +171,9 @@ def _rendered(jobs: Sequence[Job], processes: int) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _obey_parent) as pool:
         try:
-            for done in as_completed([pool.submit(render_video, *job) for job in jobs]):
+            with interrupts_held():
+                waiting = [pool.submit(render_video, *job) for job in jobs]
+            for done in as_completed(waiting):
                 done.result()
                 yield
         finally:

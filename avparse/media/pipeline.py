@@ -17,7 +17,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.processes import cores
+from avparse.foundation.processes import cores, interrupts_held
 from avparse.foundation.settings import lookup
 from avparse.media.decode import read_chunks
 from avparse.media.extractors import EXTRACTORS, Extractor
@@ -149,7 +149,7 @@ class _Worker:
     def __init__(self, extractor_name: str, segment_seconds: float) -> None:
         self.link, far_end = _PROCESSES.Pipe()
         self.process = _PROCESSES.Process(target=_serve, args=(far_end, extractor_name, segment_seconds), daemon=True)
-        with _one_thread():
+        with _one_thread(), interrupts_held():
             self.process.start()
         far_end.close()
         self.started = False
