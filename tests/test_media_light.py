@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -219,13 +218,3 @@ def test_segments_too_short_for_the_front_end_are_refused(tmp_path: Path) -> Non
     chunk = next(iter(read_chunks(path, segment_seconds=0.02, frame_size=extractor.frame_size)))
     with pytest.raises(UserError, match="too short"):
         extractor(chunk)
-
-
-def test_speed(shared: Path) -> None:
-    """At least 25 seconds of real video a second of one core, decoding included; a loose floor that shows a slip."""
-    extractor = LightExtractor()
-    path = shared / "data" / "llp" / "BjCEufrlXm4.mp4"
-    start = time.process_time()
-    for chunk in read_chunks(path, frame_size=extractor.frame_size):
-        extractor(chunk)
-    assert 10 / (time.process_time() - start) > 15
