@@ -154,9 +154,13 @@ def test_without_a_name_all_shipped_recipes_are_measured(monkeypatch: pytest.Mon
     assert (measured, failures) == (["han", "poibin"], [])
     assert "| han, ma |" in table
     assert "| ma |" in profiling.profile(["ma", "han"], Conditions(device="cpu"))[0]
-    # What cannot be set up is a row of its own, for its measurement to tell why.
-    odd = Conditions(changes=("parser.stem={name: linear, width: 8, audio: [sound], visual: [frames]}",))
-    assert profiling.alike(["han", "ma"], odd) == [["han"], ["ma"]]
+
+    def fail(name: str, _: Conditions) -> Cost:
+        raise UserError(f"{name}: how large is stream 'sound'?")
+
+    monkeypatch.setattr(profiling, "measure", fail)
+    _, failures = profiling.profile([], Conditions(device="cpu"))  # told of every recipe that would have shared the row
+    assert [name for name, _ in failures] == ["han, ma", "poibin"]
 
 
 def test_fused_operations_are_counted() -> None:

@@ -17,16 +17,21 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import lookup
+from avparse.foundation.settings import build, lookup
 from avparse.labels.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
-from avparse.training.denoisers.pld import PseudoLabelDenoising
 from avparse.training.preparation import prepare, pseudo_labels
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.workshop import Workshop
+
+_WITHOUT_TABLE = {
+    "refiners": "refines the labels anew in every batch and leaves no table; train a recipe with it",
+    "segments": "repairs pseudo labels of segments and leaves no table of refined labels; train a recipe with it, then "
+    "'avparse pseudo-labels RUN --data STORE' tells how good they are",
+}
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,16 @@ def denoise(
             method that leaves no table.
     """
     settings = method_recipe(method, recipe, changes)
-    if isinstance(settings.denoiser, PseudoLabelDenoising.Config):
-        raise UserError(
-            f"method '{method}' repairs pseudo labels of segments and leaves no table of refined labels; train a "
-            "recipe with it, then 'avparse pseudo-labels RUN --data STORE' tells how good they are"
-        )
-    if not getattr(settings.denoiser, "static", True):
-        raise _without_table(method)
+    assert settings.denoiser is not None
+    reason = _WITHOUT_TABLE.get(build(DENOISERS, settings.denoiser).leaves)
+    if reason is not None:
+        raise UserError(f"method '{method}' {reason}")
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name or remove it")
     work = out.with_name(f"{out.name}.work")
     run = _workplace(work, settings, seed, store)
     labels = prepare(run, store, accelerator).labels
-    if labels is None:
-        shutil.rmtree(work)
-        raise _without_table(method)
+    assert labels is not None, f"denoiser '{method}' says that it leaves labels"
     workshop = Workshop(run.recipe, store, run.path / "denoised", seed, accelerator)
     result = Denoised(labels, f"{_counts(labels)}\n\n{_judgement(labels, workshop, per_class)}")
     labels.save(out)
@@ -122,12 +122,6 @@ def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Reci
     if hasattr(load_recipe(recipe, first).denoiser, "static"):
         first.append("denoiser.static=true")
     return load_recipe(recipe, [*first, *changes])
-
-
-def _without_table(method: str) -> UserError:
-    return UserError(
-        f"method '{method}' refines the labels anew in every batch and leaves no table; train a recipe with it"
-    )
 
 
 def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Run:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from avparse.labels.refiner import Refiner, Step
 from avparse.labels.segments import SegmentLabels, from_padded
 from avparse.models.parser import Parser, SplitParser, TwinParser
 from avparse.training.denoisers import DENOISERS
+from avparse.training.denoisers.denoiser import Denoiser
 from avparse.training.loop import Trainer
 from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
@@ -60,8 +61,7 @@ class Conditions:
         steps: timed; the median counts.
         device: see ``avparse train``.
         changes: settings of every recipe to replace.
-        denoise: let the recipe's denoiser do its work first. What it does in every batch is measured anyway, unless it
-            must see features to set that up.
+        denoise: let the recipe's denoiser do its work first. What it does in every batch is measured anyway.
         store: take shapes from this store.
     """
 
@@ -148,36 +148,25 @@ def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
         key = (
             *(recipe.parser, recipe.losses, recipe.decoding.alone),
             *(training.precision, training.cross, training.clip_norm, training.select_visual is None),
-            recipe.denoiser if _works_on_batches(recipe, conditions) else None,
+            None if _on_batches(recipe) is None else recipe.denoiser,
         )
         groups.setdefault(repr(key), []).append(name)
     return list(groups.values())
 
 
-def _works_on_batches(recipe: Recipe, conditions: Conditions) -> bool:
-    """Whether the recipe's denoiser does anything in every batch; yes where measuring must tell why it cannot."""
-    if recipe.denoiser is None:
-        return False
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            store = _random_store(Path(folder) / "store", _spec(recipe, replace(conditions, segments=1)), 1)
-            return bool(_refiners(recipe, store, Path(folder), "cpu"))
-        except UserError:
-            return True
+def _on_batches(recipe: Recipe) -> Denoiser | None:
+    """Return the recipe's denoiser if it works on every batch."""
+    denoiser: Denoiser | None = None if recipe.denoiser is None else build(DENOISERS, recipe.denoiser)
+    return denoiser if denoiser is not None and denoiser.leaves == "refiners" else None
 
 
 def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, accelerator: str) -> Sequence[Refiner]:
-    """Return what the recipe's denoiser does in every batch, as it is before anything was learned.
-
-    There is none of a denoiser that looks at features first, as those do that leave labels.
-    """
-    if recipe.denoiser is None:
+    """Return what the recipe's denoiser does in every batch, as it is before anything was learned."""
+    denoiser = _on_batches(recipe)
+    if denoiser is None:
         return ()
     workshop = _EmptyWorkshop(recipe, store, folder, 0, accelerator, segments=_random_labels(recipe, store))
-    try:
-        return build(DENOISERS, recipe.denoiser).prepare(workshop).refiners
-    except _FeaturesWanted:
-        return ()
+    return denoiser.prepare(workshop).refiners
 
 
 def measure(name: str, conditions: Conditions) -> Cost:
@@ -274,12 +263,8 @@ def _count(parser: nn.Module, guides: bool) -> int:
     return sum(p.numel() for name, p in parser.named_parameters() if ("guides" in name.split(".")) == guides)
 
 
-class _FeaturesWanted(Exception):
-    """A denoiser looks at features, hence it works before training."""
-
-
 class _EmptyWorkshop(Workshop):
-    """A workshop where no parser is trained and no feature is there: enough to set up work on every batch."""
+    """A workshop where no parser is trained: enough to set up work on every batch."""
 
     def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> Parser | TwinParser:
         """Return what only :meth:`video_probabilities` reads, and it does not."""
@@ -288,10 +273,6 @@ class _EmptyWorkshop(Workshop):
     def video_probabilities(self, parser: object, indices: Indices) -> Tensor:
         """Return ``[2, N, C]`` of one half, of a parser that knows nothing."""
         return torch.full((2, len(indices), len(self.store.vocabulary)), 0.5)
-
-    def table(self) -> NoReturn:
-        """Raise."""
-        raise _FeaturesWanted
 
 
 def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
 
 
+Leaves = Literal["labels", "segments", "refiners"]
+
+
 class Denoiser(Protocol):
     """Made from its settings; all that is costly is left in the workshop's folder and taken up again from there."""
+
+    @property
+    def leaves(self) -> Leaves:
+        """What :meth:`prepare` is for: a table of refined labels, labels of segments, or work on every batch."""
 
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return refined labels of the training split, refiners for every batch, or both."""

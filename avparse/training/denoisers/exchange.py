@@ -15,6 +15,7 @@ from avparse.data.features import Features
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.exchange import class_errors, draw_partners, exchange_removals
+from avparse.training.denoisers.denoiser import Leaves
 
 if TYPE_CHECKING:
     from avparse.evaluation.prediction import Parse
@@ -28,6 +29,8 @@ class ModalityExchange:
     A parser is trained on the weak labels; then it sees each video's sound with the picture of a video that shares no
     label, and the other way round.
     """
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings.

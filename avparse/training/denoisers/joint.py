@@ -25,6 +25,7 @@ from avparse.labels.refiner import Reads, Step
 from avparse.labels.rewards import InterReward, expected_label_f, label_f, leave_one_out
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
+from avparse.training.denoisers.denoiser import Leaves
 from avparse.training.denoisers.rlld import split_validation
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 class JointDenoiser:
     """Sets up the policy that learns within the training of the parser."""
+
+    leaves: Leaves = "refiners"
 
     class Config(PartConfig):
         """Settings of the joint learning.

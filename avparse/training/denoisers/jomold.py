@@ -16,6 +16,7 @@ from avparse.foundation.settings import PartConfig
 from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import cross_entropy
+from avparse.training.denoisers.denoiser import Leaves
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -54,6 +55,11 @@ class JointModalityDenoising:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    @property
+    def leaves(self) -> Leaves:
+        """Work on every batch, or with ``static`` a table."""
+        return "labels" if self.config.static else "refiners"
 
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""

@@ -10,6 +10,7 @@ from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.pld import FlipRule, repair
+from avparse.training.denoisers.denoiser import Leaves
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 class PseudoLabelDenoising:
     """Repairs the recipe's pseudo labels; the parsers on the way are kept as ``pass0``, ``pass1``, ..."""
+
+    leaves: Leaves = "segments"
 
     class Config(PartConfig):
         """Settings.

@@ -37,6 +37,7 @@ from avparse.labels.sources import WeakLabels
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
 from avparse.models.output import ParserOutput
+from avparse.training.denoisers.denoiser import Leaves
 from avparse.training.denoisers.rlld import split_validation
 from avparse.training.schedule import StepDecay
 
@@ -55,6 +56,8 @@ class PlusDenoiser:
     The penalty that holds the policy near the prior is chosen by cross-validated reward; the prior itself is one of
     the choices. What is left in the workshop: the parsers, and ``penalties.md`` with the reward of each choice.
     """
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings.

@@ -17,6 +17,7 @@ from torch import Tensor
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.prior import ClassPrior, ValidationClassifier
+from avparse.training.denoisers.denoiser import Leaves
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 class ClassPriorDenoiser:
     """One bit a class and modality, counted on validation: keep all of its labels, or drop them all."""
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings; ``threshold`` on the share of right labels, ``shrinkage`` as in :class:`ClassPrior`."""
@@ -46,6 +49,8 @@ class ClassPriorDenoiser:
 
 class ValidationClassifierDenoiser:
     """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong."""
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
@@ -73,6 +78,8 @@ class ValidationClassifierDenoiser:
 class OracleDenoiser:
     """The true modality labels of the training split: the ceiling of label denoising, on simulated data only."""
 
+    leaves: Leaves = "labels"
+
     class Config(PartConfig):
         """The oracle has no settings."""
 
@@ -92,6 +99,8 @@ class InformedCeiling:
 
     The judged half's truth also calibrates the judgement, class by class. A cheat, for measurement only.
     """
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings; ``epochs`` of the two parsers."""

@@ -35,6 +35,7 @@ from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
+from avparse.training.denoisers.denoiser import Leaves
 from avparse.training.interrupt import StopRequest
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class RLLDDenoiser:
     What is left in the workshop: ``checkpoints`` of the policy after each episode, the last of which holds the trained
     one, and ``episodes.jsonl`` with a line an episode.
     """
+
+    leaves: Leaves = "labels"
 
     class Config(PartConfig):
         """Settings of the reinforcement learning.
