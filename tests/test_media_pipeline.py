@@ -138,6 +138,21 @@ def _script(tmp_path: Path, guard: str) -> list[str]:
 ROOT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal masks on this system")
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_interrupts_stay_held_once_a_child_is_started(method: str) -> None:
+    code = f"""
+import multiprocessing, signal
+from avparse.foundation.processes import interrupts_held
+with interrupts_held():
+    multiprocessing.get_context({method!r}).Process(target=int).start()
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ROOT, timeout=60, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize("delay", [0.1, 0.4, 0.8])
 def test_ctrl_c_while_children_start_is_the_parents_alone(tmp_path: Path, long_clip: Path, delay: float) -> None:
     guard = "if __name__ == '__main__':\n    print('go', flush=True)"
