@@ -149,7 +149,9 @@ with interrupts_held():
     print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
 print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ROOT, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ROOT, timeout=60, check=True
+    )
     assert done.stdout.split() == ["True", "False"]
 
 

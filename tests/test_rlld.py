@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from avparse.data.store import FeatureStore
+from avparse.labels.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
 from avparse.training.denoisers import rlld
@@ -114,7 +115,7 @@ def test_targets_of_sampled_labels() -> None:
     labels = torch.tensor([[[0.0, 1.0, 0.0]], [[1.0, 1.0, 0.0]]])
     heard = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 1.0, 0.2]]])  # 0.2: a soft label outside the given ones
     seen = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
-    targets = rlld.sampled_targets(labels, weak, (heard, seen), "union")
+    targets = sampled_targets(labels, weak, (heard, seen), "union")
     assert targets.audio_segments is not None
     assert targets.audio_segments.tolist() == [[[0.0, 0.0, 0.0], [0.0, 1.0, pytest.approx(0.2)]]]
     assert targets.visual_segments is not None
@@ -122,8 +123,8 @@ def test_targets_of_sampled_labels() -> None:
     assert targets.audio.tolist() == [[0.0, 1.0, 0.0]]
     assert targets.visual.tolist() == [[1.0, 0.0, 0.0]]
     assert targets.video.tolist() == [[1.0, 1.0, 0.0]]
-    assert rlld.sampled_targets(labels, weak, (heard, seen), "audio").video.tolist() == [[0.0, 1.0, 0.0]]
-    plain = rlld.sampled_targets(labels, weak, (None, None), "given")
+    assert sampled_targets(labels, weak, (heard, seen), "audio").video.tolist() == [[0.0, 1.0, 0.0]]
+    plain = sampled_targets(labels, weak, (None, None), "given")
     assert plain.video.tolist() == weak.tolist()
     assert (plain.audio.tolist(), plain.visual.tolist()) == (labels[0].tolist(), labels[1].tolist())
     assert plain.audio_segments is None

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
@@ -21,9 +20,8 @@ from avparse.foundation.settings import build, lookup
 from avparse.labels.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
-from avparse.training.preparation import prepare, pseudo_labels
+from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
-from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.workshop import Workshop
 
@@ -127,10 +125,7 @@ def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Reci
 def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Run:
     """Return the working folder, begun or taken up."""
     if not work.exists():
-        spec = task_spec(store)
-        pseudo = pseudo_labels(recipe, store)
-        rehearse(recipe, spec, pseudo)
-        return Run.create(work, recipe, seed, store, spec, pseudo=pseudo)
+        return begin(recipe, store, work, seed)
     run = Run.open(work)
     run.check_data(store)
     if (run.recipe, run.info.seed) != (recipe, seed):

@@ -10,6 +10,7 @@ from avparse.evaluation.bootstrap import bootstrap
 from avparse.evaluation.comparison import ALONE, compare_with_labels, score_split, score_table
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import ParsingScores
+from avparse.evaluation.prediction import Parse
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
@@ -46,16 +47,17 @@ def evaluate_runs(
     if tune and split == "val":
         raise UserError("--tune reads the split 'val', which is no test then; score another split")
     indices, table = select_videos(store, split, videos), FeatureTable(store)
-    rules = [_rule(run, table, tune) for run in runs]
+    parsers = [run.parser() for run in runs]
+    rules = [_rule(run, parser, table, tune) for run, parser in zip(runs, parsers, strict=True)]
     scores: dict[str, ParsingScores]
     if len(runs) == 1:
         (run,) = runs
-        scores = compare_with_labels(run.parser(), table, indices, rules[0])
+        scores = compare_with_labels(parsers[0], table, indices, rules[0])
         caption, judged = f"{_named(run)}, ", {"the parser alone": scores[ALONE]}
     else:
         scores = {
-            name: score_split(run.parser(), table, indices, rule)
-            for (name, run), rule in zip(_by_name(runs).items(), rules, strict=True)
+            name: score_split(parser, table, indices, rule)
+            for name, parser, rule in zip(_by_name(runs), parsers, rules, strict=True)
         }
         caption, judged = "Parsers alone, ", scores
     total = len(store.select(split))
@@ -67,10 +69,10 @@ def evaluate_runs(
     return "\n".join([score_table(figures, caption), *(_intervals(name, s) for name, s in judged.items())])
 
 
-def _rule(run: Run, table: FeatureTable, tune: bool) -> DecodingRule:
+def _rule(run: Run, parser: Parse, table: FeatureTable, tune: bool) -> DecodingRule:
     if not tune:
         return run.recipe.decoding
-    return tune_decoding(run.parser(), table, table.store.select("val"), run.recipe.decoding, DecodingTuning())
+    return tune_decoding(parser, table, table.store.select("val"), run.recipe.decoding, DecodingTuning())
 
 
 def _check(run: Run, store: FeatureStore) -> None:

@@ -11,11 +11,15 @@ labels, 0 or 1 of any type, broadcasts against it, usually ``[B, C]``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from avparse.labels.targets import Targets
 
 
 @dataclass
@@ -103,3 +107,28 @@ def log_probability(logits: Tensor, keep: Tensor, labels: Tensor, all_classes: b
     """
     each = functional.logsigmoid(torch.where(keep, logits, -logits))
     return (each if all_classes else each * labels).sum(dim=-1)
+
+
+def sampled_targets(
+    labels: Tensor,
+    weak: Tensor,
+    segments: Sequence[Tensor | None],
+    video: Literal["given", "union", "audio"],
+) -> Targets:
+    """Return what sampled labels ask for, unsmoothed; what they drop is dropped in every segment.
+
+    Args:
+        labels: ``[2, B, C]``, audio and visual.
+        weak: ``[B, C]``, the labels as given.
+        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest.
+        video: the video's target, as in the final training: as given, the modalities' union, or audio.
+    """
+    kept = [
+        None if pseudo is None else pseudo * torch.where(weak > 0, own, 1.0).unsqueeze(1)
+        for pseudo, own in zip(segments, labels, strict=True)
+    ]
+    audio, visual = (
+        own if left is None else torch.minimum(own, left.amax(dim=1)) for left, own in zip(kept, labels, strict=True)
+    )
+    whole = {"given": weak, "union": torch.maximum(audio, visual), "audio": audio}[video]
+    return Targets(whole, audio, visual, *kept)

@@ -1,4 +1,4 @@
-"""One line of JSON an epoch, and the same figures as TensorBoard curves."""
+"""One line of JSON an epoch, or an episode; epochs as TensorBoard curves, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from avparse.foundation.files import writing
+from avparse.foundation.files import write_text, writing
 
 
 class RunLog:
@@ -64,3 +64,18 @@ class RunLog:
     def _flush(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+class EpisodeLog:
+    """``episodes.jsonl``: one line an episode; lines of episodes that a resumed run repeats are dropped first."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["episode"] < keep]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def write(self, figures: dict[str, float]) -> None:
+        """Add the figures of an episode."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics, task_spec
+from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics
 from avparse.data.features import Batch
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
@@ -34,12 +34,10 @@ from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
-from avparse.training.preparation import prepare, pseudo_labels
+from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import LAST, Recipe
-from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
-from avparse.training.starting import starting_weights
 from avparse.training.workshop import Prepared
 
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -318,11 +316,7 @@ def train(
         run = Run.open(out)
         run.check_data(store)
     else:
-        spec = task_spec(store)
-        pseudo = pseudo_labels(recipe, store)
-        rehearse(recipe, spec, pseudo)
-        start = None if init is None else starting_weights(init, recipe, spec)
-        run = Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
+        run = begin(recipe, store, out, seed, labels, init)
     prepared = prepare(run, store, accelerator, resident)
     trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()

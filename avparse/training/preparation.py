@@ -1,11 +1,13 @@
-"""What is done before a run's first step: pseudo labels are made, and its denoiser does its work."""
+"""What is done before a run's first step: its folder is made, its pseudo labels, and what its denoiser leaves."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
+from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import build
@@ -14,8 +16,39 @@ from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers import DENOISERS
 from avparse.training.recipe import Recipe
+from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
+from avparse.training.starting import starting_weights
 from avparse.training.workshop import Prepared, Workshop
+
+
+def begin(
+    recipe: Recipe,
+    store: FeatureStore,
+    out: str | Path,
+    seed: int,
+    labels: RefinedLabels | None = None,
+    init: Run | None = None,
+) -> Run:
+    """Make a new run folder, once it is known that the recipe's parts fit together and can be had.
+
+    Args:
+        recipe: what will be trained.
+        store: the data.
+        out: the folder.
+        seed: of everything random.
+        labels: refined labels of the training split, in place of the recipe's denoiser.
+        init: a run whose parser this one starts from.
+
+    Raises:
+        UserError: the folder exists, a teacher was not asked, or the recipe, the data, ``labels`` or ``init`` do not
+            fit together.
+    """
+    spec = task_spec(store)
+    pseudo = pseudo_labels(recipe, store)
+    rehearse(recipe, spec, pseudo)
+    start = None if init is None else starting_weights(init, recipe, spec)
+    return Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
 
 
 def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:

@@ -7,10 +7,8 @@ policy ascends the REINFORCE gradient once. Numbers in comments refer to ``docs/
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -23,20 +21,19 @@ from tqdm import tqdm
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
 from avparse.data.features import Batch
 from avparse.evaluation.comparison import score_split
-from avparse.foundation.files import write_text
 from avparse.foundation.progress import track
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.actions import Actions, greedy, log_probability, sample
+from avparse.labels.actions import Actions, greedy, log_probability, sample, sampled_targets
 from avparse.labels.policy import POLICIES, KeepPolicy, Policy
 from avparse.labels.refiner import Step
 from avparse.labels.rewards import Baseline, InterReward
 from avparse.labels.segments import SegmentTable
-from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves
 from avparse.training.interrupt import StopRequest
+from avparse.training.logs import EpisodeLog
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -272,46 +269,6 @@ class _Learner:
             "baselines": {m: b.state() for m, b in self.baselines.items()},
         }
         save_checkpoint(self.workshop.folder / "checkpoints", capture(self.policy, self.optimizer, state))
-
-
-def sampled_targets(
-    labels: Tensor,
-    weak: Tensor,
-    segments: Sequence[Tensor | None],
-    video: Literal["given", "union", "audio"],
-) -> Targets:
-    """Return what sampled labels ask for, unsmoothed [20]; what they drop is dropped in every segment.
-
-    Args:
-        labels: ``[2, B, C]``, audio and visual.
-        weak: ``[B, C]``, the labels as given.
-        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest.
-        video: the video's target, as in the final training: as given, the modalities' union [19], or audio.
-    """
-    kept = [
-        None if pseudo is None else pseudo * torch.where(weak > 0, own, 1.0).unsqueeze(1)
-        for pseudo, own in zip(segments, labels, strict=True)
-    ]
-    audio, visual = (
-        own if left is None else torch.minimum(own, left.amax(dim=1)) for left, own in zip(kept, labels, strict=True)
-    )
-    whole = {"given": weak, "union": torch.maximum(audio, visual), "audio": audio}[video]
-    return Targets(whole, audio, visual, *kept)
-
-
-class EpisodeLog:
-    """``episodes.jsonl``: one line an episode; lines of episodes that a resumed run repeats are dropped first."""
-
-    def __init__(self, path: Path, keep: int) -> None:
-        self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["episode"] < keep]
-        write_text(path, "".join(f"{line}\n" for line in kept))
-
-    def write(self, figures: dict[str, float]) -> None:
-        """Add the figures of an episode."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
 
 
 class _SampledQuality:
