@@ -112,6 +112,20 @@ class TeacherScores:
             if not ((np.abs(length - 1) < 0.01) | ((length == 0) & (name == "segments"))).all():
                 raise UserError(f"{where}: '{name}' are not all of length one; normalise them")
 
+    def seen(self, videos: tuple[str, ...]) -> Bools:
+        """Return ``[N]``, of which of ``videos`` there are embeddings.
+
+        Raises:
+            UserError: of none of them.
+        """
+        seen = np.array([video in self._at for video in videos], dtype=bool)
+        if len(seen) and not seen.any():
+            raise UserError(
+                f"teacher '{self.info.teacher}': has seen none of {len(videos)} videos (such as '{videos[0]}'); "
+                "ask it again ('avparse teach')"
+            )
+        return seen
+
     def rows(self, videos: tuple[str, ...]) -> Ints:
         """Return the rows of the segments of ``videos``, one video after the other.
 

@@ -120,15 +120,16 @@ def sampled_targets(
     Args:
         labels: ``[2, B, C]``, audio and visual.
         weak: ``[B, C]``, the labels as given.
-        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest.
+        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest,
+            if all are known.
         video: the video's target, as in the final training: as given, the modalities' union, or audio.
     """
     kept = [
-        None if pseudo is None else pseudo * torch.where(weak > 0, own, 1.0).unsqueeze(1)
+        None if pseudo is None else pseudo.masked_fill(((weak > 0) & (own == 0)).unsqueeze(1), 0)
         for pseudo, own in zip(segments, labels, strict=True)
     ]
     audio, visual = (
-        own if left is None else torch.minimum(own, left.amax(dim=1)) for left, own in zip(kept, labels, strict=True)
+        own if left is None else torch.fmin(own, left.amax(dim=1)) for left, own in zip(kept, labels, strict=True)
     )
     whole = {"given": weak, "union": torch.maximum(audio, visual), "audio": audio}[video]
     return Targets(whole, audio, visual, *kept)

@@ -46,22 +46,24 @@ def flip_outliers(labels: Tensor, probabilities: Tensor, weak: Tensor, rule: Fli
     Only classes of the weak label are touched, and each video and class is judged by its own timeline.
 
     Args:
-        labels: ``[N, T, C]`` pseudo labels in [0, 1].
+        labels: ``[N, T, C]`` pseudo labels in [0, 1], NaN where they are unknown, which they stay.
         probabilities: ``[N, T, C]`` of a parser that was trained on them, in evaluation mode.
         weak: ``[N, C]`` weak labels.
         rule: what is abnormal.
         mask: ``[N, T]`` boolean, True where the segment exists and has the modality; None for everywhere.
     """
     losses = cross_entropy(probabilities, labels)
-    real = torch.ones(losses.shape[:2], dtype=torch.bool) if mask is None else mask
+    real = ~labels.isnan()
+    if mask is not None:
+        real = real & mask.unsqueeze(-1)
     largest = rule.rule == "largest"
-    chosen = losses.masked_fill(~real.unsqueeze(-1), -torch.inf if largest else torch.inf)
+    chosen = losses.masked_fill(~real, -torch.inf if largest else torch.inf)
     count = losses.shape[1] if rule.rule == "all" else min(rule.count, losses.shape[1])
     chosen = chosen.topk(count, dim=1, largest=largest).values  # [N, count, C]
-    number = real.sum(dim=1).clamp(1, count).unsqueeze(-1)  # [N, 1]
+    number = real.sum(dim=1).clamp(1, count)  # [N, C]
     reference = torch.where(chosen.isfinite(), chosen, 0).sum(dim=1) / number
     bound = (rule.alpha * reference).clamp_min(rule.floor)
-    abnormal = (losses > bound.unsqueeze(1)) & real.unsqueeze(-1) & weak.bool().unsqueeze(1)
+    abnormal = (losses > bound.unsqueeze(1)) & real & weak.bool().unsqueeze(1)
     if rule.direction != "both":
         abnormal &= (labels < 0.5) == (rule.direction == "up")
     return torch.where(abnormal, 1 - labels, labels)

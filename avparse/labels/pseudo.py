@@ -15,6 +15,7 @@ UWAV           logit, none         a threshold a class and modality       and   
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Mapping
@@ -176,10 +177,11 @@ class PseudoLabels:
         """Return the labels of the videos at ``indices``.
 
         A softener that looks at all segments (``overlap``) looks at those of these videos: give the training split.
-        Segments without the modality, and those where the teacher had nothing to embed, have no label.
+        Segments without the modality have no label. In those of which the teacher has no embedding, a label that it
+        might have given is unknown (NaN); the videos that it has not seen at all are told in a warning.
 
         Raises:
-            UserError: a teacher was not asked, or has not seen a video.
+            UserError: a teacher was not asked, or has seen none of the videos.
         """
         sides = [None if (side := self._side(store, indices, m)) is None else side.targets() for m in MODALITIES]
         videos = tuple(store.videos[i] for i in indices)
@@ -211,12 +213,19 @@ class _Side:
     def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: Ints) -> None:
         self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
         self.teacher = TeacherScores.load(store, config.teacher, modality)
-        self.rows = self.teacher.rows(tuple(store.videos[i] for i in indices))
         self.lengths, self.weak = store.lengths[indices], store.weak[indices]
+        videos = tuple(store.videos[i] for i in indices)
+        seen = self.teacher.seen(videos)
+        self._tell_unseen(videos, seen)
+        of_seen = np.repeat(seen, self.lengths)
+        self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video that was not seen
+        self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
         present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
-        self.allowed = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
-        self.embedded: Bools = np.asarray(self.teacher.segments.any(axis=1))[self.rows]
-        self.allowed = self.allowed & (present & self.embedded)[:, None]
+        self.embedded: Bools = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
+        possible = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
+        possible = possible & present[:, None]  # [sum T, C]
+        self.allowed: Bools = possible & self.embedded[:, None]
+        self.unknown: Bools = possible & ~self.embedded[:, None]
 
     @cached_property
     def scores(self) -> Floats:
@@ -227,7 +236,10 @@ class _Side:
         return softmax(scores, self.config.temperature) if shared else scores
 
     def targets(self) -> Floats:
-        """Return the targets ``[sum T, C]``."""
+        """Return the targets ``[sum T, C]``, NaN where nobody knows."""
+        return np.where(self.unknown, np.float32(np.nan), self._decided())
+
+    def _decided(self) -> Floats:
         chosen = self._chosen() & self.allowed
         if self.config.decide == "threshold":
             self._warn(chosen)
@@ -235,7 +247,9 @@ class _Side:
             margins = sigmoid_margin(self.scores, self.config.thresholds(self.modality, self.vocabulary))
             return margins * self.allowed
         if self.config.target == "overlap":
-            return overlap(chosen, self.teacher.cosines(self.rows), *self.config.overlap)
+            softened, seen = chosen.astype(np.float32), self.embedded
+            softened[seen] = overlap(chosen[seen], self.teacher.cosines(self.rows[seen]), *self.config.overlap)
+            return softened
         return chosen.astype(np.float32)
 
     def _chosen(self) -> Bools:
@@ -245,6 +259,18 @@ class _Side:
             return most_probable(self.scores, self.config.mass)
         above: Bools = self.scores > self.config.thresholds(self.modality, self.vocabulary)
         return above
+
+    def _tell_unseen(self, videos: tuple[str, ...], seen: Bools) -> None:
+        if not seen.all():
+            _log.warning(
+                "pseudo labels of %s: teacher '%s' has not seen %d of %d videos (such as '%s'), whose segments teach "
+                "nothing; ask it again with 'avparse teach'",
+                self.modality,
+                self.config.teacher,
+                int((~seen).sum()),
+                len(videos),
+                videos[int(seen.argmin())],
+            )
 
     def _warn(self, chosen: Bools) -> None:
         """Say so where thresholds decide nothing, as those of a softmax over another number of classes do."""

@@ -1,4 +1,7 @@
-"""Segment labels: targets of every segment, class and modality, as teachers and self-training make them."""
+"""Segment labels: targets of every segment, class and modality, as teachers and self-training make them.
+
+A target of NaN is unknown: no loss reads it; where one is needed, what is said of the whole video stands in its place.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _KIND = "avparse segment labels"
 
 @dataclass(frozen=True)
 class SegmentLabels:
-    """Targets in [0, 1] of some videos, segment by segment.
+    """Targets in [0, 1] of some videos, segment by segment; NaN where nobody knows.
 
     Attributes:
         videos: ids, each once.
@@ -49,7 +52,7 @@ class SegmentLabels:
                 continue
             if targets.shape != shape:
                 raise UserError(f"segment labels: '{modality}' has shape {targets.shape}, expected {shape}")
-            if not ((targets >= 0) & (targets <= 1)).all():
+            if not (((targets >= 0) & (targets <= 1)) | np.isnan(targets)).all():
                 raise UserError(f"segment labels: a target of {modality} is outside [0, 1]")
             object.__setattr__(self, modality, targets.astype(np.float16, copy=False))
 
@@ -59,7 +62,7 @@ class SegmentLabels:
         return found
 
     def video_level(self, modality: str) -> npt.NDArray[np.float32] | None:
-        """Return the highest target of each video and class, ``[N, C]``."""
+        """Return the highest target of each video and class, ``[N, C]``; NaN if one of them is unknown."""
         targets = self.of(modality)
         if targets is None:
             return None
@@ -79,11 +82,15 @@ class SegmentLabels:
         sides = []
         for modality in MODALITIES:
             kept = np.where(labels.given, labels.of(modality)[0], np.float32(1))
-            sides.append(None if (targets := self.of(modality)) is None else targets * kept[rows])
+            targets = self.of(modality)
+            # What is dropped is known, also where the segment was not.
+            sides.append(None if targets is None else np.where(kept[rows] == 0, np.float16(0), targets * kept[rows]))
         return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
 
     def bound(self, labels: RefinedLabels) -> RefinedLabels:
         """Return video-level labels of which none is higher than its highest segment, so that the two do not disagree.
+
+        One of which a segment is unknown stays as it is.
 
         Raises:
             UserError: ``labels`` holds other videos.
@@ -92,7 +99,7 @@ class SegmentLabels:
         for modality in MODALITIES:
             highest, targets = self.video_level(modality), labels.of(modality)[0].copy()
             if highest is not None:
-                targets[rows] = np.where(labels.given[rows], np.minimum(targets[rows], highest), targets[rows])
+                targets[rows] = np.where(labels.given[rows], np.fmin(targets[rows], highest), targets[rows])
             sides.append(targets)
         return replace(labels, audio=sides[0], visual=sides[1])
 
@@ -169,7 +176,10 @@ class SegmentTable:
             self._tables.append(None if rows is None else torch.from_numpy(rows).to(device))
 
     def __call__(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Return the targets ``[B, T, C]`` of audio and visual of the videos at positions ``index``, padded with 0."""
+        """Return the targets ``[B, T, C]`` of audio and visual of the videos at positions ``index``, padded with 0.
+
+        They are NaN where nobody knows.
+        """
         at = index.cpu().numpy()
         lengths, first = self._lengths[at][:, None], self._first[at][:, None]
         steps = np.arange(int(lengths.max()))

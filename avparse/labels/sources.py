@@ -115,7 +115,8 @@ class SegmentSource:
         base: gives the video-level targets.
         segments: the segment labels of the training videos.
         video_level: replace ``audio`` and ``visual`` of the base by the highest target of any segment, in each
-            modality that has segment labels (the published objectives of VAPLAN and LEAP).
+            modality that has segment labels (the published objectives of VAPLAN and LEAP). Where a segment is unknown,
+            the base's target stays.
     """
 
     def __init__(self, base: LabelSource, segments: SegmentTable, video_level: bool) -> None:
@@ -127,11 +128,15 @@ class SegmentSource:
         targets = replace(self.base(batch), audio_segments=audio, visual_segments=visual)
         if not self.video_level:
             return targets
-        return replace(
-            targets,
-            audio=targets.audio if audio is None else audio.amax(dim=1),
-            visual=targets.visual if visual is None else visual.amax(dim=1),
-        )
+        return replace(targets, audio=_highest(audio, targets.audio), visual=_highest(visual, targets.visual))
+
+
+def _highest(segments: Tensor | None, otherwise: Tensor) -> Tensor:
+    """Return the highest of segment targets ``[B, T, C]``, ``otherwise`` where one of them is unknown."""
+    if segments is None:
+        return otherwise
+    highest = segments.amax(dim=1)  # NaN where any is
+    return torch.where(highest.isnan(), otherwise, highest)
 
 
 def _smooth_kept(

@@ -16,7 +16,8 @@ class Targets:
     Attributes:
         video: ``[B, C]``, the class occurs in either modality.
         audio, visual: ``[B, C]``, it occurs in that modality.
-        audio_segments, visual_segments: ``[B, T, C]``, it occurs in that segment; None where no segment labels are.
+        audio_segments, visual_segments: ``[B, T, C]``, it occurs in that segment (NaN: nobody knows); None where
+            no segment labels are.
     """
 
     video: Tensor

@@ -21,7 +21,8 @@ from avparse.models.output import ParserOutput
 class SegmentSimilarity:
     """Squared error between the cosine of two encoded segments, one heard and one seen, and what their events share.
 
-    Mean over all pairs of an audio and a visual segment of one video. With A and V the events of the two:
+    Mean over all pairs of an audio and a visual segment of one video, of which all labels are known where it reads
+    labels. With A and V the events of the two:
 
     * ``paper``: the cosine is compared with |A and V| / |A or V| (EIoU), which is 0 where neither has an event;
     * ``released``, the published code: relu of the cosine is compared with x / (1 + x) + epsilon, where
@@ -62,6 +63,8 @@ class SegmentSimilarity:
             ("visual", output.hidden.visual, features.visual_mask),
         ):
             real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask
+            if self.config.events == "labels":
+                real = real & ~segment_targets(targets, of).isnan().any(dim=-1)
             sides.append((functional.normalize(x.float(), dim=-1), self._events(output, targets, of), real))
         (audio, heard, audio_real), (visual, seen, visual_real) = sides
         cosine = audio @ visual.transpose(1, 2)  # [B, T, T]

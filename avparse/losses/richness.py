@@ -20,7 +20,7 @@ class Richness:
 
     The category richness of a segment is the mean over classes, the segment richness of a class the mean over the
     video's segments. The paper names them and their aim; that the mean is meant is our reading. Segments that lack the
-    modality do not count, nor does a video without any that has it.
+    modality or of which a label is unknown do not count, nor does a video without any others.
     """
 
     class Config(LossConfig):
@@ -42,7 +42,8 @@ class Richness:
         """
         target = segment_targets(targets, self.config.of)
         predicted: Tensor = getattr(output, f"{self.config.of}_segments")
-        mask: Tensor | None = getattr(batch.features, f"{self.config.of}_mask")
+        mask = _countable(target, getattr(batch.features, f"{self.config.of}_mask"))
+        target = target.nan_to_num()
         of_segments = self._distance(predicted.mean(dim=-1), target.mean(dim=-1))  # [B, T]
         if mask is None:
             of_classes = self._distance(predicted.mean(dim=1), target.mean(dim=1))  # [B, C]
@@ -54,3 +55,11 @@ class Richness:
 
     def _distance(self, predicted: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(predicted, target) if self.config.distance == "bce" else (predicted - target).square()
+
+
+def _countable(target: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Return ``[B, T]``, the segments of ``mask`` of which all labels are known; None for all."""
+    unknown = target.isnan().any(dim=-1)
+    if not unknown.any():
+        return mask
+    return ~unknown if mask is None else mask & ~unknown

@@ -19,7 +19,7 @@ from avparse.models.output import ParserOutput
 class SegmentCrossEntropy:
     """Binary cross-entropy of the segments of one modality, mean over real segments and classes (VALOR, section 3).
 
-    It reads the logits where the parser gives them.
+    It reads the logits where the parser gives them. A label that is unknown costs nothing.
     """
 
     class Config(LossConfig):
@@ -40,16 +40,18 @@ class SegmentCrossEntropy:
         """
         of = self.config.of
         target = segment_targets(targets, of)
+        unknown = target.isnan()
+        target = target.masked_fill(unknown, 0)
         logits: Tensor | None = getattr(output, f"{of}_logits")
         if logits is not None:
             each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
         else:
             each = cross_entropy(getattr(output, f"{of}_segments"), target)
-        return real_mean(each.mean(dim=-1), getattr(batch.features, f"{of}_mask"))
+        return real_mean(each.masked_fill(unknown, 0).mean(dim=-1), getattr(batch.features, f"{of}_mask"))
 
 
 def segment_targets(targets: Targets, of: str) -> Tensor:
-    """Return the segment targets ``[B, T, C]`` of a modality.
+    """Return the segment targets ``[B, T, C]`` of a modality; NaN where nobody knows.
 
     Raises:
         UserError: there are none.

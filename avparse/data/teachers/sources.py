@@ -123,10 +123,10 @@ def _pieces(path: Path, tower: Tower, length: int, segment_seconds: float) -> Pi
 
 
 def _fitted(video: str, parts: list[Floats], store: FeatureStore) -> Floats:
-    """Return exactly as many segments as the store has; those that the file lacks are absent."""
+    """Return exactly as many segments as the store has; those that the file lacks are zeros."""
     length, found = int(store.lengths[store.position(video)]), np.concatenate(parts)
     if len(found) < length:
-        _log.warning("video '%s': its file has %d segments of %d; the rest is absent", video, len(found), length)
+        _log.warning("video '%s': its file has %d segments of %d; the rest is unknown", video, len(found), length)
     fitted = np.zeros((length, found.shape[1]), dtype=np.float32)
     fitted[: len(found)] = found[:length]
     return fitted

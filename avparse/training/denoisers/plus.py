@@ -137,10 +137,12 @@ class PlusDenoiser:
             if told is not None:
                 pairs = zip(unseen, (told[0][mine], told[1]), strict=True)
                 unseen = [torch.cat(pair, dim=-1) for pair in pairs]
-            # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit.
+            # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit. A
+            # teacher that says nothing of a label (NaN) is taken to say of it what it says on average.
             labels = unseen[0][given[mine]]
+            labels = labels[~labels.isnan().any(dim=-1)]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
-            judged, rewarding = ((x - centre) / scale for x in unseen)
+            judged, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
             unknown = unknown if number else judged.new_zeros(*given.shape, judged.shape[-1])
             unknown[mine] = judged
             known.append(rewarding)
@@ -216,7 +218,7 @@ def evidence(output: ParserOutput) -> Tensor:
 def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
     """Return what teachers say of each class, ``[N, C, K]``: of each modality that has one, two figures in turn.
 
-    They are the highest label of a segment, and the mean over segments.
+    They are the highest label of a segment, and the mean over segments; NaN where a segment is unknown.
     """
     labels = SegmentTable(build(PSEUDO_LABELS, config)(store, videos), store)(torch.from_numpy(videos))
     lengths = torch.from_numpy(store.lengths[videos])[:, None]
