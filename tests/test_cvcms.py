@@ -229,7 +229,7 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     expected = logged[2]["loss/bce_audio"] + logged[2]["loss/bce_visual"] + logged[2]["loss/bce_video"]
     assert logged[2]["loss"] == pytest.approx(expected + 0.85 * logged[2]["loss/cross_video"], rel=1e-5)
     base = Run.open(run.path / "denoised" / "base")
-    assert (base.recipe.title, base.recipe.parser.encoder.name, base.recipe.training.epochs) == ("MA", "han", 1)
+    assert (base.recipe.title, base.recipe.parser.encoder.name, base.recipe.training.epochs) == ("MA + CL", "han", 1)
     assert (base.recipe.parser.stem.width, base.recipe.training.batch_size) == (8, 5)
     trainer = Trainer(
         Run.create(tmp_path / "other", load_recipe("cvcms", [*small, "denoiser=null"]), 1, store, run.info.spec), store
@@ -259,7 +259,7 @@ def test_a_base_of_its_own_is_trained_as_published_but_in_the_precision_of_the_r
         "training.epochs=20",
         "training.optimizer.rate=0.1",
     ]
-    recipe, published = load_recipe("cvcms", ours), load_recipe("ma").training
+    recipe, published = load_recipe("cvcms", ours), load_recipe("ma+cl").training
     assert recipe.denoiser is not None
     base = _base(recipe.denoiser, recipe).training
     assert published.precision == "float32"

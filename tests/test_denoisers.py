@@ -319,6 +319,33 @@ def test_static_jomold_is_the_refiner_on_all_videos_at_once(store: FeatureStore,
     assert np.array_equal(_kept(labels), labels.given & ~removed)
 
 
+def test_videos_of_one_modality_count_for_nothing_in_the_ratios(store: FeatureStore, workshop: Workshop) -> None:
+    denoiser = JointModalityDenoising(JointModalityDenoising.Config())
+    random = torch.Generator().manual_seed(0)
+    p, given = torch.rand(2, 40, 4, generator=random), torch.rand(40, 4, generator=random) < 0.5
+    p[0, ::4] = 0  # silent videos
+    heard = torch.arange(40) % 4 != 0
+    assert torch.equal(denoiser._ratios(p, given), denoiser._ratios(p[:, heard], given[heard]))
+
+
+def test_the_estimator_learns_from_the_terms_that_are_on(store: FeatureStore, tmp_path: Path) -> None:
+    losses = "losses=[{name: video_bce, of: audio}, {name: video_bce, of: visual}, {name: segment_contrast, form: jomold, weight: 0}]"
+    run = train(_recipe("jomold", losses), store, tmp_path / "off")
+    estimator = Run.open(run.path / "denoised/estimator")
+    assert [loss.name for loss in estimator.recipe.losses] == ["video_bce", "video_bce"]
+    with pytest.raises(UserError, match=r"denoiser\.terms 'contrast'; did you mean 'segment_contrast'"):
+        train(_recipe("jomold", losses, "denoiser.terms=[video_bce, contrast]"), store, tmp_path / "odd")
+
+
+def test_an_estimator_without_guides_learns_at_the_plain_rate(store: FeatureStore, tmp_path: Path) -> None:
+    changes = ["parser.guides.feedforward=16", "training.optimizer.multiples={guides.audio: 2.0}"]
+    run = train(_recipe("coleaf", *changes), store, tmp_path / "run")
+    assert Run.open(run.path / "denoised/estimator").recipe.training.optimizer.multiples == {}
+    with pytest.raises(UserError, match=r"no parameter's name begins with 'guides\.sound'"):
+        train(_recipe("coleaf", "training.optimizer.multiples={guides.sound: 2.0}"), store, tmp_path / "odd")
+    assert not (tmp_path / "odd").exists()
+
+
 # --- Co-teaching+ and JoCoR -------------------------------------------------------------------------------------------
 
 
@@ -338,6 +365,8 @@ def test_twins_learn(name: str, granularity: str, store: FeatureStore, tmp_path:
 def test_twins_are_asked_for(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"set parser\.twins to true"):
         train(_recipe("jocor", "parser.twins=false"), store, tmp_path / "run")
+    with pytest.raises(UserError, match=r"returns no hidden segments.*set parser\.twins to false"):
+        train(_recipe("jomold+cl", "parser.twins=true"), store, tmp_path / "run")
 
 
 @settings(max_examples=60, deadline=None)

@@ -295,7 +295,12 @@ def test_the_refined_run_takes_its_labels_from_the_base_of_ma(tmp_path: Path) ->
         tmp_path / "run",
     )
     base = Run.open(run.path / "denoised" / "base").recipe
-    assert (base.title, base.parser.guides, base.parser.encoder.name, base.training.epochs) == ("MA", None, "han", 1)
+    assert (base.title, base.parser.guides, base.parser.encoder.name, base.training.epochs) == (
+        "MA + CL",
+        None,
+        "han",
+        1,
+    )
     assert load_recipe("dhhn-refined").denoiser.epochs is None  # so as many as MA has
     assert isinstance(run.parser(), SplitParser)
 

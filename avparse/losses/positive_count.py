@@ -68,6 +68,8 @@ class PositiveCount:
 
     def _estimate(self, tail: Tensor) -> Tensor:
         """Return k ``[B, C]`` of the probabilities ``[B, C, T + 1]`` of at least 0, 1, ... segments."""
+        if self.config.confidence == 1:  # in float32, likely is not told from sure
+            return torch.ones(tail.shape[:-1], dtype=torch.long, device=tail.device)
         sure = tail[..., 1:] >= self.config.confidence * tail[..., 1:2]
         return sure.sum(dim=-1).clamp_min(1)  # they fall with k, so the sure ones come first
 

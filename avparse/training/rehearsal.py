@@ -6,6 +6,7 @@ import torch
 
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
 from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentLabels
@@ -26,8 +27,8 @@ def rehearse(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> No
         pseudo: the pseudo labels that the recipe makes of them.
 
     Raises:
-        UserError: a stream is missing, a loss needs what the parser does not say or no label tells, or the source of
-            the parser's label vectors cannot be read.
+        UserError: a stream is missing, the optimiser names parameters that are not there, a loss needs what the parser
+            does not say or no label tells, or the source of the parser's label vectors cannot be read.
     """
     with torch.random.fork_rng(devices=[]):
         parser = build_parser(recipe.parser, spec, recipe.training.cross).train()
@@ -39,6 +40,13 @@ def rehearse(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> No
         told = [segments if pseudo is not None and pseudo.of(m) is not None else None for m in MODALITIES]
         targets = Targets(weak, weak, weak, *told)
         batch = Batch(torch.arange(_VIDEOS), Features(streams), weak)
+        recipe.training.optimizer.build(parser)
         output = parser(batch.features)
         for config in recipe.losses:
-            build(LOSSES, config)(output, targets, batch, Step(0, 0, 1))
+            try:
+                build(LOSSES, config)(output, targets, batch, Step(0, 0, 1))
+            except UserError as error:
+                if output.peers is None:
+                    raise
+                hidden = "two parsers show only their decisions: set parser.twins to false"
+                raise UserError(f"{error} ({hidden})") from None

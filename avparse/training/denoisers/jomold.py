@@ -12,13 +12,15 @@ from torch import Tensor
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
-from avparse.foundation.settings import PartConfig
+from avparse.foundation.settings import PartConfig, build, lookup
 from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import cross_entropy
+from avparse.losses import LOSSES
 from avparse.training.denoisers.denoiser import Leaves
 
 if TYPE_CHECKING:
+    from avparse.training.recipe import Recipe
     from avparse.training.workshop import Prepared, Workshop
 
 
@@ -34,10 +36,11 @@ class JointModalityDenoising:
         Attributes:
             epochs: of the estimator; None: as many as the run has.
             audio_threshold, visual_threshold: a label counts as wrong where its probability, relative to the class's
-                mean over all videos, is below this (the released values).
+                mean over all videos with both modalities, is below this (the released values).
             keep_audio, keep_visual: smoothing of the estimator's targets, and of the label in that comparison.
             warmup, queue: see :class:`avparse.labels.jomold.JoMoLD`.
-            terms: names of the losses that the estimator learns from, without guides; None: all of the recipe's.
+            terms: names of the losses that the estimator learns from, without guides; None: all of the recipe's. One
+                that the recipe switches off (weight 0) is off here as well.
             static: judge all labels once, by the estimator, instead of anew in every batch: not the published method,
                 but one that leaves a table of labels.
         """
@@ -80,38 +83,57 @@ class JointModalityDenoising:
     def _estimate(self, workshop: Workshop) -> Tensor:
         """Return the estimator's probabilities ``[2, N, C]`` of the training videos."""
         config, recipe = self.config, workshop.recipe
-        smoothing = {"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
-        losses, network = recipe.losses, recipe.parser
+        plain, losses, network = recipe.plain(config.epochs, cross=False), recipe.losses, recipe.parser
         if config.terms is not None:
+            for term in config.terms:
+                lookup({loss.name: loss for loss in losses}, term, "loss of the recipe in denoiser.terms")
             losses = tuple(loss for loss in losses if loss.name in config.terms)
             if getattr(network, "guides", None) is not None:
-                network = network.model_copy(update={"guides": None})
+                network, plain = network.model_copy(update={"guides": None}), _without_guides(plain)
         changes = {
             "parser": network,
-            "labels": recipe.labels.model_copy(update=smoothing),
+            "labels": recipe.labels.model_copy(
+                update={"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
+            ),
             # In the released code the estimator weighs all terms alike, whatever the final training does.
-            "losses": tuple(loss.model_copy(update={"weight": 1.0}) for loss in losses),
+            "losses": tuple(
+                loss.model_copy(update={"weight": 1.0}) for loss in losses if build(LOSSES, loss).config.weight > 0
+            ),
         }
-        parser = workshop.fit("estimator", recipe.plain(config.epochs, cross=False).model_copy(update=changes))
+        parser = workshop.fit("estimator", plain.model_copy(update=changes))
         return workshop.video_probabilities(parser, workshop.train)
 
     def _ratios(self, probabilities: Tensor, given: Tensor) -> Tensor:
-        """Return the shares ``[2, C]`` of wrong labels."""
-        config, labels = self.config, given.float()
+        """Return the shares ``[2, C]`` of wrong labels, counted on the videos that have both modalities."""
+        config, both = self.config, _have_both(probabilities)
+        (audio, visual), labels = probabilities[:, both], given[both].float()
         return torch.stack(
             (
-                noise_ratios(probabilities[0], labels, config.keep_audio, config.audio_threshold),
-                noise_ratios(probabilities[1], labels, config.keep_visual, config.visual_threshold),
+                noise_ratios(audio, labels, config.keep_audio, config.audio_threshold),
+                noise_ratios(visual, labels, config.keep_visual, config.visual_threshold),
             )
         )
 
     def _judge_once(self, workshop: Workshop) -> RefinedLabels:
         """Rank all labels of a class at once; those of videos that lack a modality stay."""
         given, probabilities = torch.from_numpy(workshop.given), self._estimate(workshop)
-        both = (probabilities > 0).any(dim=-1).all(dim=0)  # an absent modality has probability zero
+        both = _have_both(probabilities)
         keep = torch.tensor([self.config.keep_audio, self.config.keep_visual]).view(2, 1, 1)
         losses = cross_entropy(probabilities, (1 + keep) / 2).masked_fill(~(given & both.unsqueeze(-1)), math.nan)
         noisy = noisy_labels(losses, self._ratios(probabilities, given))
         return workshop.refined(
             given & ~noisy, probabilities, "fits worst of its class, but best in the other modality"
         )
+
+
+def _have_both(probabilities: Tensor) -> Tensor:
+    """Return ``[N]``, which videos have sound and picture; an absent modality has probability zero throughout."""
+    return (probabilities > 0).any(dim=-1).all(dim=0)
+
+
+def _without_guides(recipe: Recipe) -> Recipe:
+    """Return a recipe whose optimiser names no parameters of guides."""
+    optimizer = recipe.training.optimizer
+    multiples = {name: x for name, x in optimizer.multiples.items() if not name.startswith("guides")}
+    training = recipe.training.model_copy(update={"optimizer": optimizer.model_copy(update={"multiples": multiples})})
+    return recipe.model_copy(update={"training": training})
