@@ -131,6 +131,7 @@ def test_golden_asymmetric(shared: Path) -> None:
 
 def test_golden_consistency(shared: Path) -> None:
     """Mode 1 is what the released training uses; the sum is multiplied by the number of videos, ours divided."""
+    # Mode 2, a mean of absolute differences, is left out: unused there, and the loss has no such option.
     (case,) = (case for case in _cases(shared, "consistency") if case["parameters"]["mode"] == 1)
     arrays = _arrays(shared, case["label"])
     p = arrays["in/student"].requires_grad_()
@@ -147,12 +148,17 @@ def test_golden_consistency(shared: Path) -> None:
 
 def test_golden_weighted_contrast(shared: Path) -> None:
     with np.load(shared / "golden" / "losses" / "contrastive.npz", allow_pickle=False) as file:
-        given = {n: torch.from_numpy(file[f"coleaf_weighted/in/{n}"]) for n in ("x_audio", "x_video", "weights")}
-        expected = float(file["coleaf_weighted/out/loss"])
-    similarities = given["x_audio"] @ given["x_video"].transpose(1, 2) / 0.2
-    assert (given["weights"] == given["weights"][:, :1]).all()  # one a video
-    value = contrast(similarities, 0.9, "jomold", weights=given["weights"][:, 0])
-    assert value.item() == pytest.approx(expected, rel=1e-5)
+        arrays = {n: torch.from_numpy(file[n]) for n in file.files}
+    audio, visual, weights = (arrays[f"coleaf_weighted/in/{n}"] for n in ("x_audio", "x_video", "weights"))
+    similarities = audio.requires_grad_() @ visual.requires_grad_().transpose(1, 2) / 0.2
+    assert (weights == weights[:, :1]).all()  # one a video
+    value = contrast(similarities, 0.9, "jomold", weights=weights[:, 0])
+    assert value.item() == pytest.approx(arrays["coleaf_weighted/out/loss"].item(), rel=1e-5)
+    value.backward()
+    for x, name in ((audio, "audio"), (visual, "video")):
+        expected = arrays[f"coleaf_weighted/out/grad_x_{name}"]
+        # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.
+        torch.testing.assert_close(x.grad, expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize("label", ["train_step_epoch1", "train_step_epoch5"])

@@ -71,7 +71,8 @@ def test_golden_from_unit_vectors(shared: Path) -> None:
         expected = torch.from_numpy(arrays[f"coleaf_unweighted/out/grad_x_{name}"])
         unit = x.detach()
         tangent = expected - (expected * unit).sum(-1, keepdim=True) * unit  # what passes through the normalisation
-        torch.testing.assert_close(x.grad, tangent, atol=1e-7, rtol=1e-4)
+        # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.
+        torch.testing.assert_close(x.grad, tangent, atol=1e-5 * tangent.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize("form", ["ma", "jomold"])

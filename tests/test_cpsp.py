@@ -106,7 +106,8 @@ def test_golden_video_contrast(shared: Path) -> None:
         assert value.item() == pytest.approx(expected, rel=1e-5)
         value.backward()
         gradient = torch.from_numpy(arrays[f"{case['label']}/out/grad_av_feat"])
-        torch.testing.assert_close(features.grad, gradient, atol=1e-7, rtol=1e-4)
+        # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.
+        torch.testing.assert_close(features.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=0)
 
 
 # --- masks ----------------------------------------------------------------------------------------------------------

@@ -329,7 +329,8 @@ def test_videos_of_one_modality_count_for_nothing_in_the_ratios(store: FeatureSt
 
 
 def test_the_estimator_learns_from_the_terms_that_are_on(store: FeatureStore, tmp_path: Path) -> None:
-    losses = "losses=[{name: video_bce, of: audio}, {name: video_bce, of: visual}, {name: segment_contrast, form: jomold, weight: 0}]"
+    off = "{name: segment_contrast, form: jomold, weight: 0}"
+    losses = f"losses=[{{name: video_bce, of: audio}}, {{name: video_bce, of: visual}}, {off}]"
     run = train(_recipe("jomold", losses), store, tmp_path / "off")
     estimator = Run.open(run.path / "denoised/estimator")
     assert [loss.name for loss in estimator.recipe.losses] == ["video_bce", "video_bce"]

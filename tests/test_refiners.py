@@ -119,6 +119,8 @@ def test_golden_estimator_step(shared: Path) -> None:
         output = _output(arrays["in/a_prob"], arrays["in/v_prob"], arrays["in/global_prob"])
         terms = _losses(output, WeakLabels(WeakLabels.Config())(batch), batch)
         terms["nce"] = contrast(arrays["in/sims"].reshape(-1, 10, 10), 0.9, "jomold")
+        for ours, theirs in (("audio", "audio"), ("visual", "visual"), ("video", "global"), ("nce", "nce")):
+            assert terms[ours].item() == pytest.approx(arrays[f"out/loss_{theirs}"].item(), rel=1e-5)
         assert sum(v.item() for v in terms.values()) == pytest.approx(arrays["out/loss"].item(), rel=1e-5)
     assert found
 
