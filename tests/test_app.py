@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 import typer
 
 from avparse.app import cli
@@ -23,6 +24,8 @@ from avparse.foundation.errors import UserError
 from avparse.training.run import Run
 from tests.conftest import Command
 from tests.toy import toy_store
+
+ACCELERATORS = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
 def _refused(result: tuple[int, str, str], message: str) -> None:
@@ -251,10 +254,42 @@ def test_extraction_skips_bad_videos_and_continues(work: Path, tmp_path: Path, c
     truth = np.array(store.truth("audio")[:10])
     assert np.flatnonzero(truth[:, 1]).tolist() == [1, 2, 3]  # segments whose middle is in [1.2, 3.6)
     assert not truth[:, 0].any()
+    (tmp_path / "events.csv").write_text(f"video,class,modality,onset,offset\n{ids[0]},Dog,audio,1.2,4.6\n")
+    _refused(command(*arguments), f"video '{ids[0]}' is in it with other events")
+    (tmp_path / "events.csv").write_text(f"video,class,modality,onset,offset\n{ids[1]},Dog,audio,1.2,3.6\n")
+    _refused(command(*arguments), f"video '{ids[0]}' is in it with other events")
+    (tmp_path / "labels.csv").write_text("video,labels,split\n" + "".join(f"{i},Dog,train\n" for i in ids))
+    _refused(command(*arguments), f"video '{ids[0]}' is in it with other labels")
     (tmp_path / "classes.txt").write_text("Bell\n")
     _refused(command(*arguments), "labels.csv:2: unknown class 'Dog'")
     _refused(command("extract", folder, "--labels", tmp_path / "labels.csv", "-o", tmp_path / "x"), "--classes")
     _refused(command("extract", tmp_path / "no", "--labels", work / "corpus", "-o", tmp_path / "x"), "no such folder")
+    shutil.copy(folder / f"{ids[0]}.mp4", folder / f"{ids[0]}.mov")
+    twice = command("extract", folder, "--labels", work / "corpus", "-o", tmp_path / "x")
+    _refused(twice, f"'{ids[0]}.mov' and '{ids[0]}.mp4' are both video '{ids[0]}'; keep one")
+
+
+def test_labelled_videos_without_a_file_are_told(
+    work: Path, tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    source = min((work / "corpus/videos").glob("*.mp4"))
+    shutil.copy(source, folder / source.name)
+    (tmp_path / "classes.txt").write_text("Dog\n")
+    (tmp_path / "labels.csv").write_text(f"video,labels\nlost,Dog\n{source.stem},Dog\n")
+    given = ["--labels", tmp_path / "labels.csv", "--classes", tmp_path / "classes.txt", "--workers", "0"]
+    assert command("extract", folder, *given, "-o", tmp_path / "store")[0] == 0
+    assert "no file of 1 of 2 labelled videos (such as 'lost')" in caplog.text
+
+
+def test_an_accelerator_that_is_not_there_is_refused(work: Path, tmp_path: Path, command: Command) -> None:
+    missing = next((name for name, there in ACCELERATORS.items() if not there), None)
+    if missing is None:
+        pytest.skip("all accelerators are there")
+    refused = command("train", "demo", "--data", work / "store", "-o", tmp_path / "run", "--device", missing)
+    _refused(refused, f"--device {missing}: torch finds none on this machine")
+    assert not (tmp_path / "run").exists()
 
 
 def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path, command: Command) -> None:

@@ -205,6 +205,29 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["han", "jomold"])
+def test_training_without_truth_keeps_the_last_epoch(name: str, tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", train_truth=False, val_truth=False)
+    changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=2"]
+    with pytest.raises(
+        UserError, match=r"24 of 24 validation videos have no dense truth.*set training\.select to last"
+    ):
+        train(load_recipe(name, changes), store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    last = [*changes, "training.select=last"]
+    with pytest.raises(UserError, match="'tuning' reads it"):
+        train(load_recipe(name, [*last, "tuning={}"]), store, tmp_path / "run")
+    run = train(load_recipe(name, last), store, tmp_path / "run")
+    assert json.loads((run.path / "results.json").read_text())["epoch"] == 1
+    assert "val/segment_type" not in (run.path / "metrics.jsonl").read_text()
+
+
+def test_a_loss_that_is_no_number_ends_training(store: FeatureStore, tmp_path: Path) -> None:
+    changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=4"]
+    with pytest.raises(UserError, match=r"no finite number in epoch \d.*training\.optimizer\.rate"):
+        train(load_recipe("han", [*changes, "training.optimizer.rate=1e30"]), store, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("recipe", "change", "more", "message"),
     [

@@ -23,6 +23,7 @@ def toy_store(
     ragged: bool = False,
     noise: float = 0.3,
     train_truth: bool = True,
+    val_truth: bool = True,
 ) -> FeatureStore:
     """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes."""
     rng = np.random.default_rng(seed)
@@ -47,7 +48,7 @@ def toy_store(
         weak=weak,
         streams=streams,
         truth=truth,
-        annotated=np.array([train_truth] * train + [True] * (videos - train)),
+        annotated=np.array([train_truth] * train + [val_truth] * val + [True] * (videos - train - val)),
     )
     info = {name: StreamInfo(dimension=d, dtype="float32", extractor="toy") for name, d in DIMENSIONS.items()}
     with StoreWriter.create(

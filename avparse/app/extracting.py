@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from avparse.data.block import Block
 from avparse.data.llp import LLPAnnotations, read_llp
+from avparse.data.store import FeatureStore
 from avparse.data.store_format import StreamInfo
 from avparse.data.store_writer import StoreWriter
 from avparse.data.tables import WeakTable, read_event_table, read_weak_table
@@ -22,6 +24,7 @@ from avparse.foundation.settings import lookup
 from avparse.media.extractors import EXTRACTORS
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 
+_log = logging.getLogger(__name__)
 Bools = npt.NDArray[np.bool_]
 _COMMIT_VIDEOS = 16
 
@@ -114,13 +117,16 @@ def extract_store(
         The videos that could not be read, each with the reason; the others are in the store.
 
     Raises:
-        UserError: no labelled video is in the folder, or ``out`` is a store with other settings.
+        UserError: no labelled video is in the folder, two files have the name of one, or ``out`` is a store with other
+            settings or with other labels of a video.
     """
     paths = _find(folder, list(labels.splits))
     streams = {
         name: StreamInfo(dimension=dimension, dtype="float32", extractor=extractor)
         for name, dimension in lookup(EXTRACTORS, extractor, "extractor")().streams.items()
     }
+    if out.exists():
+        _check_labels(FeatureStore.open(out), labels)
     failures: list[Failed] = []
     with _open(out, labels.vocabulary, streams, segment_seconds, description) as writer:
         done = writer.done
@@ -143,11 +149,43 @@ def extract_store(
 def _find(folder: Path, videos: Sequence[str]) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of videos")
-    files = {path.stem: path for path in _files(folder)}
+    labelled, files = set(videos), dict[str, Path]()
+    for path in _files(folder):
+        if path.stem in labelled and path.stem in files:
+            raise UserError(
+                f"{folder}: '{files[path.stem].name}' and '{path.name}' are both video '{path.stem}'; keep one"
+            )
+        files[path.stem] = path
     paths = [files[video] for video in videos if video in files]
+    missing = [video for video in videos if video not in files]
+    if paths and missing:
+        _log.warning(
+            "%s: no file of %d of %d labelled videos (such as '%s')", folder, len(missing), len(videos), missing[0]
+        )
     if not paths:
         raise UserError(f"{folder}: holds none of the {len(videos)} labelled videos; name each file by its video's id")
     return paths
+
+
+def _check_labels(store: FeatureStore, labels: VideoLabels) -> None:
+    """Refuse to go on with a store whose videos were labelled otherwise."""
+    for position, video in enumerate(store.videos):
+        if video not in labels.splits:
+            continue
+        dense = [labels.dense(video, m, int(store.lengths[position]), store.segment_seconds) for m in MODALITIES]
+        same = {
+            "split": store.splits[position] == labels.splits[video],
+            "labels": np.array_equal(store.weak[position], labels.weak[video]),
+            "events": store.annotated[position] == (dense[0] is not None),
+        }
+        if same["events"] and dense[0] is not None:
+            truth = store.dense_truth(np.array([position]))[:2]
+            same["events"] = all(b is not None and np.array_equal(a[0], b) for a, b in zip(truth, dense, strict=True))
+        for what, holds in same.items():
+            if not holds:
+                raise UserError(
+                    f"{store.path}: video '{video}' is in it with other {what}; remove the store, or write a new one"
+                )
 
 
 def _files(folder: Path) -> Iterator[Path]:

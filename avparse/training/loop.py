@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
 from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.evaluation.prediction import Parse
+from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
 from avparse.labels.refiner import Step
@@ -130,9 +132,14 @@ class Trainer:
                 epoch, begun, first = self.position.epoch, time.monotonic(), self.position.step
                 order = self.train_indices[epoch_order(len(self.train_indices), self.run.info.seed, epoch)]
                 losses = self._epoch(order, request, bar.update)
+                if not math.isfinite(losses["loss"]):
+                    raise UserError(
+                        f"{self.run.path}: the loss is no finite number in epoch {epoch + 1}; train anew with a lower "
+                        "training.optimizer.rate, or bound the gradients with training.clip_norm"
+                    )
                 seconds = time.monotonic() - begun
                 videos = len(order) - first * self.recipe.training.batch_size
-                scores = validation_figures(self._parse(), self.table, self.val_indices, self.recipe.decoding)
+                scores = self._validate()
                 self._keep_if_best(epoch, scores)
                 best = f"epoch {epoch + 1}/{epochs}, best {self.recipe.training.select} {self.position.best:.1f}"
                 bar.set_postfix_str(best, refresh=False)
@@ -257,11 +264,13 @@ class Trainer:
             prefix = f"{number}."
             refiner.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
-    def _parse(self) -> Parse:
-        """Return the parser in evaluation mode, as the validation sees it."""
+    def _validate(self) -> dict[str, float]:
+        """Return the validation figures of the parser as it is; none without dense truth."""
+        if not self.table.store.annotated[self.val_indices].all():
+            return {}
         self.model.eval()
         parse: Parse = self.model
-        return parse
+        return validation_figures(parse, self.table, self.val_indices, self.recipe.decoding)
 
     def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
         training, position = self.recipe.training, self.position

@@ -9,13 +9,14 @@ import numpy as np
 
 from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
+from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers import DENOISERS
-from avparse.training.recipe import Recipe
+from avparse.training.recipe import LAST, Recipe
 from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
 from avparse.training.starting import starting_weights
@@ -41,14 +42,30 @@ def begin(
         init: a run whose parser this one starts from.
 
     Raises:
-        UserError: the folder exists, a teacher was not asked, or the recipe, the data, ``labels`` or ``init`` do not
-            fit together.
+        UserError: the folder exists, a split is missing, the validation split lacks truth that the recipe reads, a
+            teacher was not asked, or the recipe, the data, ``labels`` or ``init`` do not fit together.
     """
     spec = task_spec(store)
+    _check_splits(recipe, store)
     pseudo = pseudo_labels(recipe, store)
     rehearse(recipe, spec, pseudo)
     start = None if init is None else starting_weights(init, recipe, spec)
     return Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
+
+
+def _check_splits(recipe: Recipe, store: FeatureStore) -> None:
+    """Refuse data without a split that the training loop reads, or without the truth that it selects and tunes by."""
+    store.select("train")
+    val = store.select("val")
+    blind = val[~store.annotated[val]]
+    if not len(blind):
+        return
+    which = f"{len(blind)} of {len(val)} validation videos have no dense truth (such as '{store.videos[blind[0]]}')"
+    if recipe.training.select != LAST:
+        reason = f"training.select: {recipe.training.select} reads it to choose the epoch"
+        raise UserError(f"{store.path}: {which}; {reason}: give events, or set training.select to {LAST}")
+    if recipe.tuning is not None:
+        raise UserError(f"{store.path}: {which}; 'tuning' reads it: give events, or set tuning to null")
 
 
 def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:

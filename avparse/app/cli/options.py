@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from avparse.foundation.errors import UserError
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Workers = Annotated[
     int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)
@@ -16,7 +18,20 @@ Workers = Annotated[
 RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
 Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+
+
+def _present(device: str) -> str:
+    """Refuse an accelerator that this machine lacks."""
+    if device in {"cuda", "mps"}:
+        import torch
+
+        backend = torch.cuda if device == "cuda" else torch.backends.mps
+        if not backend.is_available():
+            raise UserError(f"--device {device}: torch finds none on this machine; give 'auto' or 'cpu'")
+    return device
+
+
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.", callback=_present)]
 
 
 def print_store(path: Path) -> None:
