@@ -69,7 +69,7 @@ def test_wrong_shapes_and_values_are_refused(store: FeatureStore) -> None:
     assert labels.audio is not None
     with pytest.raises(UserError, match="'audio' has shape"):
         replace(labels, audio=labels.audio[1:])
-    for bad in (1.5, -0.1, np.nan):
+    for bad in (1.5, -0.1, np.inf):
         broken = labels.audio.copy()
         broken[3, 1] = bad
         with pytest.raises(UserError, match=r"outside \[0, 1\]"):
