@@ -58,7 +58,10 @@ def synth(
     """Synthesise a corpus of real encoded videos with known truth, in the LLP table format."""
     from avparse.data.corpus import synthesise
 
-    print(synthesise(out, videos, seed, workers=workers))
+    made = synthesise(out, videos, seed, workers=workers)
+    splits = ", ".join(f"{count} {split}" for split, count in made.videos.items())
+    print(f"{made.folder}: {splits} videos of {len(made.classes)} classes, {made.rendered} rendered, {made.kept} kept")
+    print(f"of the weak labels {100 * made.audible:.0f} % are heard, {100 * made.visible:.0f} % seen")
 
 
 @command()
