@@ -222,6 +222,18 @@ def test_training_without_truth_keeps_the_last_epoch(name: str, tmp_path: Path) 
     assert "val/segment_type" not in (run.path / "metrics.jsonl").read_text()
 
 
+def test_a_resumed_run_tells_that_it_stays_what_it_was(
+    store: FeatureStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=1"]
+    recipe = load_recipe("han", changes)
+    train(recipe, store, tmp_path / "run", seed=3)
+    train(recipe, store, tmp_path / "run", seed=3, resume=True)
+    assert not caplog.records
+    train(load_recipe("han", [*changes, "training.batch_size=8"]), store, tmp_path / "run", seed=4, resume=True)
+    assert "goes on with its own recipe and seed" in caplog.text
+
+
 def test_a_loss_that_is_no_number_ends_training(store: FeatureStore, tmp_path: Path) -> None:
     changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=4"]
     with pytest.raises(UserError, match=r"no finite number in epoch \d.*training\.optimizer\.rate"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -37,11 +38,12 @@ from avparse.training.checkpoint import capture, load_checkpoint, restore, save_
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.preparation import begin, prepare
-from avparse.training.recipe import LAST, Recipe
+from avparse.training.recipe import LAST, Recipe, load_recipe
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
 from avparse.training.workshop import Prepared
 
+_log = logging.getLogger(__name__)
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
@@ -324,6 +326,7 @@ def train(
     if resume and Path(out).exists():
         run = Run.open(out)
         run.check_data(store)
+        _tell_difference(run, recipe if labels is None else recipe.model_copy(update={"denoiser": None}), seed)
     else:
         run = begin(recipe, store, out, seed, labels, init)
     prepared = prepare(run, store, accelerator, resident)
@@ -331,3 +334,11 @@ def train(
     trainer.fit()
     trainer.finish()
     return Run.open(run.path)
+
+
+def _tell_difference(run: Run, recipe: Recipe, seed: int) -> None:
+    """Say so where a run goes on with another recipe or seed than were given."""
+    kept = load_recipe(run.path / "recipe.yaml")
+    differ = [what for what, same in (("recipe", kept == recipe), ("seed", run.info.seed == seed)) if not same]
+    if differ:
+        _log.warning("%s: goes on with its own %s, not the given", run.path, " and ".join(differ))
