@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
 from avparse.data.features import Batch
+from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.progress import track
 from avparse.foundation.settings import PartConfig, build, part_of
@@ -38,7 +39,6 @@ from avparse.training.logs import EpisodeLog
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
 
-_MODALITIES = ("audio", "visual")
 _EPISODES = 0xE915  # keeps the random streams of episodes apart from those that order the epochs
 
 
@@ -148,7 +148,7 @@ class _Learner:
         # An episode is shorter than an epoch: losses that wait for a later one have no part in it.
         self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
-        self.baselines = {m: Baseline(config.baseline) for m in _MODALITIES}
+        self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
         self.episode, self.rewards = 0, list[float]()
         found = load_checkpoint(workshop.folder / "checkpoints")
         if found is not None:
@@ -208,11 +208,11 @@ class _Learner:
         self.task.eval()
         with self.fabric.autocast():
             f = score_split(self.task, self.table, self.reward_videos, self.workshop.recipe.decoding).as_dict()
-        terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_figure")] for m in _MODALITIES}
-        resemblance = dict(zip(_MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
-        figures = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in _MODALITIES}
-        figures |= {f"terminal_{m}": terminal[m] for m in _MODALITIES}
-        figures |= {f"inter_{m}": resemblance[m] for m in _MODALITIES}
+        terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_figure")] for m in MODALITIES}
+        resemblance = dict(zip(MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
+        figures = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in MODALITIES}
+        figures |= {f"terminal_{m}": terminal[m] for m in MODALITIES}
+        figures |= {f"inter_{m}": resemblance[m] for m in MODALITIES}
         return transitions, figures | {f"val/{k}": v for k, v in f.items()} | quality.figures()
 
     def _random(self, episode: int) -> list[int]:
@@ -233,14 +233,14 @@ class _Learner:
 
     def _update(self, transitions: list[_Transition], figures: dict[str, float]) -> dict[str, float]:
         """Ascend the expected reward by REINFORCE: (1/n) sum over branches of (R - b) log pi(actions | states)."""
-        reward = {m: figures[f"reward_{m}"] for m in _MODALITIES}
+        reward = {m: figures[f"reward_{m}"] for m in MODALITIES}
         if self.config.joint_reward:
-            reward = dict.fromkeys(_MODALITIES, sum(reward.values()))
-        advantage = {m: self.baselines[m].advantage(reward[m]) for m in _MODALITIES}
+            reward = dict.fromkeys(MODALITIES, sum(reward.values()))
+        advantage = {m: self.baselines[m].advantage(reward[m]) for m in MODALITIES}
         told = {f"advantage_{m}": a if a is not None else 0.0 for m, a in advantage.items()}
         if any(a is None for a in advantage.values()):
             return told
-        weights = torch.tensor([advantage[m] for m in _MODALITIES], device=self.fabric.device).unsqueeze(-1)
+        weights = torch.tensor([advantage[m] for m in MODALITIES], device=self.fabric.device).unsqueeze(-1)
         count = sum(len(t.index) for t in transitions)
         self.optimizer.zero_grad(set_to_none=True)
         for transition in transitions:  # run again with gradient, as keeping 32 graphs would cost their memory
@@ -288,9 +288,9 @@ class _SampledQuality:
             self.wrong += (labels & ~self.workshop.modality_truth(index)).sum(dim=(1, 2))
 
     def figures(self) -> dict[str, float]:
-        values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(_MODALITIES)}
+        values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(MODALITIES)}
         if self.known:
-            values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(_MODALITIES)}
+            values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(MODALITIES)}
         return values
 
 
