@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,11 +18,12 @@ import pytest
 import torch
 import typer
 
-from avparse.app import cli
+from avparse.app import cli, parsing
 from avparse.app.extracting import read_labels
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
 from avparse.foundation.errors import UserError
+from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.training.run import Run
 from tests.conftest import Command
 from tests.toy import toy_store
@@ -96,6 +99,45 @@ def test_parse_writes_timelines_events_and_report(work: Path, tmp_path: Path, co
         rows = list(csv.DictReader(file))
     total = sum(len(json.loads((tmp_path / "out" / f"{n}.json").read_text())["events"]) for n in names)
     assert len(rows) == total
+
+
+def test_a_stopped_parse_goes_on_where_it_was(
+    work: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for video in sorted((work / "corpus/videos").glob("*.mp4"))[:3]:
+        shutil.copy(video, folder)
+    first, second, third = sorted(folder.iterdir())
+    (folder / "broken.mp4").write_bytes(b"no video")
+    decoded: list[str] = []
+
+    def decode(paths: Sequence[Path], *arguments: Any, **settings: Any) -> Iterator[Extracted | Failed]:
+        for path in paths:
+            if stop_at == path:
+                raise KeyboardInterrupt
+            decoded.append(path.name)
+            yield from extract_videos([path], *arguments, **{**settings, "workers": 0})
+
+    def parse(out: str) -> int:
+        decoded.clear()
+        return command("parse", folder, "--run", work / "run", "-o", tmp_path / out)[0]
+
+    monkeypatch.setattr(parsing, "extract_videos", decode)
+    stop_at: Path | None = None
+    assert parse("whole") == 3
+    stop_at = third
+    assert parse("out") == 130
+    assert decoded == ["broken.mp4", first.name, second.name]
+    os.utime(second)  # it may have changed
+    stop_at = None
+    assert parse("out") == 3
+    assert decoded == ["broken.mp4", second.name, third.name]
+    written = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    assert written == {p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()}
+    assert len(written) == 5
+    assert parse("out") == 3
+    assert len(decoded) == 4  # nothing is left of a call that ended
 
 
 def test_parse_with_labels_allows_only_those(work: Path, tmp_path: Path, command: Command) -> None:

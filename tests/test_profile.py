@@ -17,7 +17,7 @@ from torch import nn
 
 from avparse.app import profiling
 from avparse.app.measuring import flops, matrix_peak, timed
-from avparse.app.profiling import Conditions, Cost, as_markdown, measure
+from avparse.app.profiling import Conditions, Cost, Unmeasured, as_row, heading, measure
 from avparse.data.features import Features, TaskSpec
 from avparse.foundation.errors import UserError
 from avparse.models.parser import build_parser
@@ -150,17 +150,26 @@ def test_without_a_name_all_shipped_recipes_are_measured(monkeypatch: pytest.Mon
     monkeypatch.setattr(profiling, "measure", take)
     monkeypatch.setattr(profiling, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
     monkeypatch.setattr(profiling, "shipped_recipes", lambda: ["han", "ma", "poibin"])
-    table, failures = profiling.profile([], Conditions(device="cpu"))
-    assert (measured, failures) == (["han", "poibin"], [])
-    assert "| han, ma |" in table
-    assert "| ma |" in profiling.profile(["ma", "han"], Conditions(device="cpu"))[0]
+    rows = profiling.profile([], Conditions(device="cpu"))
+    assert next(rows).name == "han, ma"
+    assert measured == ["han"]  # told before the next is measured
+    assert [row.name for row in rows] == ["poibin"]
+    assert [row.name for row in profiling.profile(["ma", "han"], Conditions(device="cpu"))] == ["ma", "han"]
 
     def fail(name: str, _: Conditions) -> Cost:
         raise UserError(f"{name}: how large is stream 'sound'?")
 
     monkeypatch.setattr(profiling, "measure", fail)
-    _, failures = profiling.profile([], Conditions(device="cpu"))  # told of every recipe that would have shared the row
-    assert [name for name, _ in failures] == ["han, ma", "poibin"]
+    reason = "{}: how large is stream 'sound'?".format
+    assert list(profiling.profile([], Conditions(device="cpu"))) == [
+        Unmeasured("han, ma", reason("han")),  # told of every recipe that would have shared the row
+        Unmeasured("poibin", reason("poibin")),
+    ]
+
+
+def test_a_store_that_is_not_there_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nosuch"):
+        profiling.profile(["han"], Conditions(device="cpu", store=tmp_path / "nosuch"))
 
 
 def test_fused_operations_are_counted() -> None:
@@ -233,12 +242,10 @@ def test_shapes_of_a_store(tmp_path: Path) -> None:
 
 def test_the_table(han: Cost) -> None:
     guided = Cost("mine", 1234567, 89, ("encoder.x",), 2e6, 5e6, 3 << 20, 0.5, 2.0, 100, 1e12)
-    table = as_markdown([han, guided], Conditions(device="cpu"))
-    rows = [line for line in table.splitlines() if line.startswith("| ")]
-    assert len(rows) == 3
-    assert rows[2] == "| mine | 1,234,567 (+89) | 2.0 | 5.0 | 3 | 2000 | 50 | 200 | 4000.0x |"
-    assert "mine: no training step changes encoder.x" in table
-    assert re.match(r"Batches of 128 videos; CPU, \d+ threads\.", table)
+    *_, names, ruler = heading(Conditions(device="cpu")).splitlines()
+    assert as_row(guided) == "| mine | 1,234,567 (+89) | 2.0 | 5.0 | 3 | 2000 | 50 | 200 | 4000.0x |"
+    assert {line.count("|") for line in (names, ruler, as_row(han), as_row(guided))} == {10}
+    assert re.match(r"Batches of 128 videos; CPU, \d+ threads\.", heading(Conditions(device="cpu")))
 
 
 @pytest.mark.slow

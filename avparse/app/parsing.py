@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avparse.app.exports import write_events_csv
 from avparse.app.report import ReportVideo, write_report
+from avparse.data.features import TaskSpec
 from avparse.data.tables import read_weak_table
 from avparse.data.timeline import Decisions, Probabilities, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
@@ -22,6 +23,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import writing
 from avparse.foundation.progress import track
 from avparse.media.extractors import EXTRACTORS
+from avparse.media.kept import KeptFeatures
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.waveform import waveform_peaks
 from avparse.models.decoding import DecodingRule
@@ -57,6 +59,7 @@ def parse_videos(
     parser: Parser | TwinParser | None = None,
     only: Only = lambda video: None,
     workers: int | None = None,
+    kept: KeptFeatures | None = None,
 ) -> Iterator[Parsed | Failed]:
     """Parse videos of any length with the parser of ``run``, in the order given.
 
@@ -66,6 +69,7 @@ def parse_videos(
         parser: in place of the run's own; see :func:`parser_for`.
         only: file stem -> the classes that may appear, None for all (a video whose weak label is known).
         workers: decoding processes; all cores by default.
+        kept: where features are kept once extracted, and taken from where an earlier call was stopped.
 
     Raises:
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
@@ -78,14 +82,31 @@ def parse_videos(
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
     parser = parser or run.parser()
-    # One video needs no second process.
-    workers = 0 if len(paths) == 1 else workers
-    results = extract_videos(paths, spec.extractor, segment_seconds=spec.segment_seconds, workers=workers)
+    results = _extracted(paths, spec, workers, kept)
     for path, result in zip(paths, track(results, "parse", total=len(paths)), strict=True):
         if isinstance(result, Failed):
             yield result
         else:
             yield parse_extracted(result, path, parser, run.recipe.decoding, only(path.stem))
+
+
+def _extracted(
+    paths: Sequence[Path], spec: TaskSpec, workers: int | None, kept: KeptFeatures | None
+) -> Iterator[Extracted | Failed]:
+    """Yield the features of each file, or why it has none: those that were kept, and the others by decoding."""
+    done = set() if kept is None else {path for path in paths if kept.find(path) is not None}
+    waiting = [path for path in paths if path not in done]
+    # One video needs no second process.
+    workers = 0 if len(waiting) == 1 else workers
+    made = extract_videos(waiting, spec.extractor, segment_seconds=spec.segment_seconds, workers=workers)
+    for path in paths:
+        if kept is not None and path in done:
+            yield kept.find(path) or Failed(str(path), f"{path}: changed while others were parsed; try again")
+            continue
+        result = next(made)
+        if kept is not None and isinstance(result, Extracted):
+            kept.keep(result)
+        yield result
 
 
 def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> tuple[Parser | TwinParser, list[str]]:
@@ -199,6 +220,8 @@ def parse_files(
 ) -> list[Failed]:
     """Parse videos into ``out``: ``NAME.json`` each, ``events.csv`` of all, and ``report.html``.
 
+    Called again after it was stopped, it goes on where it was: until the end, features lie in ``out/.parsing``.
+
     Args:
         inputs: files, or folders whose files are meant.
         run: a trained run.
@@ -222,7 +245,8 @@ def parse_files(
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    results = parse_videos(paths, run, parser=parser, only=only, workers=workers)
+    kept = KeptFeatures(out / ".parsing", run.info.spec.extractor, run.info.spec.segment_seconds)
+    results = parse_videos(paths, run, parser=parser, only=only, workers=workers, kept=kept)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Failed):
             failures.append(result)
@@ -235,6 +259,7 @@ def parse_files(
     note = f"The parser was not trained on: {', '.join(untaught)}." if untaught else ""
     entries = [report_video(p, note=note) for p in parsed]
     write_report(out / "report.html", entries, title="avparse", rule=run.recipe.decoding)
+    kept.remove()
     return failures
 
 

@@ -12,7 +12,7 @@ import copy
 import multiprocessing
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,31 +108,39 @@ class Cost:
         return self.training_s * self.limit / (self.training_flops * self.segments)
 
 
-def profile(recipes: Sequence[str], conditions: Conditions) -> tuple[str, list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class Unmeasured:
+    """A recipe that could not be measured, or several in one row, and why."""
+
+    name: str
+    reason: str
+
+
+def profile(recipes: Sequence[str], conditions: Conditions) -> Iterator[Cost | Unmeasured]:
     """Measure recipes, one after the other.
 
     Args:
         recipes: a row each; if there are none, all shipped ones, those of the same cost in one row.
         conditions: to measure under.
 
-    Returns:
-        A Markdown table, and name and reason of each recipe that could not be measured.
-
     Raises:
-        UserError: a recipe is bad; nothing has been measured then.
+        UserError: a recipe is bad, or there is no such store; nothing is measured then.
     """
     for name in recipes:
         load_recipe(name, conditions.changes)
-    groups = [[name] for name in recipes] or alike(shipped_recipes(), conditions)
-    costs, failures = [], []
+    if conditions.store is not None:
+        FeatureStore.open(conditions.store)
+    return _rows([[name] for name in recipes] or alike(shipped_recipes(), conditions), conditions)
+
+
+def _rows(groups: Sequence[list[str]], conditions: Conditions) -> Iterator[Cost | Unmeasured]:
     for group in track(groups, "profile", total=len(groups), unit="recipe"):
         name, context = ", ".join(group), multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as process:
             try:
-                costs.append(replace(process.submit(measure, group[0], conditions).result(), name=name))
+                yield replace(process.submit(measure, group[0], conditions).result(), name=name)
             except UserError as error:
-                failures.append((name, str(error)))
-    return as_markdown(costs, conditions), failures
+                yield Unmeasured(name, str(error))
 
 
 def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
@@ -192,28 +200,28 @@ def measure(name: str, conditions: Conditions) -> Cost:
         return _measured(name, trainer, conditions, memory)
 
 
-def as_markdown(costs: Sequence[Cost], conditions: Conditions) -> str:
-    """Return the costs as a table."""
+def heading(conditions: Conditions) -> str:
+    """Return what stands above the rows of a Markdown table of costs."""
     device = torch.cuda.get_device_name() if conditions.device != "cpu" and torch.cuda.is_available() else "CPU"
-    lines = [
+    return (
         f"Batches of {conditions.batch_size} videos; {device}, {torch.get_num_threads()} threads. A parameter in "
         "brackets is used in training only. MFLOP and rates are of one segment; memory is that of a training step; "
         "limit: time of a training step over that of its matrix products alone at the machine's best rate. What a "
-        "denoiser does in every batch is counted, what it does before training is not.",
-        "",
+        "denoiser does in every batch is counted, what it does before training is not.\n\n"
         "| recipe | parameters | forward MFLOP | training MFLOP | memory, MiB | step, ms | segments/s | "
-        "parsing, segments/s | limit |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for c in costs:
-        extra = f" (+{c.training_parameters:,})" if c.training_parameters else ""
-        lines.append(
-            f"| {c.name} | {c.parameters:,}{extra} | {c.forward_flops / 1e6:.1f} | {c.training_flops / 1e6:.1f} "
-            f"| {c.peak_bytes / _MIB:.0f} | {c.training_s * 1e3:.0f} | {c.segments / c.training_s:,.0f} "
-            f"| {c.segments / c.forward_s:,.0f} | {c.over_limit:.1f}x |"
-        )
-    lines += [f"\n{c.name}: no training step changes {', '.join(c.unmoved)}" for c in costs if c.unmoved]
-    return "\n".join(lines) + "\n"
+        "parsing, segments/s | limit |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    )
+
+
+def as_row(c: Cost) -> str:
+    """Return a cost as a row of the table."""
+    extra = f" (+{c.training_parameters:,})" if c.training_parameters else ""
+    return (
+        f"| {c.name} | {c.parameters:,}{extra} | {c.forward_flops / 1e6:.1f} | {c.training_flops / 1e6:.1f} "
+        f"| {c.peak_bytes / _MIB:.0f} | {c.training_s * 1e3:.0f} | {c.segments / c.training_s:,.0f} "
+        f"| {c.segments / c.forward_s:,.0f} | {c.over_limit:.1f}x |"
+    )
 
 
 def _measured(name: str, trainer: Trainer, conditions: Conditions, memory: Memory) -> Cost:

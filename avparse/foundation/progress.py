@@ -32,3 +32,9 @@ def track(
         smoothing=0.1,
     )
     return bar
+
+
+def say(line: str) -> None:
+    """Print to standard output at once, above any progress bar."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()

@@ -111,12 +111,22 @@ def profile(
     device: Device = "auto",
 ) -> None:
     """Measure what recipes cost, on random features: parameters, matrix products, memory, time."""
-    from avparse.app.profiling import Conditions
+    from avparse.app.profiling import Conditions, Unmeasured, as_row, heading
     from avparse.app.profiling import profile as run_profile
+    from avparse.foundation.progress import say
 
     conditions = Conditions(batch_size, segments, steps, device, tuple(changes or ()), denoiser, data)
-    report, failures = run_profile(recipes or [], conditions)
-    print(report)
+    rows = run_profile(recipes or [], conditions)
+    say(heading(conditions))
+    notes, failures = [], []
+    for row in rows:
+        if isinstance(row, Unmeasured):
+            failures.append((row.name, row.reason))
+            continue
+        say(as_row(row))
+        if row.unmoved:
+            notes.append(f"\n{row.name}: no training step changes {', '.join(row.unmoved)}")
+    print(*notes, sep="\n")
     tell_failures(failures)
 
 
