@@ -92,9 +92,11 @@ def test_parse_writes_timelines_events_and_report(work: Path, tmp_path: Path, co
     assert np.array(raw["segments"]["audio"]).shape == (10, len(raw["classes"]))
     assert raw["duration"] == pytest.approx(10.0, abs=0.05)
     assert all(set(e) == {"class", "modality", "onset", "offset", "score"} for e in raw["events"])
-    assert raw == json.loads((tmp_path / "out" / f"{names[2]}.json").read_text())
+    other = json.loads((tmp_path / "out" / f"{names[2]}.json").read_text())
+    assert (raw.pop("video"), other.pop("video")) == (str(videos[0]), str(twin))  # their names would not tell
+    assert raw == other
     timeline = Timeline.load(tmp_path / "out" / f"{names[0]}.json")
-    assert timeline.as_dict() == raw
+    assert timeline.as_dict() == {**raw, "video": str(videos[0])}
     with open(tmp_path / "out" / "events.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     total = sum(len(json.loads((tmp_path / "out" / f"{n}.json").read_text())["events"]) for n in names)
@@ -140,7 +142,9 @@ def test_a_stopped_parse_goes_on_where_it_was(
     assert len(decoded) == 4  # nothing is left of a call that ended
 
 
-def test_parse_with_labels_allows_only_those(work: Path, tmp_path: Path, command: Command) -> None:
+def test_parse_with_labels_allows_only_those(
+    work: Path, tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(work / "run", run)
     recipe = (run / "recipe.yaml").read_text()
@@ -158,6 +162,7 @@ def test_parse_with_labels_allows_only_those(work: Path, tmp_path: Path, command
     table = tmp_path / "labels.csv"
     table.write_text(f"video,labels\n{videos[0].stem},Dog\n")
     assert command("parse", *videos, "--run", run, "-o", tmp_path / "table", "--labels", table)[0] == 0
+    assert f"no row of 1 of 2 videos (such as '{videos[1].stem}')" in caplog.text
     parsed = [Timeline.load(tmp_path / "table" / f"{v.stem}.json") for v in videos]
     assert {e.class_name for e in parsed[0].events} == {"Dog"}
     assert {e.class_name for e in parsed[1].events} == set(everything.classes)
@@ -323,6 +328,18 @@ def test_labelled_videos_without_a_file_are_told(
     given = ["--labels", tmp_path / "labels.csv", "--classes", tmp_path / "classes.txt", "--workers", "0"]
     assert command("extract", folder, *given, "-o", tmp_path / "store")[0] == 0
     assert "no file of 1 of 2 labelled videos (such as 'lost')" in caplog.text
+    (tmp_path / "events.csv").write_text("video,class,modality,onset,offset\nlots,Dog,audio,0,1\nlost,Dog,audio,0,1\n")
+    events = ["--events", tmp_path / "events.csv", "-o", tmp_path / "store"]
+    assert command("extract", folder, *given, *events)[0] == 0
+    assert (
+        f"1 of its 2 videos have no row in {tmp_path / 'labels.csv'} (such as 'lots') and are left out" in caplog.text
+    )
+    (folder / source.name).write_bytes(b"")
+    _refused(
+        command("extract", folder, *given, "-o", tmp_path / "none"),
+        "none of 1 videos could be read, so no store was made",
+    )
+    assert not (tmp_path / "none").exists()
 
 
 def test_an_accelerator_that_is_not_there_is_refused(work: Path, tmp_path: Path, command: Command) -> None:
@@ -385,6 +402,14 @@ def test_a_disk_that_refuses_is_one_line(work: Path, unwilling_disk: tuple[Path,
     _refused(command("synth", disk / "corpus", "--videos", "4", "--workers", "1"), message)
     assert not list(disk.glob("**/parser.safetensors"))
     assert not list(disk.glob("**/report.html"))
+
+
+def test_a_name_that_the_system_refuses_is_one_line(work: Path, tmp_path: Path, command: Command) -> None:
+    video = shutil.copy(min((work / "corpus/videos").glob("*.mp4")), tmp_path / f"{'n' * 251}.mp4")
+    parse = ("parse", video, "--run", work / "run", "--workers", "0", "-o")
+    _refused(command(*parse, tmp_path / "out"), "the name is too long")
+    if Path("/proc/self").exists():
+        _refused(command(*parse, Path("/proc/out")), "cannot write /proc/out: its folder is gone or takes no files")
 
 
 def test_evaluate_repeats_the_table_of_the_run(work: Path, command: Command) -> None:

@@ -147,7 +147,17 @@ def test_without_truth_the_noise_is_estimated(tmp_path: Path, command: Command) 
         assert float(low) <= wrong <= float(high)
     _refused(
         command("denoise", blind.path, "--method", "oracle", "-o", tmp_path / "o", *SET, *CPU),
-        "the truth of the training split is unknown",
+        "training videos have no dense truth",
+    )
+    assert not (tmp_path / "o.work").exists()
+    nobody = toy_store(tmp_path / "nobody", train_truth=False, val_truth=False)
+    last = ("--set", "training.select=last")
+    code, text, _ = command("denoise", nobody.path, "--method", "exchange", "-o", tmp_path / "e", *SET, *CPU, *last)
+    assert code == 0
+    assert "How many of them are wrong cannot be told" in text
+    _refused(
+        command("denoise", nobody.path, "--method", "class-prior", "-o", tmp_path / "c", *SET, *CPU, *last),
+        "validation videos have no dense truth",
     )
 
 
@@ -183,6 +193,7 @@ def test_refusals_of_denoise(
     decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"
     _refused(call("exchange", "-o", out, "--set", decoder), "none.txt")
     assert not list(tmp_path.iterdir())
+    _refused(call("oracle", "-o", out.with_suffix(".csv")), "give it the ending .parquet")
     out.touch()
     _refused(call("oracle", "-o", out), "exists already")
     (tmp_path / "x.work").mkdir()

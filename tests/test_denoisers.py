@@ -115,8 +115,22 @@ def test_class_prior_is_the_count_by_hand(store: FeatureStore, workshop: Worksho
 def test_what_reads_the_truth_refuses_where_there_is_none(tmp_path: Path) -> None:
     blind = toy_store(tmp_path / "blind", train_truth=False)
     for name in ("oracle", "informed-ceiling"):
-        with pytest.raises(UserError, match="the truth of the training split is unknown"):
+        with pytest.raises(UserError, match=r"training videos have no dense truth.*the recipe's denoiser reads it"):
             train(_recipe(name), blind, tmp_path / name, seed=1)
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["class-prior", "validation-classifier", "rlld", "rlld-joint", "rlld-plus"])
+def test_what_rewards_by_validation_truth_refuses_where_there_is_none(name: str, tmp_path: Path) -> None:
+    """Unknown truth would read as "no label is right"."""
+    blind = toy_store(tmp_path / "blind", train_truth=False, val_truth=False)
+    recipe = _recipe(name, "training.select=last")
+    with pytest.raises(UserError, match=r"24 of 24 validation videos have no dense truth.*denoiser reads it"):
+        train(recipe, blind, tmp_path / "run", seed=1)
+    assert not (tmp_path / "run").exists()
+    workshop = Workshop(recipe, blind, tmp_path, 1)
+    with pytest.raises(UserError, match=r"no dense truth for video 'toy.*24 in all"):
+        workshop.val_truth()
 
 
 def test_the_informed_know_more_than_the_weak_labels(tmp_path: Path) -> None:

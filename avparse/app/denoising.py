@@ -71,9 +71,11 @@ def denoise(
         per_class: report every class.
 
     Raises:
-        UserError: ``out`` exists, an unknown method or setting, a working folder that was begun with others, or a
-            method that leaves no table.
+        UserError: ``out`` exists or has an ending other than ``.parquet``, an unknown method or setting, a working
+            folder that was begun with others, a method that leaves no table, or one whose truth is missing.
     """
+    if out.suffix not in ("", ".parquet"):
+        raise UserError(f"{out}: refined labels are a Parquet table; give it the ending .parquet")
     settings = method_recipe(method, recipe, changes)
     assert settings.denoiser is not None
     reason = _WITHOUT_TABLE.get(build(DENOISERS, settings.denoiser).leaves)
@@ -153,6 +155,8 @@ def _judgement(labels: RefinedLabels, workshop: Workshop, per_class: bool) -> st
         kept = torch.from_numpy(np.stack((labels.audio, labels.visual))) >= 0.5
         quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
         return f"Against the truth of the training split, percent:\n\n{quality.as_markdown(per_class)}"
+    if not workshop.store.annotated[workshop.val].all():
+        return "How many of them are wrong cannot be told: neither training nor validation videos have dense truth."
     return _noise_rates(labels.given, workshop).as_markdown(per_class)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,16 @@ def read_labels(labels: Path, classes: Path | None = None, events: Path | None =
         raise UserError("--classes: give the class names, one a line, together with a table of labels")
     vocabulary = Vocabulary.read(classes)
     table = read_weak_table(labels, vocabulary)
-    return table_labels(vocabulary, table, None if events is None else read_event_table(events, vocabulary))
+    if events is None:
+        return table_labels(vocabulary, table)
+    dense = read_event_table(events, vocabulary)
+    unknown = [video for video in dense if video not in set(table.videos)]
+    if unknown:
+        _log.warning(
+            "%s: %d of its %d videos have no row in %s (such as '%s') and are left out",
+            *(events, len(unknown), len(dense), labels, unknown[0]),
+        )
+    return table_labels(vocabulary, table, dense)
 
 
 def extract_store(
@@ -117,15 +127,16 @@ def extract_store(
         The videos that could not be read, each with the reason; the others are in the store.
 
     Raises:
-        UserError: no labelled video is in the folder, two files have the name of one, or ``out`` is a store with other
-            settings or with other labels of a video.
+        UserError: no labelled video is in the folder or none can be read, two files have the name of one, or ``out``
+            is a store with other settings or with other labels of a video.
     """
     paths = _find(folder, list(labels.splits))
     streams = {
         name: StreamInfo(dimension=dimension, dtype="float32", extractor=extractor)
         for name, dimension in lookup(EXTRACTORS, extractor, "extractor")().streams.items()
     }
-    if out.exists():
+    begun = out.exists()
+    if begun:
         _check_labels(FeatureStore.open(out), labels)
     failures: list[Failed] = []
     with _open(out, labels.vocabulary, streams, segment_seconds, description) as writer:
@@ -143,6 +154,11 @@ def extract_store(
                 pending = []
         if pending:
             writer.append(_block(pending, labels, segment_seconds))
+    if not begun and len(failures) == len(paths):
+        shutil.rmtree(out)
+        raise UserError(
+            f"{folder}: none of {len(paths)} videos could be read, so no store was made; {failures[0].reason}"
+        )
     return failures
 
 

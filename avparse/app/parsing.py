@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -239,20 +240,20 @@ def parse_files(
     """
     paths = [file for given in inputs for file in (_media_files(given) if given.is_dir() else [given])]
     parser, untaught = parser_for(run, classes, vectors)
-    only = _restriction(labels, parser.spec.classes)
-    names = _unique_names(paths)
+    only = _restriction(labels, parser.spec.classes, paths)
+    names, titles = _unique_names(paths), _titles(paths)
     parsed: list[Parsed] = []
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     kept = KeptFeatures(out / ".parsing", run.info.spec.extractor, run.info.spec.segment_seconds)
     results = parse_videos(paths, run, parser=parser, only=only, workers=workers, kept=kept)
-    for name, result in zip(names, results, strict=True):
+    for name, title, result in zip(names, titles, results, strict=True):
         if isinstance(result, Failed):
             failures.append(result)
         else:
-            result.timeline.save(out / f"{name}.json")
-            parsed.append(result)
+            parsed.append(replace(result, timeline=replace(result.timeline, video=title)))
+            parsed[-1].timeline.save(out / f"{name}.json")
     if not parsed:
         raise UserError(failures[0].reason)
     write_events_csv(out / "events.csv", [p.timeline for p in parsed])
@@ -279,13 +280,25 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _restriction(labels: str | None, classes: tuple[str, ...]) -> Only:
+def _titles(paths: Sequence[Path]) -> list[str]:
+    """Return what each video is called in its timeline: the name of the file, or its path where two have one name."""
+    count = Counter(path.name for path in paths)
+    return [path.name if count[path.name] == 1 else str(path) for path in paths]
+
+
+def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[Path]) -> Only:
     if labels is None:
         return lambda video: None
     vocabulary = Vocabulary(classes)
     if Path(labels).is_file():
         table = read_weak_table(labels, vocabulary)
         known = {video: vocabulary.decode(weak) for video, weak in zip(table.videos, table.weak, strict=True)}
+        missing = [path.stem for path in paths if path.stem not in known]
+        if missing:
+            _log.warning(
+                "%s: no row of %d of %d videos (such as '%s'); any class may appear in them",
+                *(labels, len(missing), len(paths), missing[0]),
+            )
         return known.get
     names = vocabulary.decode(vocabulary.encode([name.strip() for name in labels.split(",")], "--labels"))
     return lambda video: names

@@ -23,7 +23,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the operating system's refusals while writing ``path`` into one clear line.
 
     Raises:
-        UserError: the disk is full, the folder is read-only, a parent is not a folder, or ``path`` itself is one.
+        UserError: the disk is full, the folder is read-only or takes no files, a parent is not a folder, ``path``
+            itself is one, or its name is too long.
     """
     try:
         yield
@@ -38,6 +39,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
             errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
             errno.EEXIST: "a file stands where a folder is needed; choose another place",
             errno.EISDIR: "a folder stands where a file is needed; choose another name",
+            errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+            errno.ENOENT: "its folder is gone or takes no files; choose another folder",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:

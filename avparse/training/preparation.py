@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers import DENOISERS
+from avparse.training.denoisers.denoiser import Denoiser
 from avparse.training.recipe import LAST, Recipe
 from avparse.training.rehearsal import rehearse
 from avparse.training.run import Run
@@ -46,26 +48,38 @@ def begin(
             teacher was not asked, or the recipe, the data, ``labels`` or ``init`` do not fit together.
     """
     spec = task_spec(store)
-    _check_splits(recipe, store)
+    _check_splits(recipe, store, labels)
     pseudo = pseudo_labels(recipe, store)
     rehearse(recipe, spec, pseudo)
     start = None if init is None else starting_weights(init, recipe, spec)
     return Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
 
 
-def _check_splits(recipe: Recipe, store: FeatureStore) -> None:
-    """Refuse data without a split that the training loop reads, or without the truth that it selects and tunes by."""
+def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | None) -> None:
+    """Refuse data without a split that training reads, or without the truth that it selects, tunes or denoises by."""
     store.select("train")
-    val = store.select("val")
-    blind = val[~store.annotated[val]]
-    if not len(blind):
-        return
-    which = f"{len(blind)} of {len(val)} validation videos have no dense truth (such as '{store.videos[blind[0]]}')"
-    if recipe.training.select != LAST:
-        reason = f"training.select: {recipe.training.select} reads it to choose the epoch"
-        raise UserError(f"{store.path}: {which}; {reason}: give events, or set training.select to {LAST}")
+    store.select("val")
+    select = recipe.training.select
+    if select != LAST:
+        reason = f"training.select: {select} reads it to choose the epoch"
+        _check_truth(store, "val", reason, f"set training.select to {LAST}")
     if recipe.tuning is not None:
-        raise UserError(f"{store.path}: {which}; 'tuning' reads it: give events, or set tuning to null")
+        _check_truth(store, "val", "'tuning' reads it", "set tuning to null")
+    if recipe.denoiser is not None and labels is None:
+        denoiser: Denoiser = build(DENOISERS, recipe.denoiser)
+        if denoiser.truth is not None:
+            _check_truth(store, denoiser.truth, "the recipe's denoiser reads it", "choose one that does not")
+
+
+def _check_truth(store: FeatureStore, split: Literal["train", "val"], reason: str, otherwise: str) -> None:
+    videos = store.select(split)
+    blind = videos[~store.annotated[videos]]
+    if len(blind):
+        which = {"train": "training", "val": "validation"}[split]
+        raise UserError(
+            f"{store.path}: {len(blind)} of {len(videos)} {which} videos have no dense truth "
+            f"(such as '{store.videos[blind[0]]}'); {reason}: give events, or {otherwise}"
+        )
 
 
 def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:

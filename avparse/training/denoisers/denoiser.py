@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 
 Leaves = Literal["labels", "segments", "refiners"]
+Truth = Literal["train", "val"] | None
 
 
 class Denoiser(Protocol):
@@ -17,6 +18,10 @@ class Denoiser(Protocol):
     @property
     def leaves(self) -> Leaves:
         """What :meth:`prepare` is for: a table of refined labels, labels of segments, or work on every batch."""
+
+    @property
+    def truth(self) -> Truth:
+        """The split whose dense truth it reads; None where it reads none. A run without it is refused."""
 
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return refined labels of the training split, refiners for every batch, or both."""

@@ -15,7 +15,7 @@ from avparse.data.features import Features
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.exchange import class_errors, draw_partners, exchange_removals
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 
 if TYPE_CHECKING:
     from avparse.evaluation.prediction import Parse
@@ -31,6 +31,7 @@ class ModalityExchange:
     """
 
     leaves: Leaves = "labels"
+    truth: Truth = None
 
     class Config(PartConfig):
         """Settings.

@@ -25,7 +25,7 @@ from avparse.labels.refiner import Reads, Step
 from avparse.labels.rewards import InterReward, expected_label_f, label_f, leave_one_out
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.denoisers.rlld import split_validation
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class JointDenoiser:
     """Sets up the policy that learns within the training of the parser."""
 
     leaves: Leaves = "refiners"
+    truth: Truth = "val"
 
     class Config(PartConfig):
         """Settings of the joint learning.

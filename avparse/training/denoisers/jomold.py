@@ -17,7 +17,7 @@ from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import cross_entropy
 from avparse.losses import LOSSES
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 
 if TYPE_CHECKING:
     from avparse.training.recipe import Recipe
@@ -29,6 +29,8 @@ class JointModalityDenoising:
 
     The ratios are kept in ``ratios.json``.
     """
+
+    truth: Truth = None
 
     class Config(PartConfig):
         """Settings.

@@ -10,7 +10,7 @@ from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.pld import FlipRule, repair
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -20,6 +20,7 @@ class PseudoLabelDenoising:
     """Repairs the recipe's pseudo labels; the parsers on the way are kept as ``pass0``, ``pass1``, ..."""
 
     leaves: Leaves = "segments"
+    truth: Truth = None
 
     class Config(PartConfig):
         """Settings.

@@ -37,7 +37,7 @@ from avparse.labels.sources import WeakLabels
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
 from avparse.models.output import ParserOutput
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.denoisers.rlld import split_validation
 from avparse.training.schedule import StepDecay
 
@@ -58,6 +58,7 @@ class PlusDenoiser:
     """
 
     leaves: Leaves = "labels"
+    truth: Truth = "val"
 
     class Config(PartConfig):
         """Settings.

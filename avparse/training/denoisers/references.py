@@ -14,10 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.prior import ClassPrior, ValidationClassifier
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -27,6 +26,7 @@ class ClassPriorDenoiser:
     """One bit a class and modality, counted on validation: keep all of its labels, or drop them all."""
 
     leaves: Leaves = "labels"
+    truth: Truth = "val"
 
     class Config(PartConfig):
         """Settings; ``threshold`` on the share of right labels, ``shrinkage`` as in :class:`ClassPrior`."""
@@ -51,6 +51,7 @@ class ValidationClassifierDenoiser:
     """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong."""
 
     leaves: Leaves = "labels"
+    truth: Truth = "val"
 
     class Config(PartConfig):
         """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
@@ -79,6 +80,7 @@ class OracleDenoiser:
     """The true modality labels of the training split: the ceiling of label denoising, on simulated data only."""
 
     leaves: Leaves = "labels"
+    truth: Truth = "train"
 
     class Config(PartConfig):
         """The oracle has no settings."""
@@ -90,7 +92,7 @@ class OracleDenoiser:
 
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return the weak labels less those that are wrong."""
-        kept = train_truth(workshop) & torch.from_numpy(workshop.given)
+        kept = workshop.modality_truth(workshop.train) & torch.from_numpy(workshop.given)
         return _prepared(workshop, kept, kept.float(), "not there (truth)")
 
 
@@ -101,6 +103,7 @@ class InformedCeiling:
     """
 
     leaves: Leaves = "labels"
+    truth: Truth = "train"
 
     class Config(PartConfig):
         """Settings; ``epochs`` of the two parsers."""
@@ -114,7 +117,7 @@ class InformedCeiling:
     def prepare(self, workshop: Workshop) -> Prepared:
         """Return the labels that the other half's parser thinks right with at least even odds."""
         oracle = OracleDenoiser(OracleDenoiser.Config()).prepare(workshop)
-        given, truth = torch.from_numpy(workshop.given), train_truth(workshop)
+        given, truth = torch.from_numpy(workshop.given), workshop.modality_truth(workshop.train)
         half = torch.from_numpy(workshop.random("halves").permutation(len(given)) % 2)
         right = torch.zeros(truth.shape, dtype=torch.float64)
         for side in (0, 1):
@@ -125,17 +128,6 @@ class InformedCeiling:
             classifier = ValidationClassifier.fit(features, given[judged], truth[:, judged])
             right[:, judged] = classifier.keep_probability(features, given[judged].float())
         return _prepared(workshop, (right >= 0.5) & given, right, "improbable by the informed parser")
-
-
-def train_truth(workshop: Workshop) -> Tensor:
-    """Return the true modality labels ``[2, N, C]`` of the training split.
-
-    Raises:
-        UserError: the store does not know them; only simulated and synthesised data do.
-    """
-    if not workshop.store.annotated[workshop.train].all():
-        raise UserError(f"{workshop.store.path}: the truth of the training split is unknown, so there is no oracle")
-    return workshop.modality_truth(workshop.train)
 
 
 def _evidence(probabilities: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from avparse.labels.segments import SegmentTable
 from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
-from avparse.training.denoisers.denoiser import Leaves
+from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import EpisodeLog
 
@@ -50,6 +50,7 @@ class RLLDDenoiser:
     """
 
     leaves: Leaves = "labels"
+    truth: Truth = "val"
 
     class Config(PartConfig):
         """Settings of the reinforcement learning.
