@@ -1,4 +1,4 @@
-"""One line of JSON an epoch, or an episode; epochs as TensorBoard curves, too."""
+"""What a run or a denoiser tells of itself as it goes: lines of JSON, and TensorBoard curves."""
 
 from __future__ import annotations
 
@@ -13,23 +13,40 @@ from typing import Any, Self
 from avparse.foundation.files import write_text, writing
 
 
+class JsonLines:
+    """A file of one JSON object a line, on the disk when :meth:`write` returns.
+
+    Args:
+        path: the file; lines that are there already stay, but for half a line that a killed job left.
+        by: the key that counts.
+        keep: lines where it is as high or higher are dropped first: the job that goes on repeats them.
+    """
+
+    def __init__(self, path: Path, by: str, keep: int) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+        write_text(path, "".join(line for line in lines if line.endswith("\n") and json.loads(line)[by] < keep))
+
+    def write(self, values: Mapping[str, float]) -> None:
+        """Add a line."""
+        with writing(self._path), open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
 class RunLog:
-    """Appends to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``.
+    """Writes an epoch's figures to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``.
 
     A resumed run first cuts both back to the checkpoint, so that no epoch is logged twice.
 
     Args:
         folder: the run folder.
-        keep_epochs: lines of epochs before this one stay.
+        keep_epochs: epochs before this one stay.
     """
 
     def __init__(self, folder: Path, keep_epochs: int = 0) -> None:
-        self._path = folder / "metrics.jsonl"
-        with writing(self._path):
-            kept = [line for line in self._lines() if json.loads(line)["epoch"] < keep_epochs]
-            self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115
-            self._file.writelines(kept)
-            self._flush()
+        self._lines = JsonLines(folder / "metrics.jsonl", "epoch", keep_epochs)
         self._curves: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415 (optional, slow to import)
@@ -38,9 +55,7 @@ class RunLog:
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
         """Add the figures of one epoch."""
-        with writing(self._path):
-            self._file.write(json.dumps({"epoch": epoch, **values}) + "\n")
-            self._flush()
+        self._lines.write({"epoch": epoch, **values})
         if self._curves is not None:
             for name, value in values.items():
                 self._curves.add_scalar(name, value, epoch)
@@ -51,31 +66,5 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
         if self._curves is not None:
             self._curves.close()
-
-    def _lines(self) -> list[str]:
-        if not self._path.is_file():
-            return []
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
-
-    def _flush(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
-class EpisodeLog:
-    """``episodes.jsonl``: one line an episode; lines of episodes that a resumed run repeats are dropped first."""
-
-    def __init__(self, path: Path, keep: int) -> None:
-        self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["episode"] < keep]
-        write_text(path, "".join(f"{line}\n" for line in kept))
-
-    def write(self, figures: dict[str, float]) -> None:
-        """Add the figures of an episode."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")

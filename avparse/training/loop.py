@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -35,6 +34,7 @@ from avparse.models.output import ParserOutput
 from avparse.models.parser import build_parser, networks
 from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
+from avparse.training.devices import fabric
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.preparation import begin, prepare
@@ -44,7 +44,6 @@ from avparse.training.schedule import SCHEDULES
 from avparse.training.workshop import Prepared
 
 _log = logging.getLogger(__name__)
-_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Trainer:
         prepared = prepared or Prepared()
         self.run, self.recipe = run, run.recipe
         self.checkpoint_seconds = checkpoint_seconds
-        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[self.recipe.training.precision])
+        self.fabric = fabric(accelerator, self.recipe.training.precision)
         self.fabric.launch()
         self.train_indices = store.select("train") if prepared.only is None else prepared.only
         self.val_indices = store.select("val") if prepared.val is None else prepared.val

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from avparse.data.batching import FeatureTable, Indices, task_spec
@@ -21,6 +20,7 @@ from avparse.labels.refiner import Refiner
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.parser import Parser, TwinParser
+from avparse.training.devices import fabric
 from avparse.training.recipe import Recipe
 from avparse.training.run import Run
 
@@ -114,7 +114,7 @@ class Workshop:
     @property
     def device(self) -> torch.device:
         """Where parsers of this workshop live."""
-        return Fabric(accelerator=self.accelerator, devices=1).device
+        return fabric(self.accelerator).device
 
     def random(self, purpose: str) -> np.random.Generator:
         """Return a generator that depends on seed and purpose alone, apart from those that order the epochs."""

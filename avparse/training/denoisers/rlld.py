@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
@@ -33,8 +32,9 @@ from avparse.losses import LOSSES
 from avparse.models.parser import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.devices import fabric
 from avparse.training.interrupt import StopRequest
-from avparse.training.logs import EpisodeLog
+from avparse.training.logs import JsonLines
 
 if TYPE_CHECKING:
     from avparse.training.workshop import Prepared, Workshop
@@ -129,10 +129,7 @@ class _Learner:
     def __init__(self, config: RLLDDenoiser.Config, workshop: Workshop) -> None:
         self.config, self.workshop = config, workshop
         recipe, store = workshop.recipe, workshop.store
-        precision: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-        self.fabric = Fabric(
-            accelerator=workshop.accelerator, devices=1, precision=precision[recipe.training.precision]
-        )
+        self.fabric = fabric(workshop.accelerator, recipe.training.precision)
         self.table: FeatureTable = workshop.table()
         pseudo = workshop.segments
         self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
@@ -160,7 +157,7 @@ class _Learner:
 
     def learn(self) -> None:
         """Run episodes until they are done or stop paying; a signal ends after the checkpoint of the last one."""
-        log = EpisodeLog(self.workshop.folder / "episodes.jsonl", self.episode)
+        log = JsonLines(self.workshop.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
         bar: tqdm[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
         with StopRequest() as request, bar:
