@@ -22,6 +22,7 @@ def toy_store(
     seed: int = 0,
     ragged: bool = False,
     noise: float = 0.3,
+    offset: float = 0.0,
     train_truth: bool = True,
     val_truth: bool = True,
 ) -> FeatureStore:
@@ -37,7 +38,7 @@ def toy_store(
     for name, dimension in DIMENSIONS.items():
         active = truth["audio" if name == "audio" else "visual"]
         signal = active @ rng.standard_normal((len(vocabulary), dimension))
-        streams[name] = (signal + noise * rng.standard_normal((rows, dimension))).astype(np.float32)
+        streams[name] = (signal + noise * rng.standard_normal((rows, dimension)) + offset).astype(np.float32)
     train, val = videos * 6 // 10, videos * 2 // 10
     block = Block(
         videos=[f"toy{i:04d}" for i in range(videos)],

@@ -1,4 +1,4 @@
-"""Three branches and the maximum over time: the decoder of AVE and AVSDN, as the authors of HAN extended both."""
+"""Three branches and plain pooling over time: the decoder of AVE and AVSDN, as the authors of HAN extended both."""
 
 from __future__ import annotations
 
@@ -15,21 +15,28 @@ from avparse.models.output import Hidden, ParserOutput
 
 
 class BranchesDecoder(nn.Module):
-    """Each modality, and both side by side, have linear maps to class logits; a video has its best segment's.
+    """Each modality, and both side by side, have linear maps to class logits; a video's are pooled over its segments.
 
-    AVE (ECCV 2018) has the branch of both alone, trained by its maximum over time. The branches of one modality are
-    what the authors of HAN (ECCV 2020) added to compare it and AVSDN on parsing. They released no code: the form of
-    the branches is our reading.
+    AVE (ECCV 2018) has the branch of both alone. The branches of one modality are what the authors of HAN (ECCV 2020)
+    added to compare it and AVSDN on parsing. They released no code: the form of the branches is our reading.
     """
 
     class Config(PartConfig):
-        """Settings: ``size`` between the two maps (AVE: 64); None: one map only (AVSDN)."""
+        """Settings.
+
+        Attributes:
+            size: between the two maps (AVE: 64); None: one map only (AVSDN).
+            pooling: the logit of a video is the mean of its segments', or that of its best segment (``max``, AVE's
+                released code).
+        """
 
         name: Literal["branches"] = "branches"
         size: int | None = Field(64, ge=1)
+        pooling: Literal["mean", "max"] = "mean"
 
     def __init__(self, config: Config, width: int, classes: Sequence[str]) -> None:
         super().__init__()
+        self.pooling = config.pooling
         sizes = {"audio": width, "visual": width, "video": 2 * width}
         self.branches = nn.ModuleDict({of: _branch(inputs, config.size, len(classes)) for of, inputs in sizes.items()})
 
@@ -42,20 +49,30 @@ class BranchesDecoder(nn.Module):
             x = x * real
         inputs = {"audio": x[0], "visual": x[1], "video": torch.cat((x[0], x[1]), dim=-1)}
         logits = {of: self.branches[of](y).float() for of, y in inputs.items()}  # each [B, T, C]
-        segments = {of: y.sigmoid() for of, y in logits.items()}
+        exists: dict[str, Tensor | None] = dict.fromkeys(inputs)
         if real is not None:
             exists = {"audio": real[0], "visual": real[1], "video": real.any(dim=0)}
-            segments = {of: p * exists[of] for of, p in segments.items()}
+        videos = {of: self._pooled(y, exists[of]) for of, y in logits.items()}
+        segments = {of: y.sigmoid() if (e := exists[of]) is None else y.sigmoid() * e for of, y in logits.items()}
         return ParserOutput(
             audio_segments=segments["audio"],
             visual_segments=segments["visual"],
-            audio=segments["audio"].amax(dim=1),
-            visual=segments["visual"].amax(dim=1),
-            video=segments["video"].amax(dim=1),
+            audio=videos["audio"],
+            visual=videos["visual"],
+            video=videos["video"],
             audio_logits=logits["audio"],
             visual_logits=logits["visual"],
             hidden=hidden,
         )
+
+    def _pooled(self, logits: Tensor, exists: Tensor | None) -> Tensor:
+        """Return probabilities ``[B, C]`` of logits ``[B, T, C]``; zero of a video without any segment."""
+        if exists is None:
+            return (logits.mean(dim=1) if self.pooling == "mean" else logits.amax(dim=1)).sigmoid()
+        if self.pooling == "max":
+            return (logits.sigmoid() * exists).amax(dim=1)
+        mean = (logits * exists).sum(dim=1) / exists.sum(dim=1).clamp_min(1)
+        return mean.sigmoid() * exists.any(dim=1)
 
 
 def _branch(inputs: int, size: int | None, classes: int) -> nn.Sequential:
