@@ -95,7 +95,7 @@ def _extracted(
     paths: Sequence[Path], spec: TaskSpec, workers: int | None, kept: KeptFeatures | None
 ) -> Iterator[Extracted | Failed]:
     """Yield the features of each file, or why it has none: those that were kept, and the others by decoding."""
-    done = set() if kept is None else {path for path in paths if kept.find(path) is not None}
+    done = set() if kept is None else {path for path in paths if path in kept}
     waiting = [path for path in paths if path not in done]
     # One video needs no second process.
     workers = 0 if len(waiting) == 1 else workers

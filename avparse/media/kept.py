@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
+from avparse import __version__
 from avparse.foundation.files import write_bytes
 from avparse.media.pipeline import Extracted
 
@@ -21,7 +22,7 @@ _STREAM = "stream."
 
 
 class KeptFeatures:
-    """A file for each video in ``folder``; one counts while the video, its extractor and segments are the same.
+    """A file for each video in ``folder``; one counts while video, extractor, segments and avparse are the same.
 
     Args:
         folder: made when something is kept.
@@ -32,14 +33,17 @@ class KeptFeatures:
     def __init__(self, folder: Path, extractor: str, segment_seconds: float) -> None:
         self._folder, self._extractor, self._segment_seconds = folder, extractor, segment_seconds
 
+    def __contains__(self, path: Path) -> bool:
+        """Whether features of the video at ``path``, as it is now, are kept."""
+        return self._made(path) is not None
+
     def find(self, path: Path) -> Extracted | None:
         """Return what was kept of the video at ``path``; None if nothing was, or the video has changed since."""
+        made = self._made(path)
+        if made is None:
+            return None
         try:
-            with safe_open(self._file(path), framework="numpy") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-                made = json.loads((file.metadata() or {})["made"])
-            if made.pop("of") != self._identity(path):
-                return None
+            tensors = load_file(self._file(path))
             return Extracted(
                 video=path.stem,
                 path=str(path),
@@ -49,7 +53,7 @@ class KeptFeatures:
                 audio_present=tensors["audio_present"],
                 visual_present=tensors["visual_present"],
             )
-        except (OSError, SafetensorError, ValueError, KeyError):  # not kept, or of another version: extract again
+        except (OSError, SafetensorError, KeyError):  # gone or damaged meanwhile
             return None
 
     def keep(self, extracted: Extracted) -> None:
@@ -75,6 +79,15 @@ class KeptFeatures:
     def _file(self, path: Path) -> Path:
         return self._folder / f"{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:32]}.safetensors"
 
+    def _made(self, path: Path) -> dict[str, Any] | None:
+        """Return what was kept beside the arrays, None where it is not of the video as it is now."""
+        try:
+            with safe_open(self._file(path), framework="numpy") as file:
+                made: dict[str, Any] = json.loads(file.metadata()["made"])
+            return made if made["of"] == self._identity(path) else None
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):  # none, or not one of ours
+            return None
+
     def _identity(self, path: Path) -> list[str | float]:
         status = path.stat()
-        return [self._extractor, self._segment_seconds, status.st_size, status.st_mtime_ns]
+        return [__version__, self._extractor, self._segment_seconds, status.st_size, status.st_mtime_ns]
