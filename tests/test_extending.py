@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,3 +169,17 @@ def test_the_command_line_knows_them(
         cli.main()
     assert not stop.value.code
     assert "| parser |" in capsys.readouterr().out
+
+
+def test_a_table_of_runs_knows_them(program: dict[str, Any], tmp_path: Path) -> None:
+    """Its runs are processes of the script that was started."""
+    parts = [block for block in _blocks("python") if re.search(r"^[A-Z]+\[", block, re.MULTILINE)]
+    (end,) = [block for block in _blocks("python") if "main()" in block]
+    (tmp_path / "mine.py").write_text("\n".join([*parts, end]))
+    row = f"{{name: Mine, recipe: {program['folder'] / 'mine.yaml'}, set: [training.epochs=1]}}"
+    table = f"title: Mine\ndata: {program['folder'] / 'store'}\nseeds: [0]\nrows: [{row}]\n"
+    (tmp_path / "table.yaml").write_text(table)
+    command = [sys.executable, "mine.py", "bench", "table.yaml", "-o", "out", "--device", "cpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\| Mine \| 1 \|", done.stdout, re.MULTILINE)

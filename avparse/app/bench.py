@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from avparse.app.bench_job import Attempts, Job, Launch
+from avparse.app.bench_job import AVPARSE, Attempts, Job, Launch
 from avparse.app.bench_plan import PlannedRun, Table, plan
 from avparse.app.bench_table import RunResult, System, as_csv, as_markdown, read_result, read_tuned
 from avparse.data.store import FeatureStore
@@ -34,7 +35,7 @@ _POLL_SECONDS = 0.1
 
 
 def bench(
-    table: Path, out: Path | None = None, jobs: int = 1, device: str = "auto"
+    table: Path, out: Path | None = None, jobs: int = 1, device: str = "auto", program: Sequence[str] = AVPARSE
 ) -> tuple[str, list[tuple[str, str]]]:
     """Do the runs of a table that are not done yet, and write ``table.md`` and ``table.csv``.
 
@@ -45,6 +46,7 @@ def bench(
         out: folder of everything; ``runs/`` and the table's name if not given.
         jobs: runs at once; they share the cores.
         device: see ``avparse train``.
+        program: what runs are started by; a script that defines parts and calls the command line knows them, too.
 
     Returns:
         The Markdown table, and name and reason of each run that failed.
@@ -60,7 +62,8 @@ def bench(
         (out / "attempts").mkdir(parents=True, exist_ok=True)
     runs = plan(settings, recipes, out, settings.data.version(store.fingerprint, store.path))
     threads = max(1, cores() // jobs)
-    launch = Launch(store.path, device, threads, f"{jobs} at once, {threads} threads each, device {device}")
+    conditions = f"{jobs} at once, {threads} threads each, device {device}"
+    launch = Launch(store.path, device, threads, conditions, tuple(program))
     board = _Board(settings, runs, store, out)
     _work(board, launch, jobs)
     return board.markdown(), list(board.failures.items())

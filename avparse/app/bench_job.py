@@ -16,6 +16,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json, write_text
 from avparse.foundation.settings import Settings
 
+AVPARSE = (sys.executable, "-m", "avparse")
 _LOG_TAIL_BYTES = 1 << 14
 
 
@@ -75,12 +76,14 @@ class Launch:
         device: see ``avparse train``.
         threads: of one process.
         conditions: see :class:`Attempt`.
+        program: the command that they are started by, without its arguments.
     """
 
     data: Path
     device: str
     threads: int
     conditions: str
+    program: tuple[str, ...] = AVPARSE
 
 
 class Job:
@@ -144,7 +147,7 @@ class Job:
             command = ["train", str(recipe), "--data", str(self.launch.data), "--out", str(self.run.path), "--resume"]
             settings = ["--seed", str(self.run.seed), "--device", self.launch.device]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "avparse", *command, *settings],
+                [*self.launch.program, *command, *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -34,6 +34,16 @@ def _present(device: str) -> str:
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.", callback=_present)]
 
 
+def this_program() -> tuple[str, ...]:
+    """Return the command that started this program, without its arguments, to start it again with others."""
+    script, spec = Path(sys.argv[0]), getattr(sys.modules["__main__"], "__spec__", None)
+    if script.suffix != ".py" or not script.is_file():
+        return (sys.executable, "-m", "avparse")
+    if spec is not None:  # python -m MODULE
+        return (sys.executable, "-m", spec.name.removesuffix(".__main__"))
+    return (sys.executable, str(script))
+
+
 def print_store(path: Path) -> None:
     """Check a feature store and tell what it holds."""
     from avparse.data.info import describe

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from avparse.app.cli.options import Device, Out, Seed, Store, tell_failures
+from avparse.app.cli.options import Device, Out, Seed, Store, tell_failures, this_program
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Train and compare")
@@ -68,7 +68,7 @@ def bench(
     """Do every run of a table: mean and deviation over seeds; finished runs stay, interrupted ones go on."""
     from avparse.app.bench import bench as run_bench
 
-    report, failures = run_bench(table, out, jobs, device)
+    report, failures = run_bench(table, out, jobs, device, this_program())
     print(report)
     for run, reason in failures:
         print(f"failed: {run}: {reason}", file=sys.stderr)
