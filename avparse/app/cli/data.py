@@ -77,7 +77,9 @@ def simulate(
     label_vectors: Annotated[
         Path | None, typer.Option(help="Also write vectors of what the classes are like, for LEAP (.npz).")
     ] = None,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; all cores by default, 0 for none beside this one.", min=0)
+    ] = None,
 ) -> None:
     """Simulate a feature store of LLP's shapes and label statistics, with hidden truth for every video."""
     from avparse.data.simulation.simulate import simulate as run_simulation

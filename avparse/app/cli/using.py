@@ -33,7 +33,7 @@ def demo(
 
 @command()
 def parse(
-    videos: Annotated[list[Path], typer.Argument(help="Video or audio files, of any length.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video or audio files of any length, or folders of them.")],
     run: RunFolder,
     out: Out,
     labels: Annotated[
