@@ -137,6 +137,15 @@ def test_the_recurrent_network_steps_over_holes() -> None:
     assert (out[~mask] == 0).all()
 
 
+def test_square_maps_start_as_released() -> None:
+    """Xavier: a deviation of 1 / sqrt(width) for each square matrix, where a linear layer of PyTorch has 1 / sqrt(3)."""
+    torch.manual_seed(0)
+    encoder = CPSPEncoder(CPSPEncoder.Config(), 128)
+    for linear in (*encoder.project, *encoder.merge):
+        for square in linear.weight.split(128):
+            assert square.std().item() == pytest.approx(128**-0.5, rel=0.03)
+
+
 def test_odd_widths_are_refused() -> None:
     with pytest.raises(UserError, match="two directions cannot share a width of 15"):
         CPSPEncoder(CPSPEncoder.Config(), 15)

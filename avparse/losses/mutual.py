@@ -17,11 +17,12 @@ from avparse.models.output import ParserOutput
 
 
 class MutualLearning:
-    """The video's probability and those of its modalities are drawn together; one learns while the other stands still.
+    """The video's probability and those of its modalities are drawn together; one side's probabilities learn at a time.
 
     A class of the video is compared with the likelier modality, a class that it lacks with the mean of both. Squared
     errors, mean over videos and classes, each times 1 - the uncertainty of what it is compared with. In odd batches the
-    video's probability learns, times the video's uncertainty u; in even ones the modalities learn, times 1 - u.
+    video's probability learns, times the video's uncertainty u; in even ones the modalities learn, times 1 - u. The
+    uncertainties learn in both, as released: a modality may also lower the loss by being unsure.
 
     A modality that a video lacks is not compared.
     """

@@ -48,6 +48,9 @@ class CPSPEncoder(nn.Module):
         self.project = nn.ModuleList(nn.Linear(width, 2 * width, bias=False) for _ in MODALITIES)
         self.merge = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in MODALITIES)
         self.norm = nn.LayerNorm(width, eps=1e-6)
+        for linear in (*self.project, *self.merge):  # as released: each square matrix by itself
+            for square in linear.weight.split(width):
+                nn.init.xavier_uniform_(square)
 
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
