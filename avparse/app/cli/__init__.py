@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -17,6 +18,8 @@ import typer
 from avparse import __version__
 from avparse.app.cli import data, labels, training, using
 from avparse.foundation.errors import UserError
+
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 app = typer.Typer(
     help="Which events are heard, which are seen and which are both, second by second.",
@@ -39,9 +42,10 @@ def main() -> None:
         traceback.clear_frames(error.__traceback__)  # lets go of a progress bar, which then ends its line
         print(f"avparse: error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("avparse: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code in _INTERRUPTED:
+            print("avparse: interrupted", file=sys.stderr)
+        raise
 
 
 def _version(show: bool) -> None:

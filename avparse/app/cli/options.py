@@ -55,6 +55,6 @@ def print_store(path: Path) -> None:
 def tell_failures(failures: Sequence[tuple[str, str]]) -> None:
     """Name what could not be read and exit with 3, so that a script can tell partial from full success."""
     for path, reason in failures:
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print(f"skipped {path}: {reason.removeprefix(f'{path}: ')}", file=sys.stderr)
     if failures:
         raise typer.Exit(3)
