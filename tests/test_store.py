@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -705,3 +707,23 @@ def test_a_failure_after_the_commit_keeps_the_block(tmp_path: Path, monkeypatch:
     store = FeatureStore.open(tmp_path / "s")
     store.verify()
     assert_holds_blocks(store, 2)
+
+
+THREADS = """
+import sys
+import psutil
+from avparse.foundation.parquet import read_parquet
+
+process = psutil.Process()
+before = process.num_threads()
+read_parquet(sys.argv[1])
+print(process.num_threads() - before)
+"""
+
+
+def test_reading_a_table_starts_no_pool_of_threads(tmp_path: Path) -> None:
+    """One that is still at work when the program ends aborts it now and then."""
+    pq.write_table(pa.table({"a": list(range(1000)), "b": [str(i) for i in range(1000)]}), tmp_path / "t.parquet")
+    call = [sys.executable, "-c", THREADS, str(tmp_path / "t.parquet")]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 0

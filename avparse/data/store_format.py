@@ -24,13 +24,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
 from avparse.data.npy import HEADER_BYTES, grown_header, read_header
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
+from avparse.foundation.parquet import read_parquet
 from avparse.foundation.settings import Settings
 
 FORMAT = 1
@@ -197,8 +197,7 @@ def read_index(folder: Path, manifest: Manifest) -> pa.Table:
     """
     path = folder / INDEX
     try:
-        with open(path, "rb") as file:  # opened once: a writer may put a longer index in its place at any time
-            table = pq.read_table(file)
+        table = read_parquet(path)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(f"{path}: cannot be read ({reason}); make the store again") from None

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
+from avparse.foundation.parquet import read_parquet
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -165,8 +166,7 @@ class RefinedLabels:
 def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
     """Return the eight columns with the types of the schema, none of them missing a value, and the listed videos."""
     try:
-        with open(path, "rb") as file:
-            table = pq.read_table(file)
+        table = read_parquet(path)
         table.validate(full=True)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
