@@ -83,7 +83,7 @@ class Launch:
     device: str
     threads: int
     conditions: str
-    program: tuple[str, ...] = AVPARSE
+    program: tuple[str, ...]
 
 
 class Job:

@@ -100,7 +100,8 @@ def read_labels(labels: Path, classes: Path | None = None, events: Path | None =
     if events is None:
         return table_labels(vocabulary, table)
     dense = read_event_table(events, vocabulary)
-    unknown = [video for video in dense if video not in set(table.videos)]
+    labelled = set(table.videos)
+    unknown = [video for video in dense if video not in labelled]
     if unknown:
         _log.warning(
             "%s: %d of its %d videos have no row in %s (such as '%s') and are left out",
