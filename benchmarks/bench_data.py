@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from avparse.data.corpus import synthesise
-from avparse.data.importing import import_llp
+from avparse.data.datasets.feature_folders import import_llp
+from avparse.data.simulation.corpus import synthesise
 from avparse.data.simulation.simulate import simulate
-from avparse.media.light import LightExtractor
+from avparse.media.extractors.light import LightExtractor
 from avparse.media.pipeline import extract_video
 from benchmarks.bench_memory import published_features
 

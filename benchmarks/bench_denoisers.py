@@ -26,11 +26,11 @@ from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
 from avparse.training.interrupt import StopRequest
-from avparse.training.loop import Position, Trainer
 from avparse.training.preparation import prepare
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
-from avparse.training.workshop import Workshop
+from avparse.training.trainer import Position, Trainer
+from avparse.training.workspace import Workspace
 
 
 def epochs(recipe: str, store: FeatureStore, folder: Path, *changes: str) -> Callable[[], None]:
@@ -53,7 +53,7 @@ def episodes(store: FeatureStore, folder: Path, steps: int) -> Callable[[], None
     recipe = load_recipe("rlld", ["training.precision=bfloat16", f"denoiser.steps={steps}"])
     folder.mkdir()
     assert isinstance(recipe.denoiser, RLLDDenoiser.Config)
-    learner = _Learner(recipe.denoiser, Workshop(recipe, store, folder, seed=1))
+    learner = _Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=1))
 
     def one() -> None:
         learner._update(*learner._roll_out())

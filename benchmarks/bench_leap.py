@@ -24,26 +24,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 import numpy as np
 import torch
 
-from avparse.app.teaching import teach
+from avparse.app.run_teacher import teach
 from avparse.data.batching import batches, task_spec
-from avparse.data.block import Block
 from avparse.data.llp_prompts import subsets_of
 from avparse.data.scores import FOLDER, Subsets, TeacherInfo, TeacherScores
 from avparse.data.simulation.simulate import simulate
 from avparse.data.simulation.statistics import LabelStatistics
 from avparse.data.simulation.truth import draw_truth
 from avparse.data.store import FeatureStore
-from avparse.data.store_format import StreamInfo
-from avparse.data.store_writer import StoreWriter
+from avparse.data.store.block import Block
+from avparse.data.store.format import StreamInfo
+from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.prediction import predict
-from avparse.labels.pld import FlipRule, repair
 from avparse.labels.pseudo import PseudoLabels
 from avparse.labels.refiner import Step
-from avparse.training.loop import Trainer
+from avparse.training.denoisers.pld import FlipRule, repair
 from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
+from avparse.training.trainer import Trainer
 
 _BATCH = 64
 _TEACHER = "pseudo_labels={audio: {teacher: simulated, threshold: 0.2}, visual: {teacher: simulated, threshold: 0.2}}"

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from avparse.data.batching import task_spec
-from avparse.data.importing import import_llp
-from avparse.data.llp import write_llp
+from avparse.data.datasets.feature_folders import import_llp
+from avparse.data.datasets.llp import write_llp
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
-from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
+from avparse.training.train import train
 
 _MIB = 1 << 20
 _BYTES_A_VIDEO = 10 * (128 + 2048 + 512) * 4

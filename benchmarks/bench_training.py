@@ -21,14 +21,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from avparse.app.measuring import matrix_peak
+from avparse.app.profile.measure import matrix_peak
 from avparse.data.batching import batches, epoch_order, task_spec
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.labels.refiner import Step
-from avparse.training.loop import Trainer
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
+from avparse.training.trainer import Trainer
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -28,21 +28,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from avparse.app.teaching import teach
+from avparse.app.run_teacher import teach
 from avparse.data.batching import FeatureTable
-from avparse.data.block import Block
 from avparse.data.simulation.label_vectors import label_vectors
 from avparse.data.simulation.simulate import simulate
 from avparse.data.simulation.world import CONFUSABLE, DEFAULT_KNOBS, Knobs, World
 from avparse.data.store import FeatureStore
-from avparse.data.store_writer import StoreWriter
+from avparse.data.store.block import Block
+from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.per_class import score_classes
 from avparse.evaluation.prediction import predict
 from avparse.models.output import ParserOutput
-from avparse.models.parser import with_classes
-from avparse.training.loop import train
+from avparse.models.parsers.classes import with_classes
 from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.train import train
 
 Floats = npt.NDArray[np.float64]
 _KEPT, _ALIKE, _UNLIKE = "kept", "held out, look-alike kept", "held out, no look-alike kept"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avparse.data.store_writer import Block, StoreWriter, StreamInfo
+from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Blender"))

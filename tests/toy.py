@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avparse.data.block import Block
 from avparse.data.store import FeatureStore
-from avparse.data.store_format import StreamInfo
-from avparse.data.store_writer import StoreWriter
+from avparse.data.store.block import Block
+from avparse.data.store.format import StreamInfo
+from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import Vocabulary
 
 DIMENSIONS = {"audio": 16, "frames": 24, "clips": 8}

@@ -11,9 +11,9 @@ import torch
 
 from avparse.app.extracting import VideoLabels, extract_store, llp_labels
 from avparse.app.parsing import Parsed, parse_videos, report_video
-from avparse.app.report import ReportVideo, ScoreTable, write_report
-from avparse.data.corpus import synthesise
-from avparse.data.llp import read_llp
+from avparse.app.report.page import ReportVideo, ScoreTable, write_report
+from avparse.data.datasets.llp import read_llp
+from avparse.data.simulation.corpus import synthesise
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COLUMNS, score_table
@@ -22,9 +22,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 from avparse.labels.table import RefinedLabels
 from avparse.media.pipeline import Failed
-from avparse.training.loop import train
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
+from avparse.training.train import train
 
 DESCRIPTION = "synthetic corpus of real encoded videos"
 # The same parser, on the weak labels as they are and on those of another denoiser.

@@ -17,13 +17,13 @@ from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build, lookup
-from avparse.labels.calibration import LabelCalibration
+from avparse.labels.statistics.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
-from avparse.training.workshop import Workshop
+from avparse.training.workspace import Workspace
 
 _WITHOUT_TABLE = {
     "refiners": "refines the labels anew in every batch and leaves no table; train a recipe with it",
@@ -87,8 +87,8 @@ def denoise(
     run = _workplace(work, settings, seed, store)
     labels = prepare(run, store, accelerator).labels
     assert labels is not None, f"denoiser '{method}' says that it leaves labels"
-    workshop = Workshop(run.recipe, store, run.path / "denoised", seed, accelerator)
-    result = Denoised(labels, f"{_counts(labels)}\n\n{_judgement(labels, workshop, per_class)}")
+    workspace = Workspace(run.recipe, store, run.path / "denoised", seed, accelerator)
+    result = Denoised(labels, f"{_counts(labels)}\n\n{_judgement(labels, workspace, per_class)}")
     labels.save(out)
     shutil.rmtree(work)
     return result
@@ -147,30 +147,30 @@ def _counts(labels: RefinedLabels) -> str:
     return "\n".join(lines)
 
 
-def _judgement(labels: RefinedLabels, workshop: Workshop, per_class: bool) -> str:
+def _judgement(labels: RefinedLabels, workspace: Workspace, per_class: bool) -> str:
     """Return how good the labels are where the truth is known, and otherwise how many of the given ones are wrong."""
-    judged = labels.rows(workshop.store.videos, workshop.store.weak)
-    if workshop.store.annotated[judged].all():
-        truth = workshop.modality_truth(judged)
+    judged = labels.rows(workspace.store.videos, workspace.store.weak)
+    if workspace.store.annotated[judged].all():
+        truth = workspace.modality_truth(judged)
         kept = torch.from_numpy(np.stack((labels.audio, labels.visual))) >= 0.5
         quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
         return f"Against the truth of the training split, percent:\n\n{quality.as_markdown(per_class)}"
-    if not workshop.store.annotated[workshop.val].all():
+    if not workspace.store.annotated[workspace.val].all():
         return "How many of them are wrong cannot be told: neither training nor validation videos have dense truth."
-    return _noise_rates(labels.given, workshop).as_markdown(per_class)
+    return _noise_rates(labels.given, workspace).as_markdown(per_class)
 
 
-def _noise_rates(given: Bools, workshop: Workshop) -> NoiseRates:
+def _noise_rates(given: Bools, workspace: Workspace) -> NoiseRates:
     """Estimate the noise of given labels ``[N, C]`` from that of the validation labels of the same classes.
 
     No parser's opinion is heard: one that was trained on these very labels has come to believe the wrong ones (on
     simulated LLP, 2,500 videos, it found 31.3 % [28.9, 33.7] of the visual labels wrong where 35.2 % are; this finds
     35.8 % [33.4, 38.3]).
     """
-    known, truth = torch.from_numpy(workshop.store.weak[workshop.val]), workshop.val_truth()
+    known, truth = torch.from_numpy(workspace.store.weak[workspace.val]), workspace.val_truth()
     calibration = LabelCalibration.fit(_no_evidence(known), known, truth)
     labels = torch.from_numpy(given)
-    return estimate_noise_rates(_no_evidence(labels), labels, calibration, workshop.store.vocabulary.names)
+    return estimate_noise_rates(_no_evidence(labels), labels, calibration, workspace.store.vocabulary.names)
 
 
 def _no_evidence(labels: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from avparse.data.block import Block
-from avparse.data.llp import LLPAnnotations, read_llp
+from avparse.data.datasets.llp import LLPAnnotations, read_llp
+from avparse.data.datasets.tables import WeakTable, read_event_table, read_weak_table
 from avparse.data.store import FeatureStore
-from avparse.data.store_format import StreamInfo
-from avparse.data.store_writer import StoreWriter
-from avparse.data.tables import WeakTable, read_event_table, read_weak_table
+from avparse.data.store.block import Block
+from avparse.data.store.format import StreamInfo
+from avparse.data.store.writer import StoreWriter
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError

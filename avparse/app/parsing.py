@@ -13,22 +13,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from avparse.app.exports import write_events_csv
-from avparse.app.report import ReportVideo, write_report
+from avparse.app.report.csv import write_events_csv
+from avparse.app.report.page import ReportVideo, write_report
+from avparse.data.datasets.tables import read_weak_table
 from avparse.data.features import TaskSpec
-from avparse.data.tables import read_weak_table
 from avparse.data.timeline import Decisions, Probabilities, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.prediction import predict_windows
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import writing
 from avparse.foundation.progress import track
+from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.extractors import EXTRACTORS
-from avparse.media.kept import KeptFeatures
+from avparse.media.feature_cache import KeptFeatures
 from avparse.media.pipeline import Extracted, Failed, extract_videos
-from avparse.media.waveform import waveform_peaks
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import Parser, TwinParser, label_embeddings, with_classes
+from avparse.models.parsers import AnyParser
+from avparse.models.parsers.classes import label_embeddings, with_classes
 from avparse.training.run import Run
 
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def parse_videos(
     paths: Sequence[Path],
     run: Run,
     *,
-    parser: Parser | TwinParser | None = None,
+    parser: AnyParser | None = None,
     only: Only = lambda video: None,
     workers: int | None = None,
     kept: KeptFeatures | None = None,
@@ -110,7 +111,7 @@ def _extracted(
         yield result
 
 
-def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> tuple[Parser | TwinParser, list[str]]:
+def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> tuple[AnyParser, list[str]]:
     """Return the parser of a run for the classes of a file, and those of them that it was not taught.
 
     Args:
@@ -150,7 +151,7 @@ def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> t
 
 
 def parse_extracted(
-    extracted: Extracted, path: Path, parser: Parser | TwinParser, rule: DecodingRule, only: Sequence[str] | None = None
+    extracted: Extracted, path: Path, parser: AnyParser, rule: DecodingRule, only: Sequence[str] | None = None
 ) -> Parsed:
     """Parse the features of one video."""
     spec = parser.spec

@@ -10,19 +10,18 @@ import numpy as np
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.scores import TeacherScores, segment_rows
-from avparse.data.simulation.teacher import is_simulated
 from avparse.data.store import FeatureStore
+from avparse.data.teachers.simulated import is_simulated
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COPIED, score_table
 from avparse.evaluation.prediction import predict
 from avparse.evaluation.pseudo_quality import PseudoQuality, score_segment_labels
-from avparse.evaluation.thresholds import ScoredVideos, Scores, Thresholds, Tuning, cross_validate, tune
+from avparse.evaluation.teacher_thresholds import ScoredVideos, Scores, Thresholds, Tuning, cross_validate, tune
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
-from avparse.labels.pld import repair
 from avparse.labels.pseudo import PseudoLabels
 from avparse.labels.segments import SegmentLabels
-from avparse.training.denoisers.pld import PseudoLabelDenoising
+from avparse.training.denoisers.pld import PseudoLabelDenoising, repair
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 

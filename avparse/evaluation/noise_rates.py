@@ -12,7 +12,7 @@ from torch import Tensor
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.bootstrap import Interval
 from avparse.foundation.errors import UserError
-from avparse.labels.calibration import LabelCalibration
+from avparse.labels.statistics.calibration import LabelCalibration
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from avparse.losses.leap import SegmentSimilarity
 from avparse.losses.loss import Loss
 from avparse.losses.mutual import MutualLearning
 from avparse.losses.positive_count import PositiveCount
-from avparse.losses.references import ClassConsistency, ReferenceContrast, ReferenceLabels
+from avparse.losses.reference_networks import ClassConsistency, ReferenceContrast, ReferenceLabels
 from avparse.losses.richness import Richness
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.tokens import TokenIdentity

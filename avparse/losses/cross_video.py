@@ -14,7 +14,7 @@ from avparse.foundation.errors import UserError
 from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.loss import LossConfig
-from avparse.models.attention import masked_softmax
+from avparse.models.layers.attention import masked_softmax
 from avparse.models.output import Hidden, ParserOutput
 
 

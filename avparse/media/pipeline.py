@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from avparse.foundation.errors import UserError
 from avparse.foundation.processes import cores, interrupts_held
 from avparse.foundation.settings import lookup
-from avparse.media.decode import read_chunks
+from avparse.media.decoding.chunks import read_chunks
 from avparse.media.extractors import EXTRACTORS, Extractor
 
 _log = logging.getLogger("avparse")

@@ -15,7 +15,7 @@ from torch.nn import functional
 from avparse.data.features import Features
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig
-from avparse.models.guided import GuidedPooling
+from avparse.models.layers.guided import GuidedPooling
 from avparse.models.output import Hidden
 
 _log = logging.getLogger(__name__)

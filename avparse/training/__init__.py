@@ -1,1 +1,6 @@
-"""Training: recipes, the loop, checkpoints, run folders."""
+"""Training: recipes, denoisers, the loop, checkpoints, run folders.
+
+The denoisers register themselves here, before any recipe is read.
+"""
+
+from avparse.training import denoisers as denoisers

@@ -16,13 +16,14 @@ from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
-from avparse.training.denoisers import DENOISERS
 from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.dry_run import dry_run
+from avparse.training.prepared import Prepared
 from avparse.training.recipe import LAST, Recipe
-from avparse.training.rehearsal import rehearse
+from avparse.training.registry import DENOISERS
 from avparse.training.run import Run
-from avparse.training.starting import starting_weights
-from avparse.training.workshop import Prepared, Workshop
+from avparse.training.warm_start import starting_weights
+from avparse.training.workspace import Workspace
 
 
 def begin(
@@ -50,7 +51,7 @@ def begin(
     spec = task_spec(store)
     _check_splits(recipe, store, labels)
     pseudo = pseudo_labels(recipe, store)
-    rehearse(recipe, spec, pseudo)
+    dry_run(recipe, spec, pseudo)
     start = None if init is None else starting_weights(init, recipe, spec)
     return Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
 
@@ -100,8 +101,9 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
         return Prepared(segments=pseudo)
     folder = run.path / "denoised"
     folder.mkdir(exist_ok=True)
-    workshop = Workshop(run.recipe, store, folder, run.info.seed, accelerator, resident, pseudo)
-    prepared = build(DENOISERS, config).prepare(workshop).with_segments(pseudo)
+    workspace = Workspace(run.recipe, store, folder, run.info.seed, accelerator, resident, pseudo)
+    denoiser: Denoiser = build(DENOISERS, config)
+    prepared = denoiser.prepare(workspace).with_segments(pseudo)
     if prepared.val is not None:
         write_json(selected, prepared.val.tolist())
     if prepared.segments is not None:

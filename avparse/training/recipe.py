@@ -18,8 +18,8 @@ from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.sources import SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import PARSERS
-from avparse.training.denoisers import DENOISERS
+from avparse.models.parsers import PARSERS
+from avparse.training.registry import DENOISERS
 from avparse.training.schedule import SCHEDULES, AdamConfig
 
 LAST = "last"

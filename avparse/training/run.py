@@ -41,7 +41,8 @@ from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
-from avparse.models.parser import Parser, SplitParser, TwinParser, build_parser
+from avparse.models.parsers import AnyParser, SplitParser
+from avparse.models.parsers.build import build_parser
 from avparse.models.weights import load_weights
 from avparse.training.recipe import Recipe, load_recipe
 
@@ -125,7 +126,7 @@ class Run:
         return cls(folder, recipe, info)
 
     @classmethod
-    def of_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[Parser | TwinParser]) -> Run:
+    def of_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[AnyParser]) -> Run:
         """Make a run folder around a parser that was trained elsewhere, or around two: for audio, and for visual.
 
         Raises:
@@ -167,11 +168,11 @@ class Run:
                 f"{store.fingerprint}; give the original store or start a new run"
             )
 
-    def save_parser(self, parser: Parser | TwinParser, part: str = "parser") -> None:
+    def save_parser(self, parser: AnyParser, part: str = "parser") -> None:
         """Write the weights as the run's product, or as the ``visual`` half of it, atomically."""
         write_bytes(self.path / f"{part}.safetensors", _as_bytes(parser.state_dict()))
 
-    def parser(self, device: torch.device | str = "cpu") -> Parser | TwinParser:
+    def parser(self, device: torch.device | str = "cpu") -> AnyParser:
         """Return the trained parser in evaluation mode, or the two halves that the recipe selects by modality, as one.
 
         Raises:
@@ -182,7 +183,7 @@ class Run:
             return parser.to(device).eval()
         return SplitParser(parser, self._parser("visual")).to(device).eval()
 
-    def _parser(self, part: str) -> Parser | TwinParser:
+    def _parser(self, part: str) -> AnyParser:
         path, weights = self.path / f"{part}.safetensors", self.weights(part)
         parser = build_parser(self.recipe.parser, self.info.spec, self.recipe.training.cross)
         load_weights(parser, weights, str(path))

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from avparse import __version__
-from avparse.app.cli import data, labels, training, using
+from avparse.app.cli import data, labels, parse, training
 from avparse.foundation.errors import UserError
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (using, training, labels, data):
+for group in (parse, training, labels, data):
     app.add_typer(group.app)
 
 

@@ -56,7 +56,7 @@ def synth(
     workers: Workers = None,
 ) -> None:
     """Synthesise a corpus of real encoded videos with known truth, in the LLP table format."""
-    from avparse.data.corpus import synthesise
+    from avparse.data.simulation.corpus import synthesise
 
     made = synthesise(out, videos, seed, workers=workers)
     splits = ", ".join(f"{count} {split}" for split, count in made.videos.items())
@@ -120,7 +120,7 @@ def import_llp(
     ] = False,
 ) -> None:
     """Import the official LLP features and annotations."""
-    from avparse.data.importing import import_llp as run_import
+    from avparse.data.datasets.feature_folders import import_llp as run_import
 
     report = run_import(features, annotations, out, dtype, keep_frames)
     print(report)

@@ -53,7 +53,7 @@ def teach(
     ] = None,
 ) -> None:
     """Let a teacher judge every segment of a store; recipes make pseudo labels from what it says, in seconds."""
-    from avparse.app.teaching import teach as ask
+    from avparse.app.run_teacher import teach as ask
     from avparse.data.store import FeatureStore
 
     given = {"videos": videos, "embeddings": published}
@@ -84,7 +84,7 @@ def pseudo_labels(
     judgement = judge_labels(recipe, FeatureStore.open(data), split, changes or [])
     print(judgement.as_markdown(per_class))
     if chart is not None:
-        from avparse.app.class_plot import plot_judgement
+        from avparse.app.charts.classes import plot_judgement
 
         for path in plot_judgement(judgement, chart):
             print(path)
@@ -105,7 +105,7 @@ def tune_thresholds(
     """Tune the thresholds of pseudo labels on the validation split, never on test, and write the recipe with them."""
     from avparse.app.pseudo_labels import tune_thresholds as run_tuning
     from avparse.data.store import FeatureStore
-    from avparse.evaluation.thresholds import Tuning
+    from avparse.evaluation.teacher_thresholds import Tuning
 
     tuning = Tuning(shared=shared, prior=prior, folds=folds)
     print(run_tuning(recipe, FeatureStore.open(data), out, tuning, changes or []))

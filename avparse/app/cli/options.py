@@ -46,8 +46,8 @@ def this_program() -> tuple[str, ...]:
 
 def print_store(path: Path) -> None:
     """Check a feature store and tell what it holds."""
-    from avparse.data.info import describe
     from avparse.data.store import FeatureStore
+    from avparse.data.store.info import describe
 
     print(describe(FeatureStore.open(path)))
 

@@ -34,9 +34,9 @@ def train(
     """Train a recipe on a feature store and score it on the test split."""
     from avparse.app.denoising import load_labels
     from avparse.data.store import FeatureStore
-    from avparse.training.loop import train as run_training
     from avparse.training.recipe import load_recipe
     from avparse.training.run import Run
+    from avparse.training.train import train as run_training
 
     settings = load_recipe(recipe, changes or [])
     store = FeatureStore.open(data)
@@ -66,7 +66,7 @@ def bench(
     device: Device = "auto",
 ) -> None:
     """Do every run of a table: mean and deviation over seeds; finished runs stay, interrupted ones go on."""
-    from avparse.app.bench import bench as run_bench
+    from avparse.app.bench.launcher import bench as run_bench
 
     report, failures = run_bench(table, out, jobs, device, this_program())
     print(report)
@@ -85,7 +85,7 @@ def plot(
     ] = None,
 ) -> None:
     """Draw learning curves: validation and losses over epochs, rewards and label noise over episodes (PNG and SVG)."""
-    from avparse.app.plot import plot as run_plot
+    from avparse.app.charts.curves import plot as run_plot
 
     for path in run_plot(runs, out, [name.strip() for name in figures.split(",")] if figures else []):
         print(path)
@@ -111,8 +111,8 @@ def profile(
     device: Device = "auto",
 ) -> None:
     """Measure what recipes cost, on random features: parameters, matrix products, memory, time."""
-    from avparse.app.profiling import Conditions, Unmeasured, as_row, heading
-    from avparse.app.profiling import profile as run_profile
+    from avparse.app.profile.recipes import Conditions, Unmeasured, as_row, heading
+    from avparse.app.profile.recipes import profile as run_profile
     from avparse.foundation.progress import say
 
     conditions = Conditions(batch_size, segments, steps, device, tuple(changes or ()), denoiser, data)
@@ -149,7 +149,7 @@ def import_checkpoint(
     ] = None,
 ) -> None:
     """Make a run of published weights, to evaluate or for 'train --init'; no code in them is run."""
-    from avparse.app.importing_checkpoint import import_checkpoint as run_import
+    from avparse.app.import_checkpoint import import_checkpoint as run_import
     from avparse.data.store import FeatureStore
 
     store = None if data is None else FeatureStore.open(data)

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from avparse.data.llp import LLPAnnotations, read_llp
+from avparse.data.datasets.llp import LLPAnnotations, read_llp
 from avparse.data.simulation.features import draw_features
 from avparse.data.simulation.label_vectors import write_label_vectors
 from avparse.data.simulation.statistics import SPLITS, LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth, truth_for_labels
 from avparse.data.simulation.world import DEFAULT_KNOBS, Knobs, World
-from avparse.data.store_writer import Block, StoreWriter, StreamInfo
+from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder

@@ -9,10 +9,10 @@ from pydantic import model_validator
 
 from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
-from avparse.data.teachers.asking import ask
+from avparse.data.teachers.ask import ask
 from avparse.data.teachers.config import TeacherConfig, styled
-from avparse.media.clap import ClapTower
 from avparse.media.pipeline import Failed
+from avparse.media.towers.clap import ClapTower
 
 # VALOR's own weights (630k-fusion-best) are not published for transformers: these were trained on AudioSet as well.
 # Which ones VAPLAN takes is not known.
@@ -24,7 +24,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 class ClapTeacher:
-    """Listens to the videos of a store; see :class:`~avparse.media.clap.ClapTower`."""
+    """Listens to the videos of a store; see :class:`~avparse.media.towers.clap.ClapTower`."""
 
     class Config(TeacherConfig):
         """Settings: those in common, and ``quantise`` of the tower."""

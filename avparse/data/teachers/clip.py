@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
-from avparse.data.teachers.asking import ask
+from avparse.data.teachers.ask import ask
 from avparse.data.teachers.config import TeacherConfig, styled
-from avparse.media.clip import ClipTower, Frames, Resize
 from avparse.media.pipeline import Failed
+from avparse.media.towers.clip import ClipTower, Frames, Resize
 
 # VPLAN's variant, frames and way of resizing, and LSLD's way of resizing, are our choice: not published, or not read.
 _STYLES: dict[str, dict[str, Any]] = {
@@ -23,7 +23,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 class ClipTeacher:
-    """Looks at the videos of a store; see :class:`~avparse.media.clip.ClipTower` for frames and pictures."""
+    """Looks at the videos of a store; see :class:`~avparse.media.towers.clip.ClipTower` for frames and pictures."""
 
     class Config(TeacherConfig):
         """Settings: those in common, and ``frames``, ``per_segment`` and ``resize`` of the tower."""

@@ -16,7 +16,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
-from avparse.media.towers import Device
+from avparse.media.towers.tower import Device
 
 _MOST_LABELS = 10  # of a video, whose subsets are all put into words
 

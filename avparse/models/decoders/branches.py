@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import stack_masks
+from avparse.models.layers.attention import stack_masks
 from avparse.models.output import Hidden, ParserOutput
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import stack_masks
 from avparse.models.decoders.mmil import pool
 from avparse.models.encoders.han import HybridAttentionLayer
+from avparse.models.layers.attention import stack_masks
 from avparse.models.output import Hidden, ParserOutput
 
 

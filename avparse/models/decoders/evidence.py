@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import masked_softmax, stack_masks
-from avparse.models.dropout import drop
+from avparse.models.layers.attention import masked_softmax, stack_masks
+from avparse.models.layers.dropout import drop
 from avparse.models.output import Hidden, ParserOutput, Uncertainty
 
 _SLOPE = 0.2

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.foundation.settings import PartConfig, part_of
-from avparse.models.attention import AttentionBlock, masked_softmax, stack_masks
-from avparse.models.label_embeddings import LabelEmbedding
-from avparse.models.label_sources import LABEL_SOURCES
-from avparse.models.label_sources.orthogonal import OrthogonalLabels
-from avparse.models.label_sources.source import LabelConfig
+from avparse.models.class_vectors import LABEL_SOURCES
+from avparse.models.class_vectors.embedding import LabelEmbedding
+from avparse.models.class_vectors.orthogonal import OrthogonalLabels
+from avparse.models.class_vectors.source import LabelConfig
+from avparse.models.layers.attention import AttentionBlock, masked_softmax, stack_masks
 from avparse.models.output import Hidden, ParserOutput
 
 _RARE = -3.0  # logit of a probability of one in twenty
@@ -25,7 +25,7 @@ class LEAPDecoder(nn.Module):
 
     A class is in a segment as far as its query, after the attention of the last block, looks there (the logit before
     the softmax, mean over heads), and in the modality by one linear map of what its query has become. No weight
-    belongs to a class, so the classes may change after training (:func:`avparse.models.parser.with_classes`).
+    belongs to a class, so the classes may change after training (:func:`avparse.models.parsers.build.with_classes`).
 
     ``video`` is the higher of the two modalities' probabilities. At a gate of 0.5 that is the union of the published
     decoder, which joins decisions instead of probabilities and therefore gives a loss no gradient.

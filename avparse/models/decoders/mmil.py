@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import masked_softmax, stack_masks
-from avparse.models.dropout import drop
+from avparse.models.layers.attention import masked_softmax, stack_masks
+from avparse.models.layers.dropout import drop
 from avparse.models.output import Hidden, ParserOutput
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
+from avparse.models.layers.recurrent import SegmentLSTM, direction
 from avparse.models.output import Hidden
-from avparse.models.recurrent import SegmentLSTM, direction
 
 
 class AVSDNEncoder(nn.Module):

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
-from avparse.models.dropout import drop
+from avparse.models.layers.dropout import drop
+from avparse.models.layers.recurrent import SegmentLSTM, direction
 from avparse.models.output import Hidden
-from avparse.models.recurrent import SegmentLSTM, direction
 
 
 class CPSPEncoder(nn.Module):

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import SegmentAttention, stack_masks
-from avparse.models.dropout import drop
+from avparse.models.layers.attention import SegmentAttention, stack_masks
+from avparse.models.layers.dropout import drop
 from avparse.models.output import Hidden
 
 Order = Literal["parallel", "sequential"]

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import stack_masks
 from avparse.models.encoders.han import HybridAttentionLayer
+from avparse.models.layers.attention import stack_masks
 from avparse.models.output import Hidden
 
 Stride = Annotated[int, Field(ge=1)]

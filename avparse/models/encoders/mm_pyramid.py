@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.foundation.settings import PartConfig
-from avparse.models.attention import AttentionBlock, stack_masks
+from avparse.models.layers.attention import AttentionBlock, stack_masks
 from avparse.models.output import Hidden
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avparse.data.features import Features, TaskSpec
 from avparse.foundation.settings import PartConfig, build
-from avparse.models.attention import masked_softmax
+from avparse.models.layers.attention import masked_softmax
 from avparse.models.output import Guidance
 from avparse.models.stem import STEMS, LinearStem
 

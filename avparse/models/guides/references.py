@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from avparse.data.features import Features, TaskSpec
 from avparse.foundation.settings import PartConfig
+from avparse.models.guides.unimodal import UnimodalConfig, UnimodalParser
 from avparse.models.output import Guidance, Hidden
-from avparse.models.unimodal import UnimodalConfig, UnimodalParser
 
 
 class ReferenceGuides(nn.Module):

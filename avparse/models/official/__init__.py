@@ -9,7 +9,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build, lookup
 from avparse.models.official import cmpae, cpsp, cvcms, dhhn, han, mgn, pyramid
 from avparse.models.official.system import Names, OfficialSystem, StateDict
-from avparse.models.parser import PARSERS, Parser
+from avparse.models.parsers import PARSERS, Parser
 
 OFFICIAL: dict[str, OfficialSystem] = {
     **han.SYSTEMS,
@@ -31,7 +31,7 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
 
     Returns:
         The parser, in evaluation mode. LEAP's has no label vectors yet: give them by
-        :func:`avparse.models.parser.with_classes`.
+        :func:`avparse.models.parsers.build.with_classes`.
 
     Raises:
         UserError: unknown system, or tensors that are missing, misshapen or neither used nor known as unused; each

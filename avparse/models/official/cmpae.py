@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from avparse.data.datasets.feature_folders import LLP_FRAMES
 from avparse.data.features import TaskSpec
-from avparse.data.importing import LLP_FRAMES
+from avparse.models.guides.unimodal import UnimodalConfig
 from avparse.models.official.han import han_layer_names, han_layers
 from avparse.models.official.system import (
     HAT_NORMS,
@@ -19,8 +20,7 @@ from avparse.models.official.system import (
     stem_names,
     tensors,
 )
-from avparse.models.parser import ParserConfig
-from avparse.models.unimodal import UnimodalConfig
+from avparse.models.parsers import ParserConfig
 
 
 def _evidence(recipe: str, in_layers: tuple[str, ...] = ()) -> OfficialSystem:

@@ -15,7 +15,7 @@ from avparse.models.official.system import (
     parser_config,
     tensors,
 )
-from avparse.models.parser import ParserConfig
+from avparse.models.parsers import ParserConfig
 
 
 def _cvcms_names(state: StateDict) -> Names:

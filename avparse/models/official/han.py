@@ -18,7 +18,7 @@ from avparse.models.official.system import (
     parser_config,
     tensors,
 )
-from avparse.models.parser import ParserConfig
+from avparse.models.parsers import ParserConfig
 
 STEM_2D = {ours: official for ours, official in STEM.items() if "clips" not in ours and "fusions" not in ours}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from avparse.models.mgn import MGNConfig
 from avparse.models.official.system import STEM, Names, OfficialSystem, StateDict, both, count, llp_spec
+from avparse.models.parsers.mgn import MGNConfig
 
 _MGN_STAGES = {"audio": "audio_cug", "visual": "visual_cug", "across": "av_mcg"}
 

@@ -16,7 +16,7 @@ from avparse.models.official.system import (
     parser_config,
     tensors,
 )
-from avparse.models.parser import ParserConfig
+from avparse.models.parsers import ParserConfig
 
 
 def _block(ours: str, official: str) -> Names:

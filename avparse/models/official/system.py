@@ -12,7 +12,7 @@ from torch import Tensor
 from avparse.data.features import TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.settings import PartConfig
-from avparse.models.parser import ParserConfig
+from avparse.models.parsers import ParserConfig
 
 StateDict = Mapping[str, Tensor]
 Names = dict[str, tuple[str, ...]]

@@ -1,20 +1,21 @@
-"""Denoisers: ``denoiser.prepare(workshop) -> Prepared``, one file each, listed here by name."""
+"""Denoisers: ``denoiser.prepare(workspace) -> Prepared``, one file each, listed here by name."""
 
-from avparse.training.denoisers.denoiser import Denoiser
-from avparse.training.denoisers.exchange import ModalityExchange
-from avparse.training.denoisers.joint import JointDenoiser
-from avparse.training.denoisers.jomold import JointModalityDenoising
-from avparse.training.denoisers.pld import PseudoLabelDenoising
-from avparse.training.denoisers.plus import PlusDenoiser
-from avparse.training.denoisers.references import (
+from avparse.training.denoisers.baselines import (
     ClassPriorDenoiser,
     InformedCeiling,
     OracleDenoiser,
     ValidationClassifierDenoiser,
 )
+from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.denoisers.joint import JointDenoiser
+from avparse.training.denoisers.jomold import JointModalityDenoising
+from avparse.training.denoisers.ma import ModalityExchange
+from avparse.training.denoisers.pld import PseudoLabelDenoising
+from avparse.training.denoisers.plus import PlusDenoiser
 from avparse.training.denoisers.rlld import RLLDDenoiser
+from avparse.training.registry import DENOISERS
 
-DENOISERS: dict[str, type[Denoiser]] = {
+_BY_NAME: dict[str, type[Denoiser]] = {
     "class-prior": ClassPriorDenoiser,
     "exchange": ModalityExchange,
     "informed-ceiling": InformedCeiling,
@@ -26,3 +27,6 @@ DENOISERS: dict[str, type[Denoiser]] = {
     "rlld-joint": JointDenoiser,
     "validation-classifier": ValidationClassifierDenoiser,
 }
+DENOISERS.update(_BY_NAME)
+
+__all__ = ["DENOISERS", "Denoiser"]

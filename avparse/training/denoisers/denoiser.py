@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from avparse.training.workshop import Prepared, Workshop
-
+from avparse.training.prepared import Prepared
+from avparse.training.workspace import Workspace
 
 Leaves = Literal["labels", "segments", "refiners"]
 Truth = Literal["train", "val"] | None
 
 
 class Denoiser(Protocol):
-    """Made from its settings; all that is costly is left in the workshop's folder and taken up again from there."""
+    """Made from its settings; all that is costly is left in the workspace's folder and taken up again from there."""
 
     @property
     def leaves(self) -> Leaves:
@@ -23,5 +22,5 @@ class Denoiser(Protocol):
     def truth(self) -> Truth:
         """The split whose dense truth it reads; None where it reads none. A run without it is refused."""
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return refined labels of the training split, refiners for every batch, or both."""

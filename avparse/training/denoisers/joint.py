@@ -9,7 +9,7 @@ policy so far keeps, best by the same reward on the other half, which also selec
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -18,18 +18,17 @@ from torch import Tensor, nn
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
 from avparse.data.features import Batch
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.actions import greedy, log_probability, repair_union, sample
-from avparse.labels.policy import POLICIES, KeepPolicy, PooledPolicy
-from avparse.labels.prior import ClassPrior
 from avparse.labels.refiner import Reads, Step
-from avparse.labels.rewards import InterReward, expected_label_f, label_f, leave_one_out
+from avparse.labels.reinforced.actions import greedy, log_probability, repair_union, sample
+from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, PooledPolicy
+from avparse.labels.reinforced.rewards import InterReward, expected_label_f, label_f, leave_one_out
+from avparse.labels.statistics.prior import ClassPrior
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.denoisers.rlld import split_validation
-
-if TYPE_CHECKING:
-    from avparse.training.workshop import Prepared, Workshop
+from avparse.training.prepared import Prepared
+from avparse.training.workspace import Workspace
 
 
 class JointDenoiser:
@@ -71,12 +70,10 @@ class JointDenoiser:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return the refiner; half of validation rewards it, the other half selects policy and epoch."""
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-        _, select = split_validation(workshop, "half")
-        return Prepared(refiners=(JointPolicy(self.config, workshop),), val=select)
+        _, select = split_validation(workspace, "half")
+        return Prepared(refiners=(JointPolicy(self.config, workspace),), val=select)
 
 
 class JointPolicy:
@@ -84,17 +81,17 @@ class JointPolicy:
 
     reads: Reads = "nothing"
 
-    def __init__(self, config: JointDenoiser.Config, workshop: Workshop) -> None:
-        self.config, self.workshop = config, workshop
-        self.reward_videos, self.select_videos = split_validation(workshop, "half")
-        torch.manual_seed(workshop.seed)
+    def __init__(self, config: JointDenoiser.Config, workspace: Workspace) -> None:
+        self.config, self.workspace = config, workspace
+        self.reward_videos, self.select_videos = split_validation(workspace, "half")
+        torch.manual_seed(workspace.seed)
         self.policy, self.actor = self._new_policy(), self._new_policy()
         self.actor.load_state_dict(self.policy.state_dict())
         self.best = torch.tensor(-1.0)  # the actor's reward on the selecting half
         self.optimizer = torch.optim.AdamW(self.policy.parameters(), lr=config.rate, weight_decay=config.decay)
-        self.generator = torch.Generator().manual_seed(workshop.seed)
+        self.generator = torch.Generator().manual_seed(workspace.seed)
         self.table: FeatureTable
-        self._truth = dict(zip(workshop.val, workshop.val_truth().unbind(dim=1), strict=True))
+        self._truth = dict(zip(workspace.val, workspace.val_truth().unbind(dim=1), strict=True))
 
     def attach(self, parser: nn.Module, table: FeatureTable) -> None:
         """Meet the data."""
@@ -144,13 +141,13 @@ class JointPolicy:
         self.generator.set_state(state["generator"])
 
     def _new_policy(self) -> KeepPolicy:
-        store, device = self.workshop.store, self.workshop.device
+        store, device = self.workspace.store, self.workspace.device
         policy: KeepPolicy = build(POLICIES, self.config.policy, task_spec(store)).to(device)
         if policy.needs_statistics:
-            policy.calibrate(stream_statistics(store, self.workshop.train))
+            policy.calibrate(stream_statistics(store, self.workspace.train))
         if self.config.start == "prior":
             weak = torch.from_numpy(store.weak[self.reward_videos])
-            prior = ClassPrior.count(weak, self.workshop.modality_truth(self.reward_videos), shrinkage=2.0)
+            prior = ClassPrior.count(weak, self.workspace.modality_truth(self.reward_videos), shrinkage=2.0)
             policy.start_from(prior.keep_logits(policy.bound).to(device))
         return policy
 

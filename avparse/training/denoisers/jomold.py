@@ -1,27 +1,168 @@
-"""JoMoLD: estimate how many labels of each class are wrong, then leave out that share in every batch (ECCV 2022)."""
+"""JoMoLD: joint-modal label denoising (Cheng et al., Joint-Modal Label Denoising, ECCV 2022, and its released code).
+
+First an estimator, a parser whose modalities never see each other, tells how many labels of each class are wrong in
+each modality (:func:`noise_ratios`). Then, in every training batch, that share of the positives is removed where one
+modality fits its label worst while the other fits it best.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from avparse.data.batching import FeatureTable
+from avparse.data.features import Batch
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import PartConfig, build, lookup
-from avparse.labels.jomold import JoMoLD, noise_ratios, noisy_labels
+from avparse.labels.refiner import Reads, Step
+from avparse.labels.sources import smooth
 from avparse.labels.table import RefinedLabels
-from avparse.labels.targets import cross_entropy
+from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses import LOSSES
+from avparse.models.output import ParserOutput
 from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.prepared import Prepared
+from avparse.training.recipe import Recipe
+from avparse.training.workspace import Workspace
 
-if TYPE_CHECKING:
-    from avparse.training.recipe import Recipe
-    from avparse.training.workshop import Prepared, Workshop
+# A ratio is a quotient of counts; its product with a count must not fall below a whole number by rounding.
+_ROUNDING = 1e-4
+
+
+def noise_ratios(
+    probabilities: Tensor, labels: Tensor, keep: float, threshold: float, batch_sizes: Sequence[int] | None = None
+) -> Tensor:
+    """Estimate the share of wrong labels of each class in one modality.
+
+    A label is held to be wrong where the estimator's probability, times the smoothed label and relative to the class's
+    mean probability over all videos, is below the threshold.
+
+    Args:
+        probabilities: ``[N, C]`` of the modality, from the estimator in evaluation mode, over the training split.
+        labels: ``[N, C]`` weak labels.
+        keep: share of the label kept in smoothing (published: 1 for audio, 0.9 for visual).
+        threshold: published: 0.6 for audio, 1.8 for visual.
+        batch_sizes: for parity with the released code, whose class mean is a mean of the means of these batches.
+
+    Returns:
+        ``[C]``; zero for a class without positives.
+    """
+    positives = labels > 0
+    pieces = torch.split(probabilities, len(probabilities) if batch_sizes is None else list(batch_sizes))
+    mean = torch.stack([piece.mean(dim=0) for piece in pieces]).mean(dim=0)
+    flagged = positives & (probabilities * smooth(positives.to(mean.dtype), keep) < threshold * mean)
+    return flagged.sum(dim=0) / positives.sum(dim=0).clamp_min(1)
+
+
+def noisy_labels(losses: Tensor, ratios: Tensor) -> Tensor:
+    """Mark the labels of each class that are among the worst of their modality and among the best of the other one.
+
+    Args:
+        losses: ``[2, N, C]`` of the positive labels in audio and visual, NaN elsewhere.
+        ratios: ``[2, C]``; that share of a class's positives, rounded down, is worst, and as many are best.
+
+    Returns:
+        ``[2, N, C]`` boolean: wrong in audio, wrong in visual.
+    """
+    positives = ~losses.isnan()
+    count = (ratios * positives.sum(dim=1) + _ROUNDING).floor()[:, None]  # [2, 1, C]
+    worst = _ranks(losses.masked_fill(~positives, -math.inf), descending=True) < count
+    other_best = _ranks(losses.masked_fill(~positives, math.inf), descending=False).flip(0) < count
+    return positives & worst & other_best
+
+
+def _ranks(values: Tensor, descending: bool) -> Tensor:
+    """Return the position of each entry of ``[2, N, C]`` among the N of its class; of equal ones the earlier first."""
+    return values.argsort(dim=1, descending=descending, stable=True).argsort(dim=1)
+
+
+class JoMoLD:
+    """Removes labels anew in every batch, judged by the losses of a pass in which neither modality sees the other.
+
+    A video that lacks a modality cannot be compared: its labels stay, and count for nothing.
+    """
+
+    class Config(PartConfig):
+        """Settings.
+
+        Attributes:
+            warmup: how the ratios grow. ``step``: as the released code runs, whose factor compounds from batch to
+                batch, so that nothing is removed in the first epoch; ``linear``: its evident intent.
+            warmup_epochs: length of the growth, zero for none.
+            queue: rank a batch among this many videos seen before it as well. In a batch most classes have so few
+                positives that their share rounds down to none.
+        """
+
+        name: Literal["jomold"] = "jomold"
+        warmup: Literal["step", "linear"] = "step"
+        warmup_epochs: float = Field(0.9, ge=0)
+        queue: int = Field(0, ge=0)
+
+    reads: Reads = "alone"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._state: dict[str, Tensor] = {}
+
+    def set_ratios(self, audio: Tensor, visual: Tensor) -> None:
+        """Set the shares ``[C]`` of wrong labels, in [0, 1], before training; see :func:`noise_ratios`."""
+        ratios = torch.stack((audio, visual)).float()
+        self._state = {"ratios": ratios, "recent": ratios.new_empty(2, 0, ratios.shape[1])}
+
+    def attach(self, parser: nn.Module, table: FeatureTable) -> None:
+        """Nothing to do: all it needs comes with the batch."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the next step depends on: the ratios ``[2, C]`` and the queue of losses ``[2, n, C]``."""
+        return dict(self._state)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a :meth:`state_dict`."""
+        self._state = dict(state)
+
+    def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
+        """Return the targets with noisy entries at exactly zero; both modalities are judged before either changes."""
+        if output is None or not self._state:
+            raise RuntimeError("JoMoLD needs set_ratios() and the output of a pass 'alone'")
+        ratios, recent = (self._state[name].to(batch.weak.device) for name in ("ratios", "recent"))
+        losses = torch.stack(
+            (cross_entropy(output.audio, targets.audio), cross_entropy(output.visual, targets.visual))
+        )  # [2, B, C]
+        losses = losses.masked_fill(~_comparable(targets, batch), math.nan)
+        pool = torch.cat((recent, losses), dim=1)
+        noisy = noisy_labels(pool, ratios * self._growth(step))[:, recent.shape[1] :]
+        self._state = {"ratios": ratios, "recent": pool[:, max(pool.shape[1] - self.config.queue, 0) :]}
+        return replace(
+            targets,
+            audio=targets.audio.masked_fill(noisy[0], 0),
+            visual=targets.visual.masked_fill(noisy[1], 0),
+        )
+
+    def _growth(self, step: Step) -> float:
+        epochs = self.config.warmup_epochs
+        if epochs == 0:
+            return 1.0
+        if self.config.warmup == "linear":
+            return min(1.0, step.progress / epochs)
+        # The released code multiplies the ratio of the batch before, and restores it only between epochs.
+        return math.prod(min(1.0, replace(step, step=s).progress / epochs) for s in range(step.step + 1))
+
+
+def _comparable(targets: Targets, batch: Batch) -> Tensor:
+    """Return ``[B, C]`` boolean: labels of videos that have both modalities."""
+    positives = targets.video > 0.5
+    for mask in (batch.features.audio_mask, batch.features.visual_mask):
+        if mask is not None:
+            positives = positives & mask.any(dim=-1, keepdim=True)
+    return positives
 
 
 class JointModalityDenoising:
@@ -40,7 +181,7 @@ class JointModalityDenoising:
             audio_threshold, visual_threshold: a label counts as wrong where its probability, relative to the class's
                 mean over all videos with both modalities, is below this (the released values).
             keep_audio, keep_visual: smoothing of the estimator's targets, and of the label in that comparison.
-            warmup, queue: see :class:`avparse.labels.jomold.JoMoLD`.
+            warmup, queue: see :class:`avparse.training.denoisers.jomold.JoMoLD`.
             terms: names of the losses that the estimator learns from, without guides; None: all of the recipe's. One
                 that the recipe switches off (weight 0) is off here as well.
             static: judge all labels once, by the estimator, instead of anew in every batch: not the published method,
@@ -66,25 +207,23 @@ class JointModalityDenoising:
         """Work on every batch, or with ``static`` a table."""
         return "labels" if self.config.static else "refiners"
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
         if self.config.static:
-            return Prepared(labels=self._judge_once(workshop))
-        path = workshop.folder / "ratios.json"
+            return Prepared(labels=self._judge_once(workspace))
+        path = workspace.folder / "ratios.json"
         if not path.is_file():
-            ratios = self._ratios(self._estimate(workshop), torch.from_numpy(workshop.given))
-            named = [dict(zip(workshop.store.vocabulary, side.tolist(), strict=True)) for side in ratios]
+            ratios = self._ratios(self._estimate(workspace), torch.from_numpy(workspace.given))
+            named = [dict(zip(workspace.store.vocabulary, side.tolist(), strict=True)) for side in ratios]
             write_json(path, dict(zip(MODALITIES, named, strict=True)))
         kept = json.loads(path.read_text(encoding="utf-8"))
         refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
-        refiner.set_ratios(*(torch.tensor([kept[m][c] for c in workshop.store.vocabulary]) for m in MODALITIES))
+        refiner.set_ratios(*(torch.tensor([kept[m][c] for c in workspace.store.vocabulary]) for m in MODALITIES))
         return Prepared(refiners=(refiner,))
 
-    def _estimate(self, workshop: Workshop) -> Tensor:
+    def _estimate(self, workspace: Workspace) -> Tensor:
         """Return the estimator's probabilities ``[2, N, C]`` of the training videos."""
-        config, recipe = self.config, workshop.recipe
+        config, recipe = self.config, workspace.recipe
         plain, losses, network = recipe.plain(config.epochs, cross=False), recipe.losses, recipe.parser
         if config.terms is not None:
             for term in config.terms:
@@ -102,8 +241,8 @@ class JointModalityDenoising:
                 loss.model_copy(update={"weight": 1.0}) for loss in losses if build(LOSSES, loss).config.weight > 0
             ),
         }
-        parser = workshop.fit("estimator", plain.model_copy(update=changes))
-        return workshop.video_probabilities(parser, workshop.train)
+        parser = workspace.fit("estimator", plain.model_copy(update=changes))
+        return workspace.video_probabilities(parser, workspace.train)
 
     def _ratios(self, probabilities: Tensor, given: Tensor) -> Tensor:
         """Return the shares ``[2, C]`` of wrong labels, counted on the videos that have both modalities."""
@@ -116,14 +255,14 @@ class JointModalityDenoising:
             )
         )
 
-    def _judge_once(self, workshop: Workshop) -> RefinedLabels:
+    def _judge_once(self, workspace: Workspace) -> RefinedLabels:
         """Rank all labels of a class at once; those of videos that lack a modality stay."""
-        given, probabilities = torch.from_numpy(workshop.given), self._estimate(workshop)
+        given, probabilities = torch.from_numpy(workspace.given), self._estimate(workspace)
         both = _have_both(probabilities)
         keep = torch.tensor([self.config.keep_audio, self.config.keep_visual]).view(2, 1, 1)
         losses = cross_entropy(probabilities, (1 + keep) / 2).masked_fill(~(given & both.unsqueeze(-1)), math.nan)
         noisy = noisy_labels(losses, self._ratios(probabilities, given))
-        return workshop.refined(
+        return workspace.refined(
             given & ~noisy, probabilities, "fits worst of its class, but best in the other modality"
         )
 

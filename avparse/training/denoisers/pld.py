@@ -1,19 +1,109 @@
-"""PLD: train on the pseudo labels, turn over those that the parser finds abnormally hard, train again (VAPLAN)."""
+"""PLD: pseudo labels that a trained parser finds abnormally hard are turned over (VAPLAN, arXiv 2406.00919)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from collections.abc import Sequence
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from pydantic import Field
+from torch import Tensor
 
+from avparse.data.scores import segment_rows
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import PartConfig
-from avparse.labels.pld import FlipRule, repair
+from avparse.foundation.settings import PartConfig, Settings
+from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
+from avparse.labels.targets import cross_entropy
+from avparse.models.output import ParserOutput
 from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.prepared import Prepared
+from avparse.training.workspace import Workspace
 
-if TYPE_CHECKING:
-    from avparse.training.workshop import Prepared, Workshop
+
+class FlipRule(Settings):
+    """Which entries are turned over; the values were recalled, not read in the paper.
+
+    Attributes:
+        alpha: an entry is abnormal where its loss exceeds ``alpha`` times the reference of its video and class,
+        count: the mean of this many losses along the timeline, chosen by
+        rule: the ``smallest``, the ``largest``, or ``all`` of them. No loss exceeds the sum of those averaged if it is
+            one of them, so the last two flip nothing at an ``alpha`` of ``count``, or of all segments, or more.
+        floor: least bound on the loss, so that a reference near zero flips nothing that the parser agrees with.
+        direction: of a flip: ``up`` (0 to 1), ``down``, or ``both``.
+    """
+
+    alpha: float = Field(10.0, gt=0)
+    count: int = Field(5, ge=1)
+    rule: Literal["smallest", "largest", "all"] = "smallest"
+    floor: float = Field(math.log(2), ge=0)
+    direction: Literal["up", "down", "both"] = "both"
+
+
+def flip_outliers(labels: Tensor, probabilities: Tensor, weak: Tensor, rule: FlipRule, mask: Tensor | None) -> Tensor:
+    """Return the labels with abnormal entries turned over.
+
+    Only classes of the weak label are touched, and each video and class is judged by its own timeline.
+
+    Args:
+        labels: ``[N, T, C]`` pseudo labels in [0, 1], NaN where they are unknown, which they stay.
+        probabilities: ``[N, T, C]`` of a parser that was trained on them, in evaluation mode.
+        weak: ``[N, C]`` weak labels.
+        rule: what is abnormal.
+        mask: ``[N, T]`` boolean, True where the segment exists and has the modality; None for everywhere.
+    """
+    losses = cross_entropy(probabilities, labels)
+    real = ~labels.isnan()
+    if mask is not None:
+        real = real & mask.unsqueeze(-1)
+    largest = rule.rule == "largest"
+    chosen = losses.masked_fill(~real, -torch.inf if largest else torch.inf)
+    count = losses.shape[1] if rule.rule == "all" else min(rule.count, losses.shape[1])
+    chosen = chosen.topk(count, dim=1, largest=largest).values  # [N, count, C]
+    number = real.sum(dim=1).clamp(1, count)  # [N, C]
+    reference = torch.where(chosen.isfinite(), chosen, 0).sum(dim=1) / number
+    bound = (rule.alpha * reference).clamp_min(rule.floor)
+    abnormal = (losses > bound.unsqueeze(1)) & real & weak.bool().unsqueeze(1)
+    if rule.direction != "both":
+        abnormal &= (labels < 0.5) == (rule.direction == "up")
+    return torch.where(abnormal, 1 - labels, labels)
+
+
+def repair(
+    labels: SegmentLabels,
+    output: ParserOutput,
+    store: FeatureStore,
+    indices: npt.NDArray[np.int64],
+    rule: FlipRule,
+    modalities: Sequence[str] = ("visual",),
+) -> SegmentLabels:
+    """Return the pseudo labels of the videos at ``indices`` with abnormal ones of ``modalities`` turned over.
+
+    Args:
+        labels: of these videos (others read as unlabelled).
+        output: what a parser that was trained on such labels says of these videos, padded to the longest.
+        store: the data.
+        indices: ``[N]`` positions in the store.
+        rule: what is abnormal.
+        modalities: those to repair; one without labels has nothing to repair.
+    """
+    lengths, weak = store.lengths[indices], torch.from_numpy(store.weak[indices])
+    real = np.arange(int(lengths.max())) < lengths[:, None]
+    present = np.zeros((*real.shape, len(MODALITIES)), dtype=bool)
+    present[real] = store.present[segment_rows(store.first_row[indices], lengths)]
+    sides = []
+    given = SegmentTable(labels, store)(torch.from_numpy(indices))
+    for number, (modality, targets) in enumerate(zip(MODALITIES, given, strict=True)):
+        if targets is not None and modality in modalities:
+            mask = torch.from_numpy(present[..., number])
+            targets = flip_outliers(targets, getattr(output, f"{modality}_segments"), weak, rule, mask)
+        sides.append(targets)
+    return from_padded(store, indices, *sides)
 
 
 class PseudoLabelDenoising:
@@ -44,21 +134,19 @@ class PseudoLabelDenoising:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return the repaired labels.
 
         Raises:
             UserError: the recipe makes no pseudo labels.
         """
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-        prepared = Prepared(segments=workshop.segments)
+        prepared = Prepared(segments=workspace.segments)
         for number in range(self.config.passes):
             if prepared.segments is None:
                 raise UserError("denoiser 'pld': there are no labels to repair; give the recipe 'pseudo_labels'")
-            parser = workshop.fit(f"pass{number}", workshop.recipe.plain(self.config.epochs), prepared)
-            output = predict(parser, workshop.table(), workshop.train)
+            parser = workspace.fit(f"pass{number}", workspace.recipe.plain(self.config.epochs), prepared)
+            output = predict(parser, workspace.table(), workspace.train)
             config, start = self.config, None if self.config.restart else parser.state_dict()
-            labels = repair(prepared.segments, output, workshop.store, workshop.train, config.flip, config.modalities)
+            labels = repair(prepared.segments, output, workspace.store, workspace.train, config.flip, config.modalities)
             prepared = Prepared(segments=labels, start=start)
         return prepared

@@ -12,7 +12,7 @@ recipe has teachers, what they say of a video is evidence as well.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -27,24 +27,23 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 from avparse.foundation.progress import track
 from avparse.foundation.settings import PartConfig, build
-from avparse.labels.actions import greedy, repair_union
-from avparse.labels.policy import EvidencePolicy
-from avparse.labels.prior import ClassPrior
 from avparse.labels.pseudo import PSEUDO_LABELS
-from avparse.labels.rewards import InterReward, expected_label_f, label_f
+from avparse.labels.reinforced.actions import greedy, repair_union
+from avparse.labels.reinforced.policies import EvidencePolicy
+from avparse.labels.reinforced.rewards import InterReward, expected_label_f, label_f
 from avparse.labels.segments import SegmentTable, from_padded
 from avparse.labels.sources import WeakLabels
+from avparse.labels.statistics.prior import ClassPrior
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
 from avparse.models.output import ParserOutput
+from avparse.models.parsers import AnyParser
 from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.denoisers.rlld import split_validation
+from avparse.training.prepared import Prepared
+from avparse.training.recipe import Recipe
 from avparse.training.schedule import StepDecay
-
-if TYPE_CHECKING:
-    from avparse.models.parser import Parser, TwinParser
-    from avparse.training.recipe import Recipe
-    from avparse.training.workshop import Prepared, Workshop
+from avparse.training.workspace import Workspace
 
 _NO_FEATURES = Features({})
 _UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
@@ -54,7 +53,7 @@ class PlusDenoiser:
     """Learns a policy over cross-fitted evidence, from the class prior on, and returns the labels that it keeps.
 
     The penalty that holds the policy near the prior is chosen by cross-validated reward; the prior itself is one of
-    the choices. What is left in the workshop: the parsers, and ``penalties.md`` with the reward of each choice.
+    the choices. What is left in the workspace: the parsers, and ``penalties.md`` with the reward of each choice.
     """
 
     leaves: Leaves = "labels"
@@ -94,46 +93,42 @@ class PlusDenoiser:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return the labels that the learned policy keeps; each stays in at least one modality."""
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-        reward, select = split_validation(workshop, self.config.val_split)
+        reward, select = split_validation(workspace, self.config.val_split)
         if len(reward) < self.config.folds:
             raise UserError(f"rlld-plus: {len(reward)} rewarding videos for {self.config.folds} folds; set fewer folds")
         fold = torch.arange(len(reward)) % self.config.folds
-        unknown, known = self._evidence(workshop, reward, fold)
-        judged = _Judged(known, torch.from_numpy(workshop.store.weak[reward]), workshop.modality_truth(reward))
-        learner = _Learner(self.config, task_spec(workshop.store))
+        unknown, known = self._evidence(workspace, reward, fold)
+        judged = _Judged(known, torch.from_numpy(workspace.store.weak[reward]), workspace.modality_truth(reward))
+        learner = _Learner(self.config, task_spec(workspace.store))
         penalty, table = learner.choose(judged, fold)
-        write_text(workshop.folder / "penalties.md", table)
+        write_text(workspace.folder / "penalties.md", table)
         policy = learner.learn(judged, penalty)
-        given = torch.from_numpy(workshop.given)
+        given = torch.from_numpy(workspace.given)
         with torch.no_grad():
             logits = policy(_NO_FEATURES, given.float(), unknown)
         actions = repair_union(greedy(logits, given, may_empty=True), logits, given)
-        labels = workshop.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
+        labels = workspace.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
         return Prepared(labels=labels, val=select)
 
-    def _evidence(self, workshop: Workshop, reward: Indices, fold: Tensor) -> tuple[Tensor, Tensor]:
+    def _evidence(self, workspace: Workspace, reward: Indices, fold: Tensor) -> tuple[Tensor, Tensor]:
         """Return the evidence ``[N, C K]`` on training and on rewarding videos, from parsers that never saw them."""
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-        given, table = torch.from_numpy(workshop.given), workshop.table()
-        part = torch.from_numpy(workshop.random("parts").permutation(len(given)) % self.config.parts)
-        teachers, told = workshop.recipe.pseudo_labels, None
+        given, table = torch.from_numpy(workspace.given), workspace.table()
+        part = torch.from_numpy(workspace.random("parts").permutation(len(given)) % self.config.parts)
+        teachers, told = workspace.recipe.pseudo_labels, None
         if teachers is not None:
-            told = [teacher_evidence(teachers, workshop.store, videos) for videos in (workshop.train, reward)]
+            told = [teacher_evidence(teachers, workspace.store, videos) for videos in (workspace.train, reward)]
         unknown, known = torch.empty(0), list[Tensor]()
         for number in range(self.config.parts):
             mine = part == number
-            apart = workshop.recipe.plain(self.config.epochs, cross=False)
-            others = Prepared(only=workshop.train[(~mine).numpy()])
-            parser = workshop.fit(f"apart{number}", apart, others)
-            judge = (workshop.train[mine.numpy()], reward)
+            apart = workspace.recipe.plain(self.config.epochs, cross=False)
+            others = Prepared(only=workspace.train[(~mine).numpy()])
+            parser = workspace.fit(f"apart{number}", apart, others)
+            judge = (workspace.train[mine.numpy()], reward)
             unseen = [evidence(predict(parser, table, videos)) for videos in judge]
             if self.config.taught_epochs:
-                taught = self._taught(workshop, f"taught{number}", parser, (*judge, fold))
+                taught = self._taught(workspace, f"taught{number}", parser, (*judge, fold))
                 unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, taught, strict=True)]
             if told is not None:
                 pairs = zip(unseen, (told[0][mine], told[1]), strict=True)
@@ -150,12 +145,12 @@ class PlusDenoiser:
         return unknown.flatten(1), torch.stack(known).mean(dim=0).flatten(1)
 
     def _taught(
-        self, workshop: Workshop, name: str, parser: Parser | TwinParser, judge: tuple[Indices, Indices, Tensor]
+        self, workspace: Workspace, name: str, parser: AnyParser, judge: tuple[Indices, Indices, Tensor]
     ) -> list[Tensor]:
         """Teach copies of ``parser`` the truth of all folds but one; return what they say of the videos to judge.
 
         Args:
-            workshop: where they are taught.
+            workspace: where they are taught.
             name: of the runs.
             parser: the start.
             judge: training videos (the mean of all copies judges them), rewarding videos (each is judged by the copy
@@ -165,12 +160,12 @@ class PlusDenoiser:
             Evidence ``[N, C, K]`` on both.
         """
         train, reward, fold = judge
-        recipe, table = self._teaching(workshop.recipe), workshop.table()
+        recipe, table = self._teaching(workspace.recipe), workspace.table()
         on_train, on_reward = list[Tensor](), torch.empty(0)
         for number in range(self.config.folds):
             out = fold == number
-            lesson = _lesson(workshop, reward[(~out).numpy()], reward[out.numpy()], parser)
-            copy = workshop.fit(f"{name}-{number}", recipe, lesson)
+            lesson = _lesson(workspace, reward[(~out).numpy()], reward[out.numpy()], parser)
+            copy = workspace.fit(f"{name}-{number}", recipe, lesson)
             on_train.append(evidence(predict(copy, table, train)))
             held_out = evidence(predict(copy, table, reward[out.numpy()]))
             on_reward = on_reward if number else held_out.new_zeros(len(reward), *held_out.shape[1:])
@@ -194,14 +189,12 @@ class PlusDenoiser:
         return plain.model_copy(update={"losses": tuple(losses), "labels": _UNSMOOTHED})
 
 
-def _lesson(workshop: Workshop, videos: Indices, held_out: Indices, parser: Parser | TwinParser) -> Prepared:
+def _lesson(workspace: Workspace, videos: Indices, held_out: Indices, parser: AnyParser) -> Prepared:
     """Return the truth of ``videos``, to teach a copy of ``parser``."""
-    from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-    store = workshop.store
+    store = workspace.store
     audio, visual, _ = (torch.from_numpy(x) for x in store.dense_truth(videos))
     truth = torch.stack((audio, visual)).any(dim=2)
-    labels = workshop.refined(truth, torch.ones(truth.shape), "not there (truth)", videos)
+    labels = workspace.refined(truth, torch.ones(truth.shape), "not there (truth)", videos)
     segments = from_padded(store, videos, audio, visual)
     return Prepared(labels=labels, segments=segments, only=videos, val=held_out, start=parser.state_dict())
 

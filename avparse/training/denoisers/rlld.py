@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -23,21 +23,20 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.progress import track
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.actions import Actions, greedy, log_probability, sample, sampled_targets
-from avparse.labels.policy import POLICIES, KeepPolicy, Policy
 from avparse.labels.refiner import Step
-from avparse.labels.rewards import Baseline, InterReward
+from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample, sampled_targets
+from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, Policy
+from avparse.labels.reinforced.rewards import Baseline, InterReward
 from avparse.labels.segments import SegmentTable
 from avparse.losses import LOSSES
-from avparse.models.parser import build_parser
+from avparse.models.parsers.build import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.devices import fabric
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import JsonLines
-
-if TYPE_CHECKING:
-    from avparse.training.workshop import Prepared, Workshop
+from avparse.training.prepared import Prepared
+from avparse.training.workspace import Workspace
 
 _EPISODES = 0xE915  # keeps the random streams of episodes apart from those that order the epochs
 
@@ -45,7 +44,7 @@ _EPISODES = 0xE915  # keeps the random streams of episodes apart from those that
 class RLLDDenoiser:
     """Learns a label policy on the training split and returns the labels that it keeps.
 
-    What is left in the workshop: ``checkpoints`` of the policy after each episode, the last of which holds the trained
+    What is left in the workspace: ``checkpoints`` of the policy after each episode, the last of which holds the trained
     one, and ``episodes.jsonl`` with a line an episode.
     """
 
@@ -102,16 +101,14 @@ class RLLDDenoiser:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, workshop: Workshop) -> Prepared:
+    def prepare(self, workspace: Workspace) -> Prepared:
         """Return the greedy labels of the trained policy."""
-        from avparse.training.workshop import Prepared  # noqa: PLC0415 (imports recipes, which name denoisers)
-
-        learner = _Learner(self.config, workshop)
+        learner = _Learner(self.config, workspace)
         learner.learn()
         logits = learner.keep_logits()
-        actions = greedy(logits, torch.from_numpy(workshop.given).float(), self.config.threshold)
-        labels = workshop.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
-        _, select = split_validation(workshop, self.config.val_split)
+        actions = greedy(logits, torch.from_numpy(workspace.given).float(), self.config.threshold)
+        labels = workspace.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
+        _, select = split_validation(workspace, self.config.val_split)
         return Prepared(labels=labels, val=select)
 
 
@@ -126,21 +123,21 @@ class _Transition:
 class _Learner:
     """The state of the learning, from episode to episode."""
 
-    def __init__(self, config: RLLDDenoiser.Config, workshop: Workshop) -> None:
-        self.config, self.workshop = config, workshop
-        recipe, store = workshop.recipe, workshop.store
-        self.fabric = fabric(workshop.accelerator, recipe.training.precision)
-        self.table: FeatureTable = workshop.table()
-        pseudo = workshop.segments
+    def __init__(self, config: RLLDDenoiser.Config, workspace: Workspace) -> None:
+        self.config, self.workspace = config, workspace
+        recipe, store = workspace.recipe, workspace.store
+        self.fabric = fabric(workspace.accelerator, recipe.training.precision)
+        self.table: FeatureTable = workspace.table()
+        pseudo = workspace.segments
         self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
-        self.reward_videos, _ = split_validation(workshop, config.val_split)
-        torch.manual_seed(workshop.seed)
+        self.reward_videos, _ = split_validation(workspace, config.val_split)
+        torch.manual_seed(workspace.seed)
         spec = task_spec(store)
         self.task = build_parser(recipe.parser, spec).to(self.fabric.device)
         self.policy: KeepPolicy = build(POLICIES, config.policy, spec).to(self.fabric.device)
         for network in (self.task, self.policy):
             if network.needs_statistics:
-                network.calibrate(stream_statistics(store, workshop.train))
+                network.calibrate(stream_statistics(store, workspace.train))
         # [10]: every episode starts the task network from the same weights, so that rewards can be compared.
         self.start = {name: value.clone() for name, value in self.task.state_dict().items()}
         # An episode is shorter than an epoch: losses that wait for a later one have no part in it.
@@ -148,7 +145,7 @@ class _Learner:
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
         self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
         self.episode, self.rewards = 0, list[float]()
-        found = load_checkpoint(workshop.folder / "checkpoints")
+        found = load_checkpoint(workspace.folder / "checkpoints")
         if found is not None:
             restore(found, self.policy, self.optimizer)
             self.episode, self.rewards = found.state["epoch"], found.state["rewards"]
@@ -157,7 +154,7 @@ class _Learner:
 
     def learn(self) -> None:
         """Run episodes until they are done or stop paying; a signal ends after the checkpoint of the last one."""
-        log = JsonLines(self.workshop.folder / "episodes.jsonl", "episode", self.episode)
+        log = JsonLines(self.workspace.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
         bar: tqdm[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
         with StopRequest() as request, bar:
@@ -178,7 +175,7 @@ class _Learner:
         """Return the keep logits ``[2, N, C]`` of all training videos."""
         self.policy.eval()
         size = self.config.batch_size
-        rows = [self.workshop.train[i : i + size] for i in range(0, len(self.workshop.train), size)]
+        rows = [self.workspace.train[i : i + size] for i in range(0, len(self.workspace.train), size)]
         parts = [self._logits(self.table.batch(piece)).float().cpu() for piece in rows]
         return torch.cat(parts, dim=1)
 
@@ -193,8 +190,8 @@ class _Learner:
         self.task.load_state_dict(self.start)
         optimizer = torch.optim.Adam(self.task.parameters(), lr=config.task_rate, fused=True)
         self.policy.eval()
-        transitions, inter, quality = [], [], _SampledQuality(self.workshop)
-        order = np.random.default_rng(seeds[2]).permutation(self.workshop.train)
+        transitions, inter, quality = [], [], _SampledQuality(self.workspace)
+        order = np.random.default_rng(seeds[2]).permutation(self.workspace.train)
         for number, index in enumerate(_states(order, config.steps, config.batch_size, config.overlap)):
             batch = self.table.batch(index)
             with torch.no_grad():
@@ -205,7 +202,7 @@ class _Learner:
             transitions.append(_Transition(index, actions.keep))
         self.task.eval()
         with self.fabric.autocast():
-            f = score_split(self.task, self.table, self.reward_videos, self.workshop.recipe.decoding).as_dict()
+            f = score_split(self.task, self.table, self.reward_videos, self.workspace.recipe.decoding).as_dict()
         terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_figure")] for m in MODALITIES}
         resemblance = dict(zip(MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
         figures = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in MODALITIES}
@@ -214,14 +211,14 @@ class _Learner:
         return transitions, figures | {f"val/{k}": v for k, v in f.items()} | quality.figures()
 
     def _random(self, episode: int) -> list[int]:
-        sequence = np.random.SeedSequence(self.workshop.seed, spawn_key=(_EPISODES, episode))
+        sequence = np.random.SeedSequence(self.workspace.seed, spawn_key=(_EPISODES, episode))
         return [int(number) for number in sequence.generate_state(3)]
 
     def _task_step(self, optimizer: torch.optim.Optimizer, batch: Batch, actions: Actions, step: Step) -> None:
         """Descend the task loss once on the sampled labels."""
         self.task.train()
         segments = (None, None) if self.segments is None else self.segments(batch.index)
-        targets = sampled_targets(actions.labels, batch.weak, segments, self.workshop.recipe.refined_video)
+        targets = sampled_targets(actions.labels, batch.weak, segments, self.workspace.recipe.refined_video)
         with self.fabric.autocast():
             output = self.task(batch.features)
         loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()
@@ -266,16 +263,16 @@ class _Learner:
             "rewards": self.rewards,
             "baselines": {m: b.state() for m, b in self.baselines.items()},
         }
-        save_checkpoint(self.workshop.folder / "checkpoints", capture(self.policy, self.optimizer, state))
+        save_checkpoint(self.workspace.folder / "checkpoints", capture(self.policy, self.optimizer, state))
 
 
 class _SampledQuality:
     """How right the sampled labels of an episode are, where the truth of the training split is known."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop = workshop
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
         self.kept, self.wrong, self.violated, self.videos = (torch.zeros(2, dtype=torch.long) for _ in range(4))
-        self.known = bool(workshop.store.annotated[workshop.train].all())
+        self.known = bool(workspace.store.annotated[workspace.train].all())
 
     def add(self, index: Indices, actions: Actions) -> None:
         labels = actions.labels.bool().cpu()
@@ -283,7 +280,7 @@ class _SampledQuality:
         self.violated += actions.violated.sum(dim=1).cpu()
         self.videos += len(index)
         if self.known:
-            self.wrong += (labels & ~self.workshop.modality_truth(index)).sum(dim=(1, 2))
+            self.wrong += (labels & ~self.workspace.modality_truth(index)).sum(dim=(1, 2))
 
     def figures(self) -> dict[str, float]:
         values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(MODALITIES)}
@@ -310,12 +307,12 @@ def _states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[I
         yield state
 
 
-def split_validation(workshop: Workshop, how: Literal["full", "half"]) -> tuple[Indices, Indices]:
+def split_validation(workspace: Workspace, how: Literal["full", "half"]) -> tuple[Indices, Indices]:
     """Return the validation videos that reward and those that select; the same for ``full``.
 
     Halves are drawn by a fixed number, not by the run's seed, so that all methods are selected on the same videos.
     """
-    val = workshop.val
+    val = workspace.val
     if how == "full":
         return val, val
     shuffled = np.random.default_rng(0).permutation(val)

@@ -1,0 +1,1 @@
+"""Tables of runs: a recipe a row, over seeds."""

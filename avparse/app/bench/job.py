@@ -1,0 +1,161 @@
+"""One run of a bench as a process: its recipe, log and wall time, kept beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from avparse.app.bench.plan import PlannedRun
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_json, write_text
+from avparse.foundation.settings import Settings
+
+AVPARSE = (sys.executable, "-m", "avparse")
+_LOG_TAIL_BYTES = 1 << 14
+
+
+class Attempt(Settings):
+    """A process that worked on a run.
+
+    Attributes:
+        begun: Unix time.
+        seconds: how long it took, None while it works.
+        conditions: what it shared the machine with.
+    """
+
+    begun: float
+    seconds: float | None = None
+    conditions: str
+
+
+class Attempts(Settings):
+    """All processes that worked on a run."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+    @classmethod
+    def of(cls, run: PlannedRun) -> Attempts:
+        """Read the times of a run; one whose launcher was killed lasted until the last sign of life in its log.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path, log = run.beside(".json"), run.beside(".log")
+        if not path.is_file():
+            return cls()
+        try:
+            found = cls.read(json.loads(path.read_text(encoding="utf-8")), str(path)).attempts
+        except ValueError as error:
+            raise UserError(f"{path}: cannot be read ({error}); remove it to forget the times") from None
+        alive = log.stat().st_mtime if log.is_file() else 0.0
+        ended = [a if a.seconds is not None else _lasted(a, alive) for a in found]
+        return cls(attempts=tuple(ended))
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of all attempts together, None if none is known."""
+        return sum(a.seconds or 0.0 for a in self.attempts) if self.attempts else None
+
+
+def _lasted(attempt: Attempt, until: float) -> Attempt:
+    return attempt.model_copy(update={"seconds": max(0.0, until - attempt.begun)})
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the processes of a bench have in common.
+
+    Attributes:
+        data: the feature store.
+        device: see ``avparse train``.
+        threads: of one process.
+        conditions: see :class:`Attempt`.
+        program: the command that they are started by, without its arguments.
+    """
+
+    data: Path
+    device: str
+    threads: int
+    conditions: str
+    program: tuple[str, ...]
+
+
+class Job:
+    """A run that is being done: by a process of ours, or by one that a killed launcher left behind.
+
+    The process inherits a lock on its log, which lasts as long as it lives.
+    """
+
+    def __init__(self, run: PlannedRun, launch: Launch) -> None:
+        self.run, self.launch = run, launch
+        self._process: subprocess.Popen[bytes] | None = None
+        self._attempts = Attempts()
+        self._asked = False
+
+    def poll(self) -> bool:
+        """Begin as soon as no other process works on the run; return whether the run has ended."""
+        if self._process is None:
+            return not self._begin()
+        if self._process.poll() is None:
+            return False
+        *before, last = self._attempts.attempts
+        self._note(*before, _lasted(last, time.time()))
+        return True
+
+    def ask_to_stop(self) -> bool:
+        """Ask the process, once, to save a checkpoint and end; False if there is none of ours."""
+        if self._process is not None and not self._asked:
+            self._process.terminate()
+            self._asked = True
+        return self._process is not None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def reason(self) -> str:
+        """Return how the process ended and the last line it wrote."""
+        code = self._process.returncode if self._process is not None else 0
+        path = self.run.beside(".log")
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        return f"{f'exit code {code}' if code >= 0 else f'ended by signal {-code}'} ({path}): {last[:300]}"
+
+    def _begin(self) -> bool:
+        """Start the process, or go on waiting for another one; False if that has finished the run."""
+        with open(self.run.beside(".log"), "ab") as log:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            if self.run.finished:
+                return False
+            before = Attempts.of(self.run).attempts
+            recipe = self.run.beside(".yaml")
+            write_text(recipe, self.run.recipe.as_yaml())
+            self._note(*before, Attempt(begun=time.time(), conditions=self.launch.conditions))
+            command = ["train", str(recipe), "--data", str(self.launch.data), "--out", str(self.run.path), "--resume"]
+            settings = ["--seed", str(self.run.seed), "--device", self.launch.device]
+            self._process = subprocess.Popen(
+                [*self.launch.program, *command, *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"OMP_NUM_THREADS": str(self.launch.threads)},
+                start_new_session=True,  # Ctrl-C reaches the launcher only; a second signal would cost the checkpoint
+            )
+        return True
+
+    def _note(self, *attempts: Attempt) -> None:
+        self._attempts = Attempts(attempts=attempts)
+        write_json(self.run.beside(".json"), self._attempts.model_dump(mode="json"))

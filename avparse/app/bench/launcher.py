@@ -1,0 +1,163 @@
+"""Runs of a table, a process each; what is finished is never done again.
+
+Layout of OUT::
+
+    data/HASH/              the simulated store, where the table asks for one
+    runs/NAME-seedS-HASH/   run folders; HASH is that of recipe, data version and seed
+    attempts/               of every run its recipe (.yaml), its output (.log), how long it took (.json), and its scores
+                            with tuned thresholds (.tuned.json)
+    table.md, table.csv     written anew whenever a run ends
+
+Only the launcher passes signals on to the runs. A launcher that is killed leaves its runs working; the next one waits
+for them instead of starting them twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from avparse.app.bench.job import AVPARSE, Attempts, Job, Launch
+from avparse.app.bench.plan import PlannedRun, Table, plan
+from avparse.app.bench.table import RunResult, System, as_csv, as_markdown, read_result, read_tuned
+from avparse.data.store import FeatureStore
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import write_text, writing
+from avparse.foundation.processes import cores
+from avparse.foundation.progress import track
+from avparse.training.interrupt import StopRequest
+
+_POLL_SECONDS = 0.1
+
+
+def bench(
+    table: Path, out: Path | None = None, jobs: int = 1, device: str = "auto", program: Sequence[str] = AVPARSE
+) -> tuple[str, list[tuple[str, str]]]:
+    """Do the runs of a table that are not done yet, and write ``table.md`` and ``table.csv``.
+
+    On Ctrl-C or SIGTERM the runs save a checkpoint and the program exits; the same call goes on from there.
+
+    Args:
+        table: the YAML file; see :class:`avparse.app.bench.plan.Table`.
+        out: folder of everything; ``runs/`` and the table's name if not given.
+        jobs: runs at once; they share the cores.
+        device: see ``avparse train``.
+        program: what runs are started by; a script that defines parts and calls the command line knows them, too.
+
+    Returns:
+        The Markdown table, and name and reason of each run that failed.
+
+    Raises:
+        UserError: the table, a recipe or the data are bad; nothing has run then.
+    """
+    settings = Table.load(table)
+    out = out or Path("runs") / table.stem
+    recipes = settings.recipes(table)
+    store = settings.data.open(table.parent, out)
+    with writing(out):
+        (out / "attempts").mkdir(parents=True, exist_ok=True)
+    runs = plan(settings, recipes, out, settings.data.version(store.fingerprint, store.path))
+    threads = max(1, cores() // jobs)
+    conditions = f"{jobs} at once, {threads} threads each, device {device}"
+    launch = Launch(store.path, device, threads, conditions, tuple(program))
+    board = _Board(settings, runs, store, out)
+    _work(board, launch, jobs)
+    return board.markdown(), list(board.failures.items())
+
+
+def _work(board: _Board, launch: Launch, jobs: int) -> None:
+    """Keep ``jobs`` runs going until all have ended, or a signal has stopped them."""
+    waiting = deque(run for run in board.runs if not run.finished)
+    running: list[Job] = []
+    bar: tqdm[None] = track(None, "bench", total=len(board.runs), unit="run", first=len(board.runs) - len(waiting))
+    with StopRequest() as request, bar:
+        try:
+            while running or (waiting and request.signal is None):
+                if request.signal is not None:
+                    running = [job for job in running if job.ask_to_stop()]
+                while waiting and len(running) < jobs and request.signal is None:
+                    running.append(Job(waiting.popleft(), launch))
+                    bar.set_postfix_str("; ".join(str(job.run) for job in running))
+                for job in [job for job in running if job.poll()]:
+                    running.remove(job)
+                    if job.run.finished:
+                        board.add(job.run)
+                    elif request.signal is None:
+                        board.failures[str(job.run)] = job.reason()
+                    board.write()
+                    bar.update(1)
+                time.sleep(_POLL_SECONDS)
+        finally:  # a second signal insists
+            for job in running:
+                job.kill()
+        if request.signal is not None:
+            request.stop()
+
+
+class _Board:
+    """What the runs have given so far.
+
+    Attributes:
+        failures: name of a run -> why it failed.
+    """
+
+    def __init__(self, settings: Table, runs: list[PlannedRun], store: FeatureStore, out: Path) -> None:
+        self.settings, self.runs, self.store, self.out = settings, runs, store, out
+        self.failures: dict[str, str] = {}
+        self._results: dict[Path, RunResult] = {}
+        self._tuned: dict[Path, dict[str, float]] = {}
+        self._conditions: dict[str, None] = {}
+        for run in runs:
+            if run.finished:
+                self.add(run)
+        self.write()
+
+    def add(self, run: PlannedRun) -> None:
+        """Take up the result of a finished run."""
+        try:
+            attempts = Attempts.of(run)
+            result = read_result(run.path, self.store, attempts.seconds)
+            if self.settings.tuning is not None:
+                cache = run.beside(".tuned.json")
+                self._tuned[run.path] = read_tuned(run.path, self.store, self.settings.tuning, cache)
+        except UserError as error:
+            self.failures[str(run)] = str(error)
+            return
+        self._results[run.path] = result
+        self._conditions |= dict.fromkeys(a.conditions for a in attempts.attempts)
+
+    def write(self) -> None:
+        """Write both tables."""
+        write_text(self.out / "table.md", self.markdown())
+        source = f"measured, {'simulated' if self._simulated else self.store.manifest.description or self.store.path}"
+        write_text(self.out / "table.csv", as_csv(self._systems(), source))
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        store, failed = self.store, [f"failed: {name}: {reason}" for name, reason in self.failures.items()]
+        sizes = ", ".join(f"{len(store.select(split))} {split}" for split in ("train", "val", "test"))
+        about = " (simulated data)" if self._simulated else ""
+        caption = (
+            f"**{self.settings.title}**{about}. Scores on the test split and noise left (wrong labels among those "
+            f"learnt from), percent, mean ± sample standard deviation over seeds. "
+            f"Data: {store.manifest.description or store.path}, version {store.fingerprint}; {sizes} videos. "
+            f"Wall time of whole processes ({'; '.join(self._conditions) or 'none yet'}), ratio to the first row."
+        )
+        return as_markdown(self._systems(), caption, failed)
+
+    @property
+    def _simulated(self) -> bool:
+        return "simulated" in self.store.manifest.description.casefold()
+
+    def _systems(self) -> list[System]:
+        systems = []
+        for row in self.settings.rows:
+            runs = [run for run in self.runs if run.row is row]
+            results = [self._results[run.path] for run in runs if run.path in self._results]
+            tuned = [self._tuned[run.path] for run in runs if run.path in self._tuned]
+            systems.append(System(row.name, len(runs), row.published, row.note, results, tuned))
+        return systems

@@ -1,0 +1,143 @@
+"""Published weights become a run, which can be evaluated and start a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from avparse import __version__
+from avparse.data.batching import task_spec
+from avparse.data.features import TaskSpec
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import LLP_CLASSES
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import sha256_of
+from avparse.foundation.settings import PartConfig, lookup
+from avparse.media.extractors import EXTRACTORS
+from avparse.models.official import OFFICIAL, ignored_names, load_official
+from avparse.models.parsers import Parser
+from avparse.models.parsers.build import build_parser
+from avparse.models.weights import load_weights, read_weights
+from avparse.training.recipe import Recipe, apply_change, load_recipe
+from avparse.training.run import Run, RunInfo, frames_mend
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        run: the new run.
+        used: numbers that its parser holds.
+        unused: official names of tensors that never act, and were left out.
+        half: whether the published system is two checkpoints and only one was given.
+    """
+
+    run: Run
+    used: int
+    unused: tuple[str, ...]
+    half: bool = False
+
+    def __str__(self) -> str:
+        lines = [f"{self.run.path}: {self.run.recipe.title}, {self.used:,} parameters"]
+        if self.unused:
+            lines.append(f"left out, as the released network never uses them: {', '.join(self.unused)}")
+        if self.half:
+            lines.append("one half of it: the published system takes what is seen from a second file; see --visual")
+        if self.run.info.spec.extractor not in EXTRACTORS:
+            lines.append(
+                "for 'evaluate' and 'train --init', on a store of the features that it was trained on; 'parse' is not "
+                "for it, as avparse cannot extract those from a video"
+            )
+        return "\n".join(lines)
+
+
+def import_checkpoint(
+    file: Path,
+    system: str,
+    out: Path,
+    *,
+    recipe: str | None = None,
+    store: FeatureStore | None = None,
+    changes: Sequence[str] = (),
+    visual: Path | None = None,
+) -> Imported:
+    """Make a run of a released network's weights.
+
+    Args:
+        file: a state dict, as ``torch.save`` or safetensors wrote it.
+        system: which network it is, a name in :data:`avparse.models.official.OFFICIAL`.
+        out: the run folder, new.
+        recipe: whose decoding and training settings the run gets; by default the shipped one of that system.
+        store: data like those that the network was trained on, for names of classes and streams; LLP's by default.
+        changes: settings to replace, each ``key.of.setting=value``, such as thresholds that weights do not hold.
+        visual: the second state dict of a system that takes what is seen from another epoch (DHHN).
+
+    Raises:
+        UserError: a file is refused (see :func:`read_weights`), its tensors are not the system's, the run exists, or
+            ``visual`` is given for a system that is one parser.
+    """
+    known = lookup(OFFICIAL, system, "system")
+    if out.exists():
+        raise UserError(f"{out}: exists already; choose another name or remove it")
+    own = load_recipe(known.recipe, known.changes)
+    select_visual = own.training.select_visual
+    if visual is not None and select_visual is None:
+        raise UserError(f"--visual {visual}: '{system}' is one parser for both modalities; leave it out")
+    files = [file] if visual is None else [file, visual]
+    states = [read_weights(path) for path in files]
+    official = [_load(system, path, state) for path, state in zip(files, states, strict=True)]
+    spec = official[0].spec if store is None else _spec_of(store, official[0].spec)
+    base = load_recipe(recipe) if recipe else own
+    settings = _recipe(base, official[0].config, changes, select_visual if visual else None)
+    parsers = [build_parser(settings.parser, spec, settings.training.cross) for _ in files]
+    for path, parser, theirs in zip(files, parsers, official, strict=True):
+        try:
+            load_weights(parser, theirs.state_dict(), str(path))
+        except UserError as error:
+            raise UserError(frames_mend(str(error), settings.parser, official[0].config)) from None
+    sums = [sha256_of(path) for path in files]
+    named = " and ".join(f"{path.name} (SHA-256 {checksum[:12]})" for path, checksum in zip(files, sums, strict=True))
+    info = RunInfo(
+        version=__version__,
+        seed=0,
+        spec=spec,
+        data=str(file),
+        fingerprint="+".join(sums),
+        description=f"weights of '{system}' imported from {named}",
+    )
+    run = Run.of_parsers(out, settings, info, parsers)
+    used = sum(p.numel() for parser in parsers for p in parser.parameters())
+    return Imported(
+        run, used, tuple(ignored_names(system, states[0])), half=select_visual is not None and visual is None
+    )
+
+
+def _load(system: str, file: Path, weights: Mapping[str, Tensor]) -> Parser:
+    try:
+        return load_official(system, weights)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+
+
+def _recipe(base: Recipe, parser: PartConfig, changes: Sequence[str], select_visual: str | None) -> Recipe:
+    """Return a recipe with another parser, or two of the kind; its labels are the training's, which is over."""
+    values = base.model_dump(mode="json")
+    values |= {"parser": parser.model_dump(mode="json"), "denoiser": None, "pseudo_labels": None, "tuning": None}
+    values["title"] = f"{values['title']}, published weights"
+    values["training"]["select_visual"] = select_visual
+    for change in changes:
+        apply_change(values, change)
+    return Recipe.read(values, f"recipe '{base.title}'")
+
+
+def _spec_of(store: FeatureStore, official: TaskSpec) -> TaskSpec:
+    spec = task_spec(store)
+    if len(spec.classes) != len(official.classes):
+        raise UserError(f"{store.path}: has {len(spec.classes)} classes, the weights are of {len(official.classes)}")
+    if set(spec.classes) == set(LLP_CLASSES) and spec.classes != LLP_CLASSES:
+        raise UserError(f"{store.path}: has LLP's classes in another order than published weights; import LLP again")
+    return spec

@@ -1,0 +1,1 @@
+"""What recipes cost: parameters, matrix products, memory, time."""

@@ -1,0 +1,151 @@
+"""A block of videos to append to a feature store, and every check that it can be stored as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.data.store.format import PRESENT, SPLITS, Column, Manifest, truth_file
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.errors import UserError
+
+Bools = npt.NDArray[np.bool_]
+_LONGEST_ID = 200
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some videos to append; the rows of the arrays are the segments of the videos, one video after the other.
+
+    Attributes:
+        videos: ``n`` ids.
+        splits: "train", "val", "test" or "" for each.
+        lengths: segments T of each.
+        durations: seconds of each.
+        sources: where each came from (a path, a dataset); may be empty.
+        weak: ``[n, C]`` weak labels.
+        streams: name -> ``[sum T, D]``.
+        present: ``[sum T, 2]`` audio, visual present in the segment; everywhere if not given.
+        truth: modality -> ``[sum T, C]`` dense truth of the annotated videos.
+        annotated: ``[n]``; every video if ``truth`` is given, none otherwise.
+    """
+
+    videos: Sequence[str]
+    splits: Sequence[str]
+    lengths: Sequence[int]
+    durations: Sequence[float]
+    sources: Sequence[str]
+    weak: Bools
+    streams: Mapping[str, npt.NDArray[Any]]
+    present: Bools | None = None
+    truth: Mapping[str, Bools] | None = None
+    annotated: Bools | None = None
+
+
+def index_rows(block: Block, manifest: Manifest, done: Collection[str], where: str) -> list[dict[str, Any]]:
+    """Return the index rows of a block that follows the committed videos ``done``.
+
+    Raises:
+        UserError: a bad or repeated id, a bad length, duration or split, or lists of different lengths.
+    """
+    weak, annotated = _flags(block, manifest, where)
+    vocabulary = Vocabulary(manifest.vocabulary)
+    first, rows, seen = manifest.rows, [], set[str]()
+    for n, video in enumerate(block.videos):
+        check_id(video, where)
+        length, duration, split = int(block.lengths[n]), float(block.durations[n]), block.splits[n]
+        if video in seen or video in done:
+            raise UserError(f"{where}: video '{video}' is there already; each id may be appended once")
+        if length < 1 or not 0 <= duration < np.inf or split not in SPLITS:
+            raise UserError(
+                f"{where}: video '{video}' has {length} segments, {duration} s, split '{split}'; "
+                f"at least one segment, a finite duration and a split of {', '.join(map(repr, SPLITS))} are needed"
+            )
+        seen.add(video)
+        rows.append(
+            {
+                "video": video,
+                "split": split,
+                "first_row": first,
+                "segments": length,
+                "duration": duration,
+                "labels": vocabulary.decode(weak[n]),
+                "source": block.sources[n].encode("utf-8", "backslashreplace").decode("utf-8"),
+                "annotated": bool(annotated[n]),
+            }
+        )
+        first += length
+    return rows
+
+
+def column_arrays(block: Block, manifest: Manifest, where: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the rows of every file of the store, in its type and memory order.
+
+    Raises:
+        UserError: a stream is missing or unknown, a shape differs, or a value is not finite.
+    """
+    if set(block.streams) != set(manifest.streams):
+        given, known = ", ".join(block.streams), ", ".join(manifest.streams)
+        raise UserError(f"{where}: the block has streams {given}; the store has {known}")
+    if block.truth is not None and (not manifest.truth or set(block.truth) != set(MODALITIES)):
+        raise UserError(f"{where}: dense truth must be of {' and '.join(MODALITIES)}, in a store made for truth")
+    given_arrays: dict[str, npt.NDArray[Any]] = {f"{name}.npy": array for name, array in block.streams.items()}
+    if block.present is not None:
+        given_arrays[PRESENT] = block.present
+    for modality, array in (block.truth or {}).items():
+        given_arrays[truth_file(modality)] = array
+    count = sum(block.lengths)
+    return {
+        name: _rows_of(given_arrays[name], name, column, block, where)
+        if name in given_arrays
+        else np.full((count, column.width), name == PRESENT)  # present everywhere; no truth
+        for name, column in manifest.columns().items()
+    }
+
+
+def check_id(video: str, where: str) -> None:
+    """Refuse an id that could not safely be part of a file name.
+
+    Raises:
+        UserError: empty, a relative folder, longer than 200 characters, or with a separator or control character.
+    """
+    unsafe = video in ("", ".", "..") or len(video) > _LONGEST_ID or not video.isprintable()
+    if unsafe or "/" in video or "\\" in video:
+        limit = f"1 to {_LONGEST_ID} printable characters without slashes"
+        raise UserError(f"{where}: unsafe video id {video[:60]!r}; use {limit}")
+
+
+def _flags(block: Block, manifest: Manifest, where: str) -> tuple[Bools, Bools]:
+    """Return weak labels ``[n, C]`` and annotated flags ``[n]``, with all lists of the block of one length."""
+    count, classes = len(block.videos), len(manifest.vocabulary)
+    lists = (block.splits, block.lengths, block.durations, block.sources)
+    if any(len(values) != count for values in lists):
+        raise UserError(f"{where}: splits, lengths, durations and sources need one value for each of {count} videos")
+    weak = np.asarray(block.weak, dtype=bool)
+    if weak.shape != (count, classes):
+        raise UserError(f"{where}: weak labels have shape {list(weak.shape)}, not [{count}, {classes}]")
+    if block.annotated is None:
+        return weak, np.full(count, block.truth is not None)
+    annotated = np.asarray(block.annotated, dtype=bool)
+    if annotated.shape != (count,) or (block.truth is None and annotated.any()):
+        raise UserError(f"{where}: 'annotated' must hold {count} flags, and 'truth' be given where one is set")
+    return weak, annotated
+
+
+def _rows_of(array: npt.NDArray[Any], name: str, column: Column, block: Block, where: str) -> npt.NDArray[Any]:
+    expected = (sum(block.lengths), column.width)
+    if array.shape != expected:
+        span = f"videos '{block.videos[0]}' to '{block.videos[-1]}'"
+        raise UserError(f"{where}: {name} of {span} has shape {list(array.shape)}, not {list(expected)}")
+    with np.errstate(over="ignore"):  # what is too large for float16 becomes infinite and is refused below
+        rows = np.ascontiguousarray(array, dtype=column.dtype)
+    if column.dtype.kind == "f" and not np.isfinite(rows).all():
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        video = block.videos[int(np.searchsorted(np.cumsum(block.lengths), bad, side="right"))]
+        stream = name.removesuffix(".npy")
+        raise UserError(f"{where}: video '{video}', stream '{stream}': NaN or infinity in {column.dtype}; redo it")
+    return rows

@@ -1,0 +1,208 @@
+"""Reading a feature store: named streams of many videos of any length, opened by memory mapping."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avparse.data.store.format import (
+    PRESENT,
+    Column,
+    Manifest,
+    StreamInfo,
+    read_index,
+    read_manifest,
+    truth_file,
+)
+from avparse.data.store.npy import HEADER_BYTES
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import lookup
+
+__all__ = ["FeatureStore", "StreamInfo"]
+Bools = npt.NDArray[np.bool_]
+_READ_BYTES = 1 << 20
+
+
+class FeatureStore:
+    """An opened store; arrays are mapped read-only, so only what is touched is in memory.
+
+    Attributes:
+        path: the folder.
+        manifest: settings, counts and checksums.
+        vocabulary: the classes.
+        segment_seconds: length of a segment.
+        videos: ids, in order.
+        splits: ``[N]`` split of each video ("train", "val", "test" or "").
+        first_row, lengths: ``[N]`` int64; the segments of video n are rows ``first_row[n] + arange(lengths[n])``.
+        durations: ``[N]`` seconds.
+        weak: ``[N, C]`` weak labels.
+        annotated: ``[N]`` whether dense truth is known.
+        sources: where each video came from.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, index: pa.Table) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.vocabulary = Vocabulary(manifest.vocabulary)
+        self.segment_seconds = manifest.segment_seconds
+        self.videos: list[str] = index["video"].to_pylist()
+        self.sources: list[str] = index["source"].to_pylist()
+        self.splits: npt.NDArray[np.str_] = np.array(index["split"].to_pylist(), dtype=np.str_)
+        self.first_row: npt.NDArray[np.int64] = index["first_row"].to_numpy()
+        self.lengths: npt.NDArray[np.int64] = index["segments"].to_numpy()
+        self.durations: npt.NDArray[np.float64] = index["duration"].to_numpy()
+        self.annotated: Bools = np.array(index["annotated"].to_pylist(), dtype=bool)
+        self.weak = _multi_hot(index["labels"], self.vocabulary)
+        self._maps: dict[str, np.memmap[Any, Any]] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> FeatureStore:
+        """Open the store at ``path``; version, sizes, headers and the digest of the index are checked.
+
+        Raises:
+            UserError: no store there, another version, or a file that differs from the manifest (it is named).
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        for name, column in manifest.columns().items():
+            column.check(folder / name, manifest.rows)
+        return cls(folder, manifest, read_index(folder, manifest))
+
+    def verify(self) -> None:
+        """Check every block of every file against its checksum, a megabyte at a time.
+
+        Raises:
+            UserError: the bytes of a file differ from those committed; the file and the videos are named.
+        """
+        for name, column in self.manifest.columns().items():
+            with open(self.path / name, "rb") as file:
+                file.seek(HEADER_BYTES)
+                video = 0
+                for block in self.manifest.blocks:
+                    if _hash_next(file.fileno(), block.rows * column.row_bytes) != block.sha256.get(name):
+                        span = f"'{self.videos[video]}' to '{self.videos[video + block.videos - 1]}'"
+                        raise UserError(f"{self.path / name}: wrong checksum in videos {span}; make the store again")
+                    video += block.videos
+
+    @property
+    def streams(self) -> dict[str, StreamInfo]:
+        """Name -> dimension, dtype and extractor of each stream."""
+        return self.manifest.streams
+
+    def stream(self, name: str) -> np.memmap[Any, Any]:
+        """Return the features ``[sum T, D]`` of a stream, read-only.
+
+        Raises:
+            UserError: no such stream; the nearest name is offered.
+        """
+        lookup(self.streams, name, "feature stream")
+        return self._map(f"{name}.npy")
+
+    @property
+    def present(self) -> np.memmap[Any, Any]:
+        """``[sum T, 2]`` boolean: audio, visual present in the segment."""
+        return self._map(PRESENT)
+
+    def truth(self, modality: str) -> np.memmap[Any, Any] | None:
+        """Return the dense truth ``[sum T, C]`` of a modality, or None if the store has none; see ``annotated``."""
+        if modality not in MODALITIES:
+            raise UserError(f"unknown modality '{modality}'; known: {', '.join(MODALITIES)}")
+        return self._map(truth_file(modality)) if self.manifest.truth else None
+
+    def select(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the positions of the videos of a split.
+
+        Raises:
+            UserError: it holds no video; the splits that do are named.
+        """
+        found = np.flatnonzero(self.splits == split)
+        if not len(found):
+            names = ", ".join(f"'{name}'" for name in np.unique(self.splits)) or "none"
+            raise UserError(f"{self.path}: no video in split '{split}'; splits with videos: {names}")
+        return found.astype(np.int64)
+
+    def dense_truth(self, indices: npt.NDArray[np.int64]) -> tuple[Bools, Bools, Bools]:
+        """Return the dense truth of some videos, padded with False to the longest.
+
+        Args:
+            indices: ``[n]`` positions of annotated videos.
+
+        Returns:
+            audio ``[n, T, C]``, visual ``[n, T, C]``, mask ``[n, T]`` (True where the segment exists).
+
+        Raises:
+            UserError: the store has no truth, or one of the videos is not annotated.
+        """
+        maps = [self.truth(modality) for modality in MODALITIES]
+        missing = np.flatnonzero(~self.annotated[indices])
+        if maps[0] is None or maps[1] is None or len(missing):
+            video = f"'{self.videos[int(indices[missing[0]])]}'" if len(missing) else "any video"
+            raise UserError(f"{self.path}: no dense annotation of {video}; choose annotated videos")
+        lengths = self.lengths[indices]
+        segment = np.arange(lengths.max(initial=0))
+        mask = segment < lengths[:, None]
+        rows = np.where(mask, self.first_row[indices][:, None] + segment, self.first_row[indices][:, None])
+        audio, visual = (np.asarray(truth[rows]) & mask[:, :, None] for truth in maps if truth is not None)
+        return audio, visual, mask
+
+    def position(self, video: str) -> int:
+        """Return the position of a video.
+
+        Raises:
+            UserError: it is not in the store.
+        """
+        position = self._positions.get(video)
+        if position is None:
+            raise UserError(f"{self.path}: no video '{video}' among its {len(self.videos)}; check the id")
+        return position
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the manifest, checksums included: the version of the data."""
+        return self.manifest.digest()[:16]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureStore.open, (self.path,)  # a copy in another process maps the files instead of copying them
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {video: position for position, video in enumerate(self.videos)}
+
+    def _map(self, name: str) -> np.memmap[Any, Any]:
+        if name not in self._maps:
+            column: Column = self.manifest.columns()[name]
+            shape = (self.manifest.rows, column.width)
+            self._maps[name] = np.memmap(self.path / name, column.dtype, "r", HEADER_BYTES, shape)
+        return self._maps[name]
+
+
+def _multi_hot(labels: pa.ChunkedArray, vocabulary: Vocabulary) -> Bools:
+    weak = np.zeros((len(labels), len(vocabulary)), dtype=bool)
+    classes = pc.index_in(pc.list_flatten(labels), value_set=pa.array(vocabulary.names))
+    if classes.null_count:
+        raise UserError("index.parquet: a label is not in the vocabulary of the manifest; make the store again")
+    weak[pc.list_parent_indices(labels).to_numpy(), classes.to_numpy()] = True
+    return weak
+
+
+def _hash_next(descriptor: int, size: int) -> str:
+    found = hashlib.sha256()
+    while size > 0:
+        piece = os.read(descriptor, min(size, _READ_BYTES))
+        if not piece:
+            break
+        found.update(piece)
+        size -= len(piece)
+    return found.hexdigest()

@@ -1,0 +1,225 @@
+"""Writing a feature store: blocks of videos, each appended wholly or not at all.
+
+An append goes: rows behind the committed rows of every file, headers, sync, index by rename, manifest by rename. The
+last rename commits. A process killed before it leaves a longer file and the old manifest, which is the old store; the
+next writer cuts the rest off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avparse.data.store.block import Block, column_arrays, index_rows
+from avparse.data.store.format import (
+    INDEX,
+    INDEX_SCHEMA,
+    BlockRecord,
+    Manifest,
+    StreamInfo,
+    digest,
+    index_lines,
+    read_index,
+    read_manifest,
+    write_manifest,
+)
+from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file, atomic_folder, writing
+
+__all__ = ["Block", "StoreWriter", "StreamInfo"]
+_LOCK = ".writer"
+
+
+class StoreWriter:
+    """Appends blocks to a store; one writer at a time, released by :meth:`close` or the end of the ``with`` block.
+
+    Attributes:
+        path: the folder.
+        manifest: what is committed so far.
+        done: ids of the committed videos.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = read_manifest(path)
+        self.done: set[str] = set()
+        self._files: dict[str, BinaryIO] = {}
+        with writing(path):
+            self._lock = open(path / _LOCK, "ab")  # noqa: SIM115 - held until close()
+            try:
+                self._claim()
+                self._recover()
+            except BaseException:
+                self.close()
+                raise
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        vocabulary: Vocabulary,
+        streams: Mapping[str, StreamInfo],
+        segment_seconds: float,
+        truth: bool,
+        description: str = "",
+    ) -> Self:
+        """Make an empty store at ``path`` and open it for appending.
+
+        Args:
+            path: a folder that does not exist yet.
+            vocabulary: the classes.
+            streams: name -> dimension, dtype and extractor.
+            segment_seconds: length of a segment.
+            truth: whether dense truth will be stored (videos may still lack it).
+            description: free text shown by ``avparse data info``.
+
+        Raises:
+            UserError: the folder exists or cannot be written, or a setting is bad.
+        """
+        settings = {
+            "description": description,
+            "segment_seconds": segment_seconds,
+            "vocabulary": vocabulary.names,
+            "streams": {name: info.model_dump() for name, info in streams.items()},
+            "truth": truth,
+        }
+        manifest = Manifest.read(settings, str(path))
+        with atomic_folder(path) as folder:
+            for name, column in manifest.columns().items():
+                (folder / name).write_bytes(column.header(0))
+            pq.write_table(INDEX_SCHEMA.empty_table(), folder / INDEX)
+            write_manifest(folder, manifest)
+        return cls(Path(path))
+
+    @classmethod
+    def reopen(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        vocabulary: Vocabulary | None = None,
+        streams: Mapping[str, StreamInfo] | None = None,
+        segment_seconds: float | None = None,
+        truth: bool | None = None,
+    ) -> Self:
+        """Open an existing store to append more; what an unfinished append left is cut off.
+
+        Settings that are given must be those of the store, so that a resumed job cannot mix two kinds of rows.
+
+        Raises:
+            UserError: no store, another version, a setting that differs (it is named), or a writer at work.
+        """
+        wanted = {
+            "vocabulary": None if vocabulary is None else vocabulary.names,
+            "streams": None if streams is None else dict(streams),
+            "segment_seconds": segment_seconds,
+            "truth": truth,
+        }
+        manifest = read_manifest(Path(path))
+        for name, value in wanted.items():
+            if value is not None and getattr(manifest, name) != value:
+                raise UserError(f"{path}: its '{name}' differs from what is to be appended; choose another folder")
+        return cls(Path(path))
+
+    def append(self, block: Block) -> None:
+        """Commit a block of videos: after this call it is in the store, before it nothing of it is.
+
+        Raises:
+            UserError: a bad or repeated id, a wrong shape, NaN or infinity (the video and stream are named), or the
+                disk refuses; the store is as before.
+        """
+        if not len(block.videos):
+            return
+        rows = index_rows(block, self.manifest, self.done, str(self.path))
+        arrays = column_arrays(block, self.manifest, str(self.path))
+        try:
+            with writing(self.path):
+                self._commit(arrays, rows)
+        except BaseException:
+            # The manifest may or may not have been renamed: what is on the disk decides.
+            with contextlib.suppress(OSError, UserError):
+                self._recover()
+            raise
+
+    def close(self) -> None:
+        """Close the files and let other writers in."""
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _claim(self) -> None:
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another process is writing to this store; wait for it or stop it") from None
+
+    def _recover(self) -> None:
+        """Take the committed state from the disk and cut off what lies behind it."""
+        self.manifest = read_manifest(self.path)
+        self._index = read_index(self.path, self.manifest)
+        self._digest = digest(index_lines(self._index))
+        self.done = set(self._index["video"].to_pylist())
+        for stale in self.path.glob(".tmp-*"):
+            stale.unlink()
+        for name, column in self.manifest.columns().items():
+            column.check(self.path / name, self.manifest.rows)
+            if name not in self._files:
+                self._files[name] = open(self.path / name, "r+b", buffering=0)  # noqa: SIM115 - held until close()
+            # The header shrinks first: at no instant does it declare rows that are gone.
+            os.pwrite(self._files[name].fileno(), column.header(self.manifest.rows), 0)
+            self._files[name].truncate(column.end(self.manifest.rows))
+
+    def _commit(self, arrays: Mapping[str, npt.NDArray[Any]], rows: list[dict[str, Any]]) -> None:
+        old, added = self.manifest, sum(row["segments"] for row in rows)
+        sums = {}
+        for name, column in old.columns().items():
+            content = arrays[name].reshape(-1).view(np.uint8).data
+            sums[name] = hashlib.sha256(content).hexdigest()
+            descriptor = self._files[name].fileno()
+            _write_all(descriptor, content, column.end(old.rows))
+            os.pwrite(descriptor, column.header(old.rows + added), 0)
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        table = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
+        index = pa.concat_tables([self._index, table])
+        with atomic_file(self.path / INDEX) as file:
+            pq.write_table(index, file)
+        new_digest = digest(index_lines(table), self._digest)
+        manifest = old.model_copy(
+            update={
+                "videos": old.videos + len(rows),
+                "rows": old.rows + added,
+                "index_sha256": new_digest.hexdigest(),
+                "blocks": (*old.blocks, BlockRecord(videos=len(rows), rows=added, sha256=sums)),
+            }
+        )
+        write_manifest(self.path, manifest)
+        self.manifest, self._index, self._digest = manifest, index, new_digest
+        self.done.update(row["video"] for row in rows)
+
+
+def _write_all(descriptor: int, content: memoryview, position: int) -> None:
+    while len(content):
+        written = os.pwrite(descriptor, content, position)
+        content, position = content[written:], position + written

@@ -1,0 +1,285 @@
+"""Pseudo labels of segments, made from the cached scores of frozen teachers.
+
+One pipeline: scores, normaliser, decider, weak filter, softener. A published method is a row of settings:
+
+=============  ==================  =====================================  ======  ==================================
+method         score, norm         decide                                 filter  target
+=============  ==================  =====================================  ======  ==================================
+VPLAN, VAPLAN  cosine, softmax     one threshold a modality               and     hard
+VALOR, LEAP    logit, none         a threshold a class and modality       and     hard
+RLLD + VALOR   logit, softmax      top_mass                               and     hard
+LSLD           cosine, none        subset_argmax                          and     visual: overlap(4, 0.4); audio: hard
+UWAV           logit, none         a threshold a class and modality       and     sigmoid_margin
+=============  ==================  =====================================  ======  ==================================
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from avparse.data.llp_prompts import THRESHOLDS
+from avparse.data.scores import Bools, Floats, Ints, TeacherScores, segment_rows
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig, Settings, lookup
+from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
+from avparse.labels.segments import SegmentLabels
+
+_log = logging.getLogger(__name__)
+_READ = {  # by each decider
+    "threshold": ("score", "norm", "temperature", "threshold", "filter"),
+    "top_mass": ("score", "norm", "temperature", "mass", "filter"),
+    "subset_argmax": (),
+}
+
+
+class SideConfig(Settings):
+    """How the labels of one modality are made.
+
+    Attributes:
+        teacher: whose scores are read; ``avparse teach`` lists what a store has.
+        score: the cosine of segment and prompt, or the logit that the network was trained with.
+        norm: ``softmax``: each class's share in the segment, over all classes, at ``temperature``. ``top_mass`` goes by
+            these shares in any case.
+        decide: ``threshold``: above it, strictly; ``top_mass``: the most probable classes of a segment that together
+            have at most ``mass``, and at least one; ``subset_argmax``: the subset of the weak label that is nearest.
+        threshold: one for all classes, one for each by name, or the name of a published table (``valor``, of logits).
+        filter: ``and``: only classes of the weak label may be on.
+        target: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold; ``overlap``: softened where
+            positives and negatives of a class overlap, by the two factors in ``overlap``.
+    """
+
+    teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
+    score: Literal["cosine", "logit"] = "cosine"
+    norm: Literal["none", "softmax"] = "none"
+    temperature: float = Field(1.0, gt=0)
+    decide: Literal["threshold", "top_mass", "subset_argmax"] = "threshold"
+    threshold: float | dict[str, float] | str | None = None
+    mass: float = Field(0.5, gt=0, lt=1)
+    filter: Literal["and", "none"] = "and"
+    target: Literal["hard", "sigmoid_margin", "overlap"] = "hard"
+    overlap: tuple[float, float] = (4.0, 0.4)
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _numbers(cls, threshold: Any) -> Any:
+        if isinstance(threshold, str):
+            lookup(THRESHOLDS, threshold, "table of thresholds")
+        elif isinstance(threshold, Mapping):
+            for name, value in threshold.items():
+                if not _is_number(value):
+                    raise UserError(f"class '{name}' has {value!r}; give a number")
+        elif threshold is not None and not _is_number(threshold):
+            raise UserError(f"found {threshold!r}; give a number, one for each class by name, or the name of a table")
+        return threshold
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.decide == "threshold" and self.threshold is None:
+            raise UserError("give a 'threshold': a number, one for each class by name, or the name of a table")
+        if self.decide != "threshold" and self.target == "sigmoid_margin":
+            raise UserError(f"target 'sigmoid_margin' needs thresholds, but 'decide' is '{self.decide}'")
+        for key, reason in self._of_no_effect().items():
+            default = type(self).model_fields[key].default
+            if getattr(self, key) != default:  # a run folder has every default written out
+                shown = "null" if default is None else default
+                raise UserError(f"'{key}' is of no effect {reason}; leave it out (or give its default, {shown})")
+        if isinstance(self.threshold, str) and (self.score, self.norm) != ("logit", "none"):
+            wrong = "score: logit" if self.score != "logit" else "norm: none"
+            raise UserError(f"the table '{self.threshold}' is for logits; set '{wrong}', or give numbers")
+        return self
+
+    def _of_no_effect(self) -> dict[str, str]:
+        """Return the settings that are not read, and why."""
+        keys = dict.fromkeys(key for read in _READ.values() for key in read)
+        unread = {key: f"with 'decide: {self.decide}'" for key in keys if key not in _READ[self.decide]}
+        if self.decide == "threshold" and self.norm == "none":
+            unread["temperature"] = "without 'norm: softmax'"
+        if self.target != "overlap":
+            unread["overlap"] = f"with 'target: {self.target}'"
+        return unread
+
+    def names_all(self, modality: str, vocabulary: Vocabulary) -> bool:
+        """Whether the thresholds, where they are a published table, have one for every class."""
+        return not isinstance(self.threshold, str) or set(vocabulary) <= THRESHOLDS[self.threshold][modality].keys()
+
+    def thresholds(self, modality: str, vocabulary: Vocabulary) -> Floats:
+        """Return the threshold of each class, ``[C]``.
+
+        Raises:
+            UserError: a class has none, or one is named that the data lack.
+        """
+        where, given = f"pseudo_labels.{modality}.threshold", self.threshold
+        if isinstance(given, str):
+            table = THRESHOLDS[given][modality]
+            for name in vocabulary:
+                if name not in table:
+                    raise UserError(
+                        f"{where}: the table '{given}' has none for class '{name}'; give a number, or let "
+                        "'avparse tune-thresholds' find one for each class"
+                    )
+            given = {name: table[name] for name in vocabulary}
+        if not isinstance(given, dict):
+            return np.full(len(vocabulary), given, dtype=np.float32)
+        for name in given:
+            vocabulary.index(name, where)
+        missing = next((name for name in vocabulary if name not in given), None)
+        if missing is not None:
+            raise UserError(f"{where}: none for class '{missing}'; give one for each, or a number")
+        return np.array([given[name] for name in vocabulary], dtype=np.float32)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _read_side(value: object) -> object:
+    return value if value is None or isinstance(value, SideConfig) else SideConfig.read(value, "pseudo labels")
+
+
+Side = Annotated[SideConfig | None, BeforeValidator(_read_side)]
+
+
+class PseudoLabels:
+    """Makes segment labels of any videos whose scores are cached; see the table above."""
+
+    class Config(PartConfig):
+        """Settings: those of each modality; one without has no segment labels."""
+
+        name: Literal["teachers"] = "teachers"
+        audio: Side = None
+        visual: Side = None
+
+        @model_validator(mode="after")
+        def _any(self) -> Self:
+            if self.audio is None and self.visual is None:
+                raise UserError("pseudo labels: give settings of 'audio', of 'visual', or both")
+            return self
+
+        def side(self, modality: str) -> SideConfig | None:
+            """Return the settings of a modality."""
+            found: SideConfig | None = getattr(self, modality)
+            return found
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(self, store: FeatureStore, indices: Ints) -> SegmentLabels:
+        """Return the labels of the videos at ``indices``.
+
+        A softener that looks at all segments (``overlap``) looks at those of these videos: give the training split.
+        Segments without the modality have no label. In those of which the teacher has no embedding, a label that it
+        might have given is unknown (NaN); the videos that it has not seen at all are told in a warning.
+
+        Raises:
+            UserError: a teacher was not asked, or has seen none of the videos.
+        """
+        sides = [None if (side := self._side(store, indices, m)) is None else side.targets() for m in MODALITIES]
+        videos = tuple(store.videos[i] for i in indices)
+        halves = [None if side is None else side.astype(np.float16) for side in sides]
+        return SegmentLabels(videos, store.vocabulary.names, store.lengths[indices], *halves)
+
+    def scores(self, store: FeatureStore, indices: Ints, modality: str) -> Floats | None:
+        """Return the normalised scores ``[sum T, C]`` that thresholds apply to; None for a modality without teacher.
+
+        They are minus infinity where the teacher had nothing to embed.
+
+        Raises:
+            UserError: as for a call.
+        """
+        side = self._side(store, indices, modality)
+        return None if side is None else np.where(side.embedded[:, None], side.scores, np.float32(-np.inf))
+
+    def _side(self, store: FeatureStore, indices: Ints, modality: str) -> _Side | None:
+        config = self.config.side(modality)
+        return None if config is None else _Side(config, modality, store, indices)
+
+
+class _Side:
+    """The labels of one modality in the making."""
+
+    def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: Ints) -> None:
+        self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
+        self.teacher = TeacherScores.load(store, config.teacher, modality)
+        self.lengths, self.weak = store.lengths[indices], store.weak[indices]
+        videos = tuple(store.videos[i] for i in indices)
+        seen = self.teacher.seen(videos)
+        self._tell_unseen(videos, seen)
+        of_seen = np.repeat(seen, self.lengths)
+        self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video that was not seen
+        self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
+        present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
+        self.embedded: Bools = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
+        possible = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
+        possible = possible & present[:, None]  # [sum T, C]
+        self.allowed: Bools = possible & self.embedded[:, None]
+        self.unknown: Bools = possible & ~self.embedded[:, None]
+
+    @cached_property
+    def scores(self) -> Floats:
+        scores = self.teacher.cosines(self.rows)
+        if self.config.score == "logit":
+            scores *= np.float32(self.teacher.info.logit_scale)
+        shared = self.config.norm == "softmax" or self.config.decide == "top_mass"
+        return softmax(scores, self.config.temperature) if shared else scores
+
+    def targets(self) -> Floats:
+        """Return the targets ``[sum T, C]``, NaN where nobody knows."""
+        return np.where(self.unknown, np.float32(np.nan), self._decided())
+
+    def _decided(self) -> Floats:
+        chosen = self._chosen() & self.allowed
+        if self.config.decide == "threshold":
+            self._warn(chosen)
+        if self.config.target == "sigmoid_margin":
+            margins = sigmoid_margin(self.scores, self.config.thresholds(self.modality, self.vocabulary))
+            return margins * self.allowed
+        if self.config.target == "overlap":
+            softened, seen = chosen.astype(np.float32), self.embedded
+            softened[seen] = overlap(chosen[seen], self.teacher.cosines(self.rows[seen]), *self.config.overlap)
+            return softened
+        return chosen.astype(np.float32)
+
+    def _chosen(self) -> Bools:
+        if self.config.decide == "subset_argmax":
+            return best_subset(self.teacher, self.rows, self.weak, self.lengths)
+        if self.config.decide == "top_mass":
+            return most_probable(self.scores, self.config.mass)
+        above: Bools = self.scores > self.config.thresholds(self.modality, self.vocabulary)
+        return above
+
+    def _tell_unseen(self, videos: tuple[str, ...], seen: Bools) -> None:
+        if not seen.all():
+            _log.warning(
+                "pseudo labels of %s: teacher '%s' has not seen %d of %d videos (such as '%s'), whose segments teach "
+                "nothing; ask it again with 'avparse teach'",
+                self.modality,
+                self.config.teacher,
+                int((~seen).sum()),
+                len(videos),
+                videos[int(seen.argmin())],
+            )
+
+    def _warn(self, chosen: Bools) -> None:
+        """Say so where thresholds decide nothing, as those of a softmax over another number of classes do."""
+        on, possible = int(chosen.sum()), int(np.broadcast_to(self.allowed, chosen.shape).sum())
+        if not possible or (on and (on < possible or self.config.norm == "none")):  # low by intent without softmax
+            return
+        which = "weak label" if self.config.filter == "and" else "class"
+        found = f"every {which} is on in every segment" if on else "no label is on in any segment"
+        share = f", where shares are about 1/{len(self.vocabulary)}" if self.config.norm == "softmax" else ""
+        _log.warning(
+            "pseudo labels of %s: %s; its threshold does not fit the scores%s: run 'avparse tune-thresholds'",
+            self.modality,
+            found,
+            share,
+        )

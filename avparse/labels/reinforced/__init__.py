@@ -1,0 +1,1 @@
+"""Reinforced label denoising: policies, actions and rewards."""

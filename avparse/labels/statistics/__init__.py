@@ -1,0 +1,1 @@
+"""What can be counted on the validation truth, or estimated from labels alone."""

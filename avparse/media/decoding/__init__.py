@@ -1,0 +1,1 @@
+"""From a file to aligned segments of sound and pictures."""

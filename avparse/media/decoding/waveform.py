@@ -1,0 +1,63 @@
+"""The outline of a file's sound, for drawing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.media.decoding.chunks import probe, set_clock
+from avparse.media.decoding.container import DEFAULT_LIMITS, Warnings
+from avparse.media.decoding.tracks import AudioTrack, VideoTrack
+
+_RATE = 8000  # samples a second; peaks of a drawing need no more
+_BLOCK = 60 * _RATE
+
+
+def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None) -> npt.NDArray[np.float32]:
+    """Return the lowest and highest sample in each of ``bins`` equal parts of the file, in constant memory.
+
+    Args:
+        path: the media file.
+        bins: parts that span the time from 0 to ``duration_s`` on the file's clock.
+        duration_s: as decoded, where that is known; otherwise what the header states.
+
+    Returns:
+        float32 ``[bins, 2]`` (minimum, maximum), zero where there is no sound; ``[0, 2]`` for a file without audio.
+
+    Raises:
+        UserError: the file cannot be opened or decoded.
+    """
+    info = probe(path)
+    if not info.has_audio:
+        return np.zeros((0, 2), dtype=np.float32)
+    low, high = np.full(bins, np.inf, np.float32), np.full(bins, -np.inf, np.float32)
+    total = max(1.0, (info.duration_s if duration_s is None else duration_s) * _RATE)
+    first = 0
+    for samples in _sound(path):
+        bin_of = ((np.arange(first, first + len(samples)) + 0.5) * (bins / total)).astype(np.int64)
+        first += len(samples)
+        samples, bin_of = samples[bin_of < bins], bin_of[bin_of < bins]
+        np.minimum.at(low, bin_of, samples)
+        np.maximum.at(high, bin_of, samples)
+    peaks = np.stack([low, high], axis=1)
+    peaks[low > high] = 0.0
+    return peaks
+
+
+def _sound(path: str | Path) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the mono sound from time 0 of the clock on, block after block, zero where there is none."""
+    warnings = Warnings(path)
+    with (
+        AudioTrack(path, _RATE, DEFAULT_LIMITS, warnings) as audio,
+        VideoTrack(path, (2, 2), 1.0, DEFAULT_LIMITS, warnings) as video,
+    ):
+        set_clock(path, audio, video)
+        first = 0
+        while not audio.ended or first < round(audio.end_s * _RATE):
+            audio.read_until((first + _BLOCK) / _RATE)
+            count = min(_BLOCK, round(audio.end_s * _RATE) - first)
+            yield np.nan_to_num(audio.take(first, count))
+            first += count

@@ -1,0 +1,1 @@
+"""CLIP and CLAP: networks whose embeddings of media and of text can be compared."""

@@ -1,0 +1,19 @@
+"""Sources of label vectors: ``source(class names) -> [C, dimension]``, by name."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from avparse.models.class_vectors.glove import GloVeLabels
+from avparse.models.class_vectors.orthogonal import OrthogonalLabels
+from avparse.models.class_vectors.source import Vectors
+from avparse.models.class_vectors.tensor import TensorLabels
+from avparse.models.class_vectors.text import CLAPLabels, CLIPLabels, SentenceLabels
+
+LABEL_SOURCES: dict[str, Callable[[Any], Callable[[Sequence[str]], Vectors]]] = {
+    "orthogonal": OrthogonalLabels,
+    "glove": GloVeLabels,
+    "tensor": TensorLabels,
+    "clip": CLIPLabels,
+    "clap": CLAPLabels,
+    "sentence": SentenceLabels,
+}

@@ -1,0 +1,104 @@
+"""Classes as vectors, from their names: a part of the parser's state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import build
+from avparse.models.class_vectors import LABEL_SOURCES
+from avparse.models.class_vectors.glove import GloVeLabels
+from avparse.models.class_vectors.source import LabelConfig
+from avparse.models.class_vectors.tensor import TensorLabels
+
+
+class LabelEmbedding(nn.Module):
+    """One fixed vector a class, a part of the parser's state.
+
+    The source is read when the vectors are first asked for, unless a state that holds them was loaded before: a
+    trained parser does not need its source again.
+
+    Args:
+        config: the source.
+        classes: names.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, config: LabelConfig, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.dimension = config.dimension
+        self.classes = tuple(classes)
+        self.known = False
+        self.register_buffer("vectors", torch.full((len(self.classes), self.dimension), torch.nan))
+        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
+
+    def forward(self) -> Tensor:
+        """Return the vectors ``[C, dimension]``.
+
+        Raises:
+            UserError: the source cannot be read, or has no vector for a class.
+        """
+        if not self.known:
+            self.replace(self.classes)
+        return self.vectors
+
+    def replace(self, classes: Sequence[str], vectors: Tensor | Path | None = None) -> None:
+        """Take other classes.
+
+        Args:
+            classes: names.
+            vectors: ``[C, dimension]``, or a file that has them (``.txt``: word vectors, else as
+                :class:`TensorLabels` reads). None: classes that are here already keep theirs, and the source is asked
+                for the others.
+
+        Raises:
+            UserError: as for :meth:`forward`, or the vectors have another shape, are not finite, or two are the same.
+        """
+        if vectors is None:
+            kept = dict(zip(self.classes, self.vectors.cpu(), strict=True)) if self.known else {}
+            new = [name for name in classes if name not in kept]
+            asked = self._checked(_ask(self.config, new), len(new)) if new else ()
+            known = kept | dict(zip(new, asked, strict=True))
+            vectors = torch.stack([known[name] for name in classes])
+        elif isinstance(vectors, Path):
+            vectors = _ask(_file_source(vectors, self.dimension), classes)
+        self._checked(vectors, len(classes))
+        first: dict[bytes, str] = {}
+        for name, vector in zip(classes, vectors.float().cpu().numpy(), strict=True):
+            twin = first.setdefault(vector.tobytes(), name)
+            if twin != name:
+                raise UserError(
+                    f"labels '{self.config.name}': classes '{twin}' and '{name}' have the same vector; rename one"
+                )
+        self.vectors = vectors.to(self.vectors)
+        self.classes = tuple(classes)
+        self.known = True
+
+    def _checked(self, vectors: Tensor, classes: int) -> Tensor:
+        if vectors.shape != (classes, self.dimension) or not vectors.isfinite().all():
+            raise UserError(
+                f"labels '{self.config.name}': expected {classes} vectors of {self.dimension} finite numbers, "
+                f"found {tuple(vectors.shape)}; give one vector a class and set 'dimension' of the labels"
+            )
+        return vectors
+
+
+def _ask(source: LabelConfig, classes: Sequence[str]) -> Tensor:
+    return torch.from_numpy(build(LABEL_SOURCES, source)(classes))
+
+
+def _file_source(path: Path, dimension: int) -> LabelConfig:
+    source = GloVeLabels.Config if path.suffix == ".txt" else TensorLabels.Config
+    return source(path=str(path), dimension=dimension)
+
+
+def _loaded(module: Any, _: Any) -> None:
+    """Note, after a state was loaded, whether it held vectors."""
+    module.known = bool(module.vectors.isfinite().all())

@@ -1,0 +1,34 @@
+"""Vectors that need nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from avparse.models.class_vectors.source import LabelConfig, Vectors, scaled
+
+
+class OrthogonalLabels:
+    """Random directions that need no source: nearly orthogonal, and a function of the class's name alone.
+
+    They say nothing of what a class is like, so a parser trained with them cannot know a class that it has not seen.
+    """
+
+    class Config(LabelConfig):
+        """Settings."""
+
+        tells: ClassVar[bool] = False
+        name: Literal["orthogonal"] = "orthogonal"
+        dimension: int = Field(300, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.dimension = config.dimension
+
+    def __call__(self, classes: Sequence[str]) -> Vectors:
+        """Return the vectors ``[C, dimension]``."""
+        seeds = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in classes]
+        return scaled(np.stack([np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]))

@@ -1,0 +1,100 @@
+"""Vectors from a file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+
+from avparse.foundation.errors import UserError, nearest
+from avparse.models.class_vectors.source import LabelConfig, Vectors, check_dimension, unreadable, words
+
+_log = logging.getLogger(__name__)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
+
+
+class TensorLabels:
+    """A matrix ``[C, dimension]`` from a file.
+
+    ``.npy`` holds the matrix alone; ``.npz`` and ``.safetensors`` hold it as ``vectors``, and may hold the names of its
+    rows (an array ``names``, or ``names`` in the metadata as a JSON list). Without names, row i is taken for class i,
+    and a warning says so: nothing else can tell where the file has another order.
+    """
+
+    class Config(LabelConfig):
+        """Settings: ``path`` of the file."""
+
+        name: Literal["tensor"] = "tensor"
+        path: str
+        dimension: int = Field(300, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.path, self.dimension = Path(config.path), config.dimension
+
+    def __call__(self, classes: Sequence[str]) -> Vectors:
+        """Return the vectors ``[C, dimension]``.
+
+        Raises:
+            UserError: the file cannot be read, holds something else, or lacks a class.
+        """
+        try:
+            vectors, names = self._read()
+        except _UNREADABLE as error:
+            raise unreadable(self.path, error, "label vectors") from None
+        if vectors.dtype.kind not in "fiu":
+            raise UserError(f"{self.path}: the vectors are of type {vectors.dtype}, not numbers; store one row a class")
+        if vectors.ndim != 2:
+            raise UserError(f"{self.path}: the vectors have shape {vectors.shape}; store one row a class")
+        check_dimension(self.path, vectors.shape[1], self.dimension)
+        if names is not None:
+            vectors = vectors[self._rows(names, len(vectors), classes)]
+        if len(vectors) != len(classes):
+            raise UserError(
+                f"{self.path}: {len(vectors)} vectors without names for {len(classes)} classes; add an array 'names'"
+            )
+        if names is None:
+            _tell_order(self.path, tuple(classes))
+        return vectors.astype(np.float32)
+
+    def _rows(self, names: Any, count: int, classes: Sequence[str]) -> list[int]:
+        """Return the row of each class, of ``count`` that are named by what the file has as ``names``."""
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError(f"{self.path}: 'names' is not a list of texts; store one name a row")
+        if len(names) != count:
+            raise UserError(f"{self.path}: {count} vectors and {len(names)} names; store one row a name")
+        rows = {tuple(words(name)): row for row, name in enumerate(names)}
+        missing = next((name for name in classes if tuple(words(name)) not in rows), None)
+        if missing is not None:
+            raise UserError(f"{self.path}: no vector for class '{missing}'{nearest(missing, names)}")
+        return [rows[tuple(words(name))] for name in classes]
+
+    def _read(self) -> tuple[npt.NDArray[Any], Any]:
+        """Return the matrix, and the names as the file has them: None where it has none."""
+        if self.path.suffix == ".safetensors":
+            with safe_open(self.path, framework="np") as file:
+                listed = (file.metadata() or {}).get("names")
+                return file.get_tensor("vectors"), None if listed is None else json.loads(listed)
+        content = np.load(self.path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content, None
+        with content:
+            return content["vectors"], content["names"].tolist() if "names" in content else None
+
+
+@functools.cache  # a parser is built several times on the way to a trained one
+def _tell_order(path: Path, classes: tuple[str, ...]) -> None:
+    _log.warning(
+        "%s: names no classes; its rows are taken for %s, in this order; if they are others', add an array 'names'",
+        path,
+        ", ".join(classes),
+    )

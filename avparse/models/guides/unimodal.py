@@ -1,0 +1,110 @@
+"""A parser of one modality alone, whose classes are tokens among its segments (Sardari et al.: CoLeaF, ECCV 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avparse.data.features import Features, TaskSpec
+from avparse.foundation.settings import PartConfig, build, part_of
+from avparse.models.layers.attention import masked_softmax
+from avparse.models.layers.dropout import drop
+from avparse.models.output import Hidden, ParserOutput
+from avparse.models.stem import STEMS, LinearStem
+
+
+class UnimodalConfig(PartConfig):
+    """Settings.
+
+    Attributes:
+        of: the modality; the other one has probability zero.
+        stem: only its streams of that modality are read.
+        dropout: in the attention layer.
+        head_dropout: of the encoded segments before their probabilities.
+    """
+
+    name: Literal["unimodal"] = "unimodal"
+    of: Literal["audio", "visual"]
+    stem: Annotated[PartConfig, *part_of(STEMS, "stem")] = LinearStem.Config()
+    heads: int = Field(1, ge=1)
+    feedforward: int = Field(512, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    head_dropout: float = Field(0.5, ge=0, lt=1)
+
+    @property
+    def audio(self) -> tuple[str, ...]:
+        """Names of the streams that are sound."""
+        names: tuple[str, ...] = self.stem.audio  # type: ignore[attr-defined]
+        return names
+
+
+class UnimodalParser(nn.Module):
+    """One learned token a class stands before the segments, and one layer of self-attention runs over all of them.
+
+    What a token has become says whether its class is in the video (the mean of its numbers is the logit): so classes
+    that go together can be learned. Segment probabilities come from the segments, and the video's are their means,
+    weighted by attention over time.
+    """
+
+    Config = UnimodalConfig
+
+    def __init__(self, config: UnimodalConfig, spec: TaskSpec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        other = "visual" if config.of == "audio" else "audio"
+        self.stem: LinearStem = build(STEMS, config.stem.model_copy(update={other: ()}), spec.streams)
+        width, classes = self.stem.width, len(spec.classes)
+        self.tokens = nn.Parameter(torch.zeros(1, classes, width))
+        self.layer = nn.TransformerEncoderLayer(
+            width, config.heads, config.feedforward, config.dropout, batch_first=True
+        )
+        self.probability = nn.Linear(width, classes)
+        self.attention = nn.Linear(width, classes)  # over time
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        return self.stem.needs_statistics
+
+    def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Store mean and deviation ``[D]`` of each stream, before training."""
+        self.stem.calibrate(statistics)
+
+    def forward(self, features: Features, cross: bool = True) -> ParserOutput:
+        """Parse the streams of one modality; there is nothing to see ``cross``."""
+        mask = features.audio_mask if self.config.of == "audio" else features.visual_mask
+        x = self.stem.modality(features, self.config.of)
+        tokens, x = self._encode(x, mask)
+        dropped = drop(x, self.config.head_dropout, self.training)
+        segments = self.probability(dropped).float().sigmoid()
+        real = None if mask is None else mask.unsqueeze(-1)
+        weights = masked_softmax(self.attention(x).float(), real, dim=1)
+        said = tokens.float().mean(dim=-1).sigmoid()
+        if real is not None:
+            segments, said = segments * real, said * real.any(dim=1)
+        video = (weights * segments).sum(dim=1)
+        return self._output(segments, video, x, said)
+
+    def _encode(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the tokens ``[B, C, D]`` and the segments ``[B, T, D]`` after attention to each other."""
+        count = self.tokens.shape[1]
+        absent = None if mask is None else functional.pad(~mask, (count, 0), value=False)
+        both = torch.cat((self.tokens.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
+        encoded = self.layer(both, src_key_padding_mask=absent)
+        return encoded[:, :count], encoded[:, count:]
+
+    def _output(self, segments: Tensor, video: Tensor, hidden: Tensor, said: Tensor) -> ParserOutput:
+        """Return the output in which the other modality is zero."""
+
+        def sides(own: Tensor) -> tuple[Tensor, Tensor]:
+            other = torch.zeros_like(own)
+            return (own, other) if self.config.of == "audio" else (other, own)
+
+        return ParserOutput(
+            *sides(segments), *sides(video), video, hidden=Hidden(*sides(hidden)), tokens=torch.stack(sides(said))
+        )

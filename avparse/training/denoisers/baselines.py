@@ -1,0 +1,138 @@
+"""What denoisers are measured against: a prior and a classifier from the validation truth, and two that cheat.
+
+RLLD reads dense labels of the validation split, so whatever can be counted on them is fair to the same degree: these
+two denoisers are the least that it has to beat. The oracle and the informed ceiling read the truth of the *training*
+split, which only a simulator knows; they bound what denoising can reach and are no methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from avparse.foundation.settings import PartConfig
+from avparse.labels.statistics.prior import ClassPrior, ValidationClassifier
+from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.prepared import Prepared
+from avparse.training.workspace import Workspace
+
+
+class ClassPriorDenoiser:
+    """One bit a class and modality, counted on validation: keep all of its labels, or drop them all."""
+
+    leaves: Leaves = "labels"
+    truth: Truth = "val"
+
+    class Config(PartConfig):
+        """Settings; ``threshold`` on the share of right labels, ``shrinkage`` as in :class:`ClassPrior`."""
+
+        name: Literal["class-prior"] = "class-prior"
+        threshold: float = Field(0.5, ge=0, le=1)
+        shrinkage: float = Field(2.0, ge=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workspace: Workspace) -> Prepared:
+        """Return the labels that the prior keeps."""
+        val = torch.from_numpy(workspace.store.weak[workspace.val])
+        prior = ClassPrior.count(val, workspace.val_truth(), self.config.shrinkage)
+        given = torch.from_numpy(workspace.given)
+        kept = prior.keep(self.config.threshold).unsqueeze(1) & given
+        return _prepared(workspace, kept, prior.keep_probability(given.float()), "seldom right in its class")
+
+
+class ValidationClassifierDenoiser:
+    """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong."""
+
+    leaves: Leaves = "labels"
+    truth: Truth = "val"
+
+    class Config(PartConfig):
+        """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
+
+        name: Literal["validation-classifier"] = "validation-classifier"
+        epochs: int | None = Field(None, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workspace: Workspace) -> Prepared:
+        """Return the labels that the classifier thinks right with at least even odds."""
+        first = ClassPriorDenoiser(ClassPriorDenoiser.Config()).prepare(workspace)
+        parser = workspace.fit("base", workspace.recipe.plain(self.config.epochs), first)
+
+        val = torch.from_numpy(workspace.store.weak[workspace.val])
+        known = _evidence(workspace.video_probabilities(parser, workspace.val))
+        classifier = ValidationClassifier.fit(known, val, workspace.val_truth())
+        given = torch.from_numpy(workspace.given)
+        unknown = _evidence(workspace.video_probabilities(parser, workspace.train))
+        right = classifier.keep_probability(unknown, given.float())
+        return _prepared(workspace, (right >= 0.5) & given, right, "improbable by the validation classifier")
+
+
+class OracleDenoiser:
+    """The true modality labels of the training split: the ceiling of label denoising, on simulated data only."""
+
+    leaves: Leaves = "labels"
+    truth: Truth = "train"
+
+    class Config(PartConfig):
+        """The oracle has no settings."""
+
+        name: Literal["oracle"] = "oracle"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workspace: Workspace) -> Prepared:
+        """Return the weak labels less those that are wrong."""
+        kept = workspace.modality_truth(workspace.train) & torch.from_numpy(workspace.given)
+        return _prepared(workspace, kept, kept.float(), "not there (truth)")
+
+
+class InformedCeiling:
+    """How well features can tell a wrong label: parsers taught the truth of one half of train judge the other half.
+
+    The judged half's truth also calibrates the judgement, class by class. A cheat, for measurement only.
+    """
+
+    leaves: Leaves = "labels"
+    truth: Truth = "train"
+
+    class Config(PartConfig):
+        """Settings; ``epochs`` of the two parsers."""
+
+        name: Literal["informed-ceiling"] = "informed-ceiling"
+        epochs: int | None = Field(None, ge=1)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workspace: Workspace) -> Prepared:
+        """Return the labels that the other half's parser thinks right with at least even odds."""
+        oracle = OracleDenoiser(OracleDenoiser.Config()).prepare(workspace)
+        given, truth = torch.from_numpy(workspace.given), workspace.modality_truth(workspace.train)
+        half = torch.from_numpy(workspace.random("halves").permutation(len(given)) % 2)
+        right = torch.zeros(truth.shape, dtype=torch.float64)
+        for side in (0, 1):
+            taught = replace(oracle, only=workspace.train[(half != side).numpy()])
+            parser = workspace.fit(f"half{side}", workspace.recipe.plain(self.config.epochs), taught)
+            judged = half == side
+            features = _evidence(workspace.video_probabilities(parser, workspace.train[judged.numpy()]))
+            classifier = ValidationClassifier.fit(features, given[judged], truth[:, judged])
+            right[:, judged] = classifier.keep_probability(features, given[judged].float())
+        return _prepared(workspace, (right >= 0.5) & given, right, "improbable by the informed parser")
+
+
+def _evidence(probabilities: Tensor) -> Tensor:
+    """Return the logits of both modalities ``[N, C, 2]`` as features of each label."""
+    return probabilities.clamp(1e-4, 1 - 1e-4).logit().permute(1, 2, 0)
+
+
+def _prepared(workspace: Workspace, kept: Tensor, quality: Tensor, reason: str) -> Prepared:
+    return Prepared(labels=workspace.refined(kept, quality, reason))

@@ -1,0 +1,196 @@
+"""MA: labels tested by exchanging tracks between unrelated videos (Wu, Yang: Exploring Heterogeneous Clues, CVPR 2021).
+
+A trained parser sees the audio of a video with the frames of another one that shares no label with it, and the
+reverse. With the other track foreign, only the tested track can carry the label; where neither probability of the class
+is high enough for a class as hard as this one, the label is removed from the tested modality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from avparse.data.batching import Indices, batches
+from avparse.data.features import Features
+from avparse.evaluation.prediction import Parse
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig
+from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.prepared import Prepared
+from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.workspace import Workspace
+
+_DRAWS = 50
+
+
+def draw_partners(
+    labels: npt.NDArray[np.bool_], rng: np.random.Generator, n_partners: int = 1
+) -> npt.NDArray[np.int64]:
+    """Draw, for each video, others without a common label, uniformly and independently.
+
+    A video that shares a label with every other one becomes its own partner; nothing can be tested on it, so leave it
+    out of the ``labels`` of :func:`exchange_removals`.
+
+    Args:
+        labels: ``[N, C]`` weak labels.
+        rng: source of the draws.
+        n_partners: draws a video.
+
+    Returns:
+        ``[N, n_partners]`` positions.
+    """
+    count = len(labels)
+    partners = rng.integers(count, size=(count, n_partners))
+    clash = _share_label(labels, partners)
+    for _ in range(_DRAWS):  # rejection: cheap and nearly always enough
+        if not clash.any():
+            return partners
+        partners[clash] = rng.integers(count, size=int(clash.sum()))
+        clash = _share_label(labels, partners)
+    for video in np.flatnonzero(clash.any(axis=1)):
+        apart = np.flatnonzero(~(labels & labels[video]).any(axis=1))
+        partners[video, clash[video]] = rng.choice(apart, int(clash[video].sum())) if len(apart) else video
+    return partners
+
+
+def _share_label(labels: npt.NDArray[np.bool_], partners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    shared: npt.NDArray[np.bool_] = np.any(labels[:, None] & labels[partners], axis=-1)
+    return shared
+
+
+def class_errors(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return the share ``[C]`` of all videos whose label ``[N, C]`` the probabilities ``[N, C]`` contradict at 0.5."""
+    return ((probabilities > 0.5) != (labels > 0)).float().mean(dim=0)
+
+
+def exchange_removals(
+    foreign_visual: tuple[Tensor, Tensor],
+    foreign_audio: tuple[Tensor, Tensor],
+    labels: Tensor,
+    errors: tuple[Tensor, Tensor],
+    rule: Literal["and", "majority"] = "and",
+) -> tuple[Tensor, Tensor]:
+    """Decide which labels to remove from audio and from visual.
+
+    Args:
+        foreign_visual: audio and visual probabilities with a video's own audio and a foreign visual track, each
+            ``[N, C]``, or ``[K, N, C]`` with K partners; they test audio.
+        foreign_audio: the same with its own visual and a foreign audio track; they test visual.
+        labels: ``[N, C]`` the labels that may be removed.
+        errors: ``[C]`` of audio and of visual from the unexchanged tracks; see :func:`class_errors`.
+        rule: with several partners, a label goes where the test fails with all of them, or with more than half.
+
+    Returns:
+        Removal from audio and from visual, ``[N, C]`` boolean each. A label can go from both. A class without any
+        error keeps its labels.
+    """
+    removals = []
+    for (audio, visual), error in zip((foreign_visual, foreign_audio), errors, strict=True):
+        # Published as p / k < 1/2 with k = error / max(error): as a product nothing is divided by zero.
+        bound = 0.5 * error / error.max().clamp_min(torch.finfo(error.dtype).tiny)
+        failed = ((audio < bound) & (visual < bound)).reshape(-1, *labels.shape)  # [K, N, C]
+        agreed = failed.all(dim=0) if rule == "and" else 2 * failed.sum(dim=0) > len(failed)
+        removals.append(agreed & (labels > 0))
+    return removals[0], removals[1]
+
+
+class ModalityExchange:
+    """Removes the labels that a parser misses once the other track is a foreign one.
+
+    A parser is trained on the weak labels; then it sees each video's sound with the picture of a video that shares no
+    label, and the other way round.
+    """
+
+    leaves: Leaves = "labels"
+    truth: Truth = None
+
+    class Config(PartConfig):
+        """Settings.
+
+        Attributes:
+            base: name of a shipped recipe whose parser does the test; None: the recipe of the run. A recipe that is
+                named keeps its own settings, whatever the run's are, but for the stem and ``training.precision``,
+                which are the run's.
+            base_set: settings of that recipe to replace, each ``key=value`` as for ``--set``.
+            epochs: of that parser, whose last epoch is used; None: as many as its recipe has.
+            partners: foreign videos a video is tested with.
+            rule: whether a label must fail with all partners or with most.
+        """
+
+        name: Literal["exchange"] = "exchange"
+        base: str | None = None
+        base_set: tuple[str, ...] = ()
+        epochs: int | None = Field(None, ge=1)
+        partners: int = Field(1, ge=1)
+        rule: Literal["and", "majority"] = "and"
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.base_set and self.base is None:
+                raise UserError("base_set changes the recipe that base names; name one")
+            return self
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, workspace: Workspace) -> Prepared:
+        """Return the weak labels less those that fail their test.
+
+        Raises:
+            UserError: the base's recipe is unknown or bad, or its parser does not say which streams are sound.
+        """
+        base = _base(self.config, workspace.recipe)
+        sound = getattr(base.parser, "audio", None)
+        if sound is None:
+            raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
+        parser = workspace.fit("base", base.plain(self.config.epochs, select="last"))
+        partners = draw_partners(workspace.given, workspace.random("partners"), self.config.partners)
+        alone = torch.from_numpy(partners[:, :1] == np.arange(len(partners))[:, None])  # [N, 1], no partner exists
+        own = workspace.video_probabilities(parser, workspace.train)
+        pairs = [_exchanged(parser, workspace, partners[:, k], sound) for k in range(self.config.partners)]
+        foreign_visual, foreign_audio = (torch.stack(side) for side in zip(*pairs, strict=True))  # [K, 2, N, C] each
+        given = torch.from_numpy(workspace.given)
+        removals = exchange_removals(
+            (foreign_visual[:, 0], foreign_visual[:, 1]),
+            (foreign_audio[:, 0], foreign_audio[:, 1]),
+            given & ~alone,
+            (class_errors(own[0], given), class_errors(own[1], given)),
+            self.config.rule,
+        )
+        # How surely the tested track carries the label: the better of the two answers, averaged over partners.
+        quality = torch.stack([answers.amax(dim=1).mean(dim=0) for answers in (foreign_visual, foreign_audio)])
+        keep = given & ~torch.stack(removals)
+        return Prepared(
+            labels=workspace.refined(keep, quality.clamp(0, 1), "missed when the other track was exchanged")
+        )
+
+
+def _base(config: ModalityExchange.Config, recipe: Recipe) -> Recipe:
+    """Return the recipe of the parser that does the test."""
+    if config.base is None:
+        return recipe
+    base = load_recipe(config.base, [f"training.precision={recipe.training.precision}", *config.base_set])
+    stem = getattr(recipe.parser, "stem", None)
+    return base if stem is None else base.model_copy(update={"parser": base.parser.model_copy(update={"stem": stem})})
+
+
+@torch.no_grad()
+def _exchanged(parser: Parse, workspace: Workspace, partners: Indices, sound: Collection[str]) -> tuple[Tensor, Tensor]:
+    """Return the probabilities ``[2, N, C]`` of the training videos with their partners' picture, and sound."""
+    table, train = workspace.table(), workspace.train
+    answers: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for rows in batches(np.arange(len(partners)), 256):
+        # One batch, so that own and foreign tracks are padded to one length.
+        pair = table.batch(np.concatenate((train[rows], train[partners[rows]]))).features
+        own, other = pair.videos(slice(len(rows))), pair.videos(slice(len(rows), None))
+        for side, heard, seen in zip(answers, (own, other), (other, own), strict=True):
+            streams = {name: (heard if name in sound else seen).streams[name] for name in pair.streams}
+            output = parser(Features(streams, heard.audio_mask, seen.visual_mask))
+            side.append(torch.stack((output.audio, output.visual)).float().cpu())
+    return torch.cat(answers[0], dim=1), torch.cat(answers[1], dim=1)

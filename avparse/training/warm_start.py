@@ -1,0 +1,114 @@
+"""The weights that a run starts from, taken from another run of the same parser."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avparse.data.features import Features, TaskSpec
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import PartConfig
+from avparse.models.parsers.build import build_parser
+from avparse.models.weights import load_weights
+from avparse.training.recipe import Recipe, apply_change
+from avparse.training.run import Run, frames_mend
+
+_log = logging.getLogger(__name__)
+_VIDEOS, _SEGMENTS = 4, 10
+_SAID = ("audio_segments", "visual_segments", "audio", "visual", "video")
+
+
+def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Tensor]:
+    """Return the weights of ``init``, for a run of ``recipe`` to start from.
+
+    Most settings of a parser show in the shapes of its tensors; for the others (heads, hard or soft assignment, the
+    order of layers) the weights are asked: what they say of a few random videos must be the same under the settings of
+    both runs. Settings that act in training alone, such as dropout, may differ.
+
+    Args:
+        init: a trained or imported run.
+        recipe: what is to be trained.
+        spec: of its data.
+
+    Raises:
+        UserError: the recipe's parser has other tensors, or says something else with the same ones; the settings that
+            make the difference are named.
+    """
+    weights = init.weights()
+    theirs = _on_our_data(init.recipe.parser, recipe.parser)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            load_weights(build_parser(recipe.parser, spec), weights, str(init.path))
+        except UserError as error:
+            raise UserError(frames_mend(str(error), recipe.parser, init.recipe.parser)) from None
+        changed = _acting(theirs, recipe.parser, spec, weights)
+    if changed:
+        settings = " ".join(f"--set parser.{name}={_as_text(value)}" for name, value in changed.items())
+        raise UserError(f"{init.path}: its weights were made with settings that the recipe lacks; give {settings}")
+    if init.recipe.training.select_visual is not None:
+        _log.warning("%s: has two parsers; the one for audio is started from, the one for visual is not", init.path)
+    return weights
+
+
+def _on_our_data(theirs: PartConfig, ours: PartConfig) -> PartConfig:
+    """Return their settings with those of ours that tell where data come from: frames of a segment, label vectors."""
+    values, given = theirs.model_dump(mode="json"), ours.model_dump(mode="json")
+    for part, name in (("stem", "rates"), ("decoder", "labels")):
+        if name in values.get(part, {}) and name in given.get(part, {}):
+            values[part][name] = given[part][name]
+    return type(theirs).read(values, "parser")
+
+
+def _acting(theirs: PartConfig, ours: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return their values of the settings by which the weights say something else under ours; dotted name -> value."""
+    values, given = theirs.model_dump(mode="json"), dict(_flat(ours.model_dump(mode="json")))
+    differ = {name: value for name, value in _flat(values) if name not in given or given[name] != value}
+    if not differ or _same(theirs, ours, spec, weights):
+        return {}
+    return {n: v for n, v in differ.items() if not _same(theirs, _changed(theirs, n, given), spec, weights)} or differ
+
+
+def _changed(config: PartConfig, name: str, given: Mapping[str, Any]) -> PartConfig | None:
+    """Return the settings with one of them replaced; None where they are none without others."""
+    values = config.model_dump(mode="json")
+    try:
+        apply_change(values, f"{name}={json.dumps(given.get(name))}")
+        return type(config).read(values, "parser")
+    except UserError:
+        return None
+
+
+def _same(a: PartConfig, b: PartConfig | None, spec: TaskSpec, weights: Mapping[str, Tensor]) -> bool:
+    """Whether both parsers say the same of random videos, with cross-modal attention and without."""
+    try:
+        return b is not None and all(map(torch.equal, _said(a, spec, weights), _said(b, spec, weights)))
+    except UserError:
+        return False
+
+
+def _said(config: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> list[Tensor]:
+    parser = build_parser(config, spec)
+    load_weights(parser, weights, "start")
+    generator = torch.Generator().manual_seed(0)
+    shape = (_VIDEOS, _SEGMENTS)
+    features = Features({n: torch.randn(*shape, d, generator=generator) for n, d in spec.streams.items()})
+    with torch.no_grad():
+        outputs = [parser.eval()(features, cross=cross) for cross in (True, False)]
+    return [getattr(output, name) for output in outputs for name in _SAID]
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

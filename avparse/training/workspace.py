@@ -1,0 +1,142 @@
+"""What a denoiser may use: the data, the recipe, and parsers trained on the way."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avparse.data.batching import FeatureTable, Indices, task_spec
+from avparse.data.store import FeatureStore
+from avparse.data.timeline import Decisions
+from avparse.evaluation.prediction import Parse, predict
+from avparse.foundation.errors import UserError
+from avparse.labels.segments import SegmentLabels
+from avparse.labels.table import RefinedLabels
+from avparse.models.parsers import AnyParser
+from avparse.training.devices import fabric
+from avparse.training.prepared import Prepared
+from avparse.training.recipe import Recipe
+from avparse.training.run import Run
+from avparse.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The place where a denoiser works.
+
+    Attributes:
+        recipe: of the run that the labels are for.
+        store: the data.
+        folder: the denoiser's own, inside the run; what lies there already need not be done again.
+        seed: of everything random.
+        accelerator: see :class:`avparse.training.train.Trainer`.
+        resident: see :class:`avparse.data.batching.FeatureTable`.
+        segments: pseudo labels of the training split, None where the recipe makes none.
+    """
+
+    recipe: Recipe
+    store: FeatureStore
+    folder: Path
+    seed: int
+    accelerator: str = "cpu"
+    resident: bool | None = None
+    segments: SegmentLabels | None = None
+
+    @property
+    def train(self) -> Indices:
+        """Positions of the training videos."""
+        return self.store.select("train")
+
+    @property
+    def val(self) -> Indices:
+        """Positions of the validation videos."""
+        return self.store.select("val")
+
+    @property
+    def given(self) -> Decisions:
+        """Weak labels ``[N, C]`` of the training videos."""
+        weak: Decisions = self.store.weak[self.train]
+        return weak
+
+    def val_truth(self) -> Tensor:
+        """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of the validation videos."""
+        return self.modality_truth(self.val)
+
+    def modality_truth(self, indices: Indices) -> Tensor:
+        """Return the true modality labels ``[2, N, C]`` of annotated videos.
+
+        Raises:
+            UserError: a video is not annotated.
+        """
+        blind = indices[~self.store.annotated[indices]]
+        if len(blind):
+            name = self.store.videos[blind[0]]
+            raise UserError(f"{self.store.path}: no dense truth for video '{name}' ({len(blind)} in all); give events")
+        audio, visual, _ = self.store.dense_truth(indices)
+        return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))
+
+    def table(self) -> FeatureTable:
+        """Return random access to the features."""
+        return FeatureTable(self.store, device=self.device, resident=self.resident)
+
+    @property
+    def device(self) -> torch.device:
+        """Where parsers of this workspace live."""
+        return fabric(self.accelerator).device
+
+    def random(self, purpose: str) -> np.random.Generator:
+        """Return a generator that depends on seed and purpose alone, apart from those that order the epochs."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(purpose.encode()),)))
+
+    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> AnyParser:
+        """Train a parser in a run of its own below :attr:`folder`, or go on with it, and return its best epoch.
+
+        Raises:
+            UserError: the run was begun on other data.
+        """
+        path = self.folder / name
+        if path.exists():
+            run = Run.open(path)
+            run.check_data(self.store)
+        else:
+            run = Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+        prepared = (prepared or Prepared()).with_segments(self.segments)
+        Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
+        return run.parser(self.device)
+
+    def video_probabilities(self, parser: Parse, indices: Indices) -> Tensor:
+        """Return the video-level probabilities ``[2, N, C]`` of audio and visual."""
+        output = predict(parser, self.table(), indices)
+        return torch.stack((output.audio, output.visual))
+
+    def refined(self, keep: Tensor, quality: Tensor, reason: str, indices: Indices | None = None) -> RefinedLabels:
+        """Return a table for the training videos, or for those at ``indices``.
+
+        Args:
+            keep: ``[2, N, C]`` targets in [0, 1]; zero where a label is removed.
+            quality: ``[2, N, C]`` in [0, 1], how sure the label is.
+            reason: why labels were removed.
+            indices: positions of the videos; all of the training split by default.
+        """
+        rows = self.train if indices is None else indices
+        given = self.store.weak[rows]
+        targets = keep.float().cpu().numpy()
+        scores = np.where(given, quality.float().cpu().numpy(), np.float32(1))
+        removed = given & (targets < 0.5)
+        reasons = np.where(removed, reason, "")
+        return RefinedLabels(
+            videos=tuple(self.store.videos[i] for i in rows),
+            classes=self.store.vocabulary.names,
+            given=given,
+            audio=targets[0],
+            visual=targets[1],
+            quality_audio=scores[0],
+            quality_visual=scores[1],
+            reason_audio=reasons[0],
+            reason_visual=reasons[1],
+        )
