@@ -26,6 +26,7 @@ import torch
 
 from avparse.app.run_teacher import teach
 from avparse.data.batching import batches, task_spec
+from avparse.data.features import Step
 from avparse.data.llp_prompts import subsets_of
 from avparse.data.scores import FOLDER, Subsets, TeacherInfo, TeacherScores
 from avparse.data.simulation.simulate import simulate
@@ -38,7 +39,6 @@ from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.prediction import predict
 from avparse.labels.pseudo import PseudoLabels
-from avparse.labels.refiner import Step
 from avparse.training.denoisers.pld import FlipRule, repair
 from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, load_recipe

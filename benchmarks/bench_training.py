@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avparse.app.profile.measure import matrix_peak
 from avparse.data.batching import batches, epoch_order, task_spec
+from avparse.data.features import Step
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
-from avparse.labels.refiner import Step
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.trainer import Trainer

@@ -1,4 +1,4 @@
-"""What a parser sees: named feature streams of a batch of videos, with the segments that exist."""
+"""What a parser sees in training: feature streams of a batch of videos, and the step that the run stands at."""
 
 from __future__ import annotations
 
@@ -81,3 +81,17 @@ class Batch:
     index: Tensor
     features: Features
     weak: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a run stands: ``step`` of ``steps`` in ``epoch``, both from 0."""
+
+    epoch: int
+    step: int
+    steps: int
+
+    @property
+    def progress(self) -> float:
+        """Epochs done, with the fraction of the current one."""
+        return self.epoch + self.step / self.steps

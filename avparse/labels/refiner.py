@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
 from avparse.data.batching import FeatureTable
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 
 Reads = Literal["nothing", "training", "alone"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a run stands: ``step`` of ``steps`` in ``epoch``, both from 0."""
-
-    epoch: int
-    step: int
-    steps: int
-
-    @property
-    def progress(self) -> float:
-        """Epochs done, with the fraction of the current one."""
-        return self.epoch + self.step / self.steps
 
 
 class Refiner(Protocol):

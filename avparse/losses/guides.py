@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
 from avparse.losses.segment import has_modality, real_mean

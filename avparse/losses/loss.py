@@ -7,9 +7,8 @@ from typing import Protocol
 from pydantic import Field
 from torch import Tensor
 
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.foundation.settings import PartConfig
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 

@@ -8,9 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.loss import LossConfig
 from avparse.models.output import ParserOutput

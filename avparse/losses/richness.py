@@ -7,8 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from avparse.data.features import Batch
-from avparse.labels.refiner import Step
+from avparse.data.features import Batch, Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
 from avparse.losses.segment import real_mean, segment_targets

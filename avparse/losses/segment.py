@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses.loss import LossConfig
 from avparse.models.output import ParserOutput

@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.loss import LossConfig
 from avparse.models.layers.attention import stack_masks

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
 from avparse.evaluation.decoding_tuning import tune_decoding
@@ -21,7 +21,6 @@ from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentTable
 from avparse.labels.sources import SOURCES, LabelSource, RefinedSource, SegmentSource, SmoothingConfig
 from avparse.labels.targets import Targets

@@ -14,10 +14,9 @@ import pytest
 from torch import Tensor
 
 from avparse.app.denoising import denoise, method_recipe
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.table import SCHEMA, RefinedLabels
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run

@@ -25,8 +25,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from avparse.data.store import writer as store_writer
 from avparse.data.store import FeatureStore
+from avparse.data.store import writer as store_writer
 from avparse.data.store.format import Manifest, read_manifest, write_manifest
 from avparse.data.store.info import describe
 from avparse.data.store.writer import Block, StoreWriter, StreamInfo

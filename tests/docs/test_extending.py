@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from avparse.app import cli
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.decoders import DECODERS

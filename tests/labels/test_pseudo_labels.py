@@ -483,8 +483,7 @@ def test_golden_valor_schedule(shared: Path) -> None:
 
 
 def test_golden_valor_training_step(shared: Path) -> None:
-    from avparse.data.features import Batch, Features
-    from avparse.labels.refiner import Step
+    from avparse.data.features import Batch, Features, Step
     from avparse.labels.targets import Targets
     from avparse.losses import LOSSES
     from avparse.models.output import ParserOutput

@@ -11,10 +11,9 @@ import torch
 from torch.nn import functional
 
 from avparse.data.batching import FeatureTable
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
 from avparse.labels.sources import RefinedSource, SegmentSource, WeakLabels
 from avparse.labels.table import RefinedLabels

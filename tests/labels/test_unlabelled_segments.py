@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.foundation.errors import UserError
 from avparse.labels.pseudo import PseudoLabels
 from avparse.labels.pseudo.rules import overlap
-from avparse.labels.refiner import Step
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.segments import SegmentLabels, SegmentTable
 from avparse.labels.sources import SegmentSource, WeakLabels

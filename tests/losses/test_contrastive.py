@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from avparse.data.batching import FeatureTable, task_spec
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from avparse.data.features import Batch, Features
-from avparse.labels.refiner import Step
+from avparse.data.features import Batch, Features, Step
 from avparse.labels.targets import Targets
 from avparse.losses.positive_count import PositiveCount, at_least, count_law
 from avparse.models import ParserOutput

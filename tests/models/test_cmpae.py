@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from avparse.data.batching import FeatureTable
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.evaluation.comparison import score_split, validation_figures
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import FIGURES, score_parsing
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast

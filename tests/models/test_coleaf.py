@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import SegmentContrast
 from avparse.losses.video_contrast import VideoContrast

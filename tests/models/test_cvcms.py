@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.cross_video import CrossVideoContrast
 from avparse.models import Hidden, Parser, ParserConfig, ParserOutput, load_official

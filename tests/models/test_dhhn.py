@@ -10,11 +10,10 @@ import torch
 from torch.nn import functional
 
 from avparse.data.batching import FeatureTable, task_spec
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.sources import RefinedSource, WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES

@@ -14,10 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 from avparse.app.parsing import parser_for
 from avparse.data.batching import task_spec
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses.leap import SegmentSimilarity, event_overlap
 from avparse.losses.segment import SegmentCrossEntropy

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from avparse.data.batching import FeatureTable
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.losses.tokens import TokenIdentity

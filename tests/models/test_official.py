@@ -25,8 +25,8 @@ from avparse.models.official import OFFICIAL, ignored_names
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.warm_start import starting_weights
-from tests.models import test_cvcms, test_dhhn
 from tests.conftest import Command
+from tests.models import test_cvcms, test_dhhn
 from tests.official_state import StateDict
 
 BOTH = "{weight,bias}"

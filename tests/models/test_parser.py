@@ -13,10 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from avparse.data.features import Batch, Features, TaskSpec
+from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Step
 from avparse.labels.sources import SOURCES
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES, contrastive

@@ -22,11 +22,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avparse.data.batching import FeatureTable, Indices, task_spec
-from avparse.data.features import Batch, Features
+from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.labels.sources import WeakLabels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from avparse.data.batching import FeatureTable, task_spec
-from avparse.data.features import Batch, Features
-from avparse.labels.refiner import Step
+from avparse.data.features import Batch, Features, Step
 from avparse.labels.sources import WeakLabels, smooth
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast

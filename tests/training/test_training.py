@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from avparse.data.batching import FeatureTable, epoch_order, stream_statistics, task_spec
+from avparse.data.features import Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.errors import UserError
-from avparse.labels.refiner import Step
 from avparse.models.parsers.build import networks
 from avparse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from avparse.training.recipe import Recipe, load_recipe, shipped_recipes

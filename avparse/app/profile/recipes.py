@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from avparse.app.profile.measure import Memory, flops, matrix_peak, timed
 from avparse.data.batching import Indices, task_spec
-from avparse.data.features import TaskSpec
+from avparse.data.features import Step, TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
@@ -33,7 +33,7 @@ from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build
-from avparse.labels.refiner import Refiner, Step
+from avparse.labels.refiner import Refiner
 from avparse.labels.segments import SegmentLabels, from_padded
 from avparse.models.parsers import AnyParser, Parser, SplitParser
 from avparse.training.denoisers import DENOISERS

@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.refiner import Reads, Step
+from avparse.labels.refiner import Reads
 from avparse.labels.reinforced.actions import greedy, log_probability, repair_union, sample
 from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, PooledPolicy
 from avparse.labels.reinforced.rewards import InterReward, expected_label_f, label_f, leave_one_out

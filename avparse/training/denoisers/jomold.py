@@ -18,11 +18,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.data.batching import FeatureTable
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import PartConfig, build, lookup
-from avparse.labels.refiner import Reads, Step
+from avparse.labels.refiner import Reads
 from avparse.labels.sources import smooth
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets, cross_entropy

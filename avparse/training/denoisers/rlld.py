@@ -18,12 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
-from avparse.data.features import Batch
+from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.progress import track
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.refiner import Step
 from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample, sampled_targets
 from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, Policy
 from avparse.labels.reinforced.rewards import Baseline, InterReward
