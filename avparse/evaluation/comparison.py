@@ -12,7 +12,6 @@ from avparse.data.batching import FeatureTable, Indices
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import FIGURES, LEVELS, ParsingScores, score_parsing
 from avparse.evaluation.prediction import Parse, predict
-from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 
 Bits = npt.NDArray[np.bool_]
@@ -28,7 +27,7 @@ SELECTABLE = (*FIGURES, MEAN, UNALIGNED, *MODALITIES)
 def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> ParsingScores:
     """Score a parser on annotated videos of a store."""
     audio, visual = rule.decide(predict(rule.reading(parser), table, indices))
-    return score_parsing(audio.numpy(), visual.numpy(), *_truth(table, indices))
+    return score_parsing(audio.numpy(), visual.numpy(), *table.store.dense_truth(indices))
 
 
 def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> dict[str, float]:
@@ -40,7 +39,7 @@ def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rul
     the means of a modality's segment and event figures.
     """
     audio, visual = (x.numpy() for x in rule.decide(predict(rule.reading(parser), table, indices)))
-    heard, seen, mask = _truth(table, indices)
+    heard, seen, mask = table.store.dense_truth(indices)
     figures = score_parsing(audio, visual, heard, seen, mask).as_dict()
     apart = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
     unaligned = []
@@ -65,7 +64,7 @@ def compare_with_labels(
         UserError: a video has no dense truth.
     """
     output = predict(rule.reading(parser), table, indices)
-    audio_true, visual_true, mask = _truth(table, indices)
+    audio_true, visual_true, mask = table.store.dense_truth(indices)
     weak = torch.from_numpy(table.store.weak[indices])
     everywhere = weak.unsqueeze(1).expand(-1, mask.shape[1], -1)
     decisions = {
@@ -84,10 +83,3 @@ def score_table(scores: Mapping[str, Mapping[str, float]], caption: str) -> str:
     lines = [caption, "", f"| system | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
     lines += [f"| {name} | " + " | ".join(f"{v:.1f}" for v in row.values()) + " |" for name, row in scores.items()]
     return "\n".join(lines) + "\n"
-
-
-def _truth(table: FeatureTable, indices: Indices) -> tuple[Bits, Bits, Bits]:
-    missing = [table.store.videos[i] for i in indices if not table.store.annotated[i]]
-    if missing:
-        raise UserError(f"{table.store.path}: no dense truth for video '{missing[0]}' ({len(missing)} in all)")
-    return table.store.dense_truth(indices)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
-from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
@@ -58,29 +56,18 @@ def begin(
 
 def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | None) -> None:
     """Refuse data without a split that training reads, or without the truth that it selects, tunes or denoises by."""
-    store.select("train")
-    store.select("val")
+    train, val = store.select("train"), store.select("val")
     select = recipe.training.select
     if select != LAST:
         reason = f"training.select: {select} reads it to choose the epoch"
-        _check_truth(store, "val", reason, f"set training.select to {LAST}")
+        store.require_truth(val, reason, f"set training.select to {LAST}")
     if recipe.tuning is not None:
-        _check_truth(store, "val", "'tuning' reads it", "set tuning to null")
+        store.require_truth(val, "'tuning' reads it", "set tuning to null")
     if recipe.denoiser is not None and labels is None:
         denoiser: Denoiser = build(DENOISERS, recipe.denoiser)
         if denoiser.truth is not None:
-            _check_truth(store, denoiser.truth, "the recipe's denoiser reads it", "choose one that does not")
-
-
-def _check_truth(store: FeatureStore, split: Literal["train", "val"], reason: str, otherwise: str) -> None:
-    videos = store.select(split)
-    blind = videos[~store.annotated[videos]]
-    if len(blind):
-        which = {"train": "training", "val": "validation"}[split]
-        raise UserError(
-            f"{store.path}: {len(blind)} of {len(videos)} {which} videos have no dense truth "
-            f"(such as '{store.videos[blind[0]]}'); {reason}: give events, or {otherwise}"
-        )
+            read = {"train": train, "val": val}[denoiser.truth]
+            store.require_truth(read, "the recipe's denoiser reads it", "choose one that does not")
 
 
 def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:

@@ -14,7 +14,6 @@ from avparse.data.batching import FeatureTable, Indices, task_spec
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Decisions
 from avparse.evaluation.prediction import Parse, predict
-from avparse.foundation.errors import UserError
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.parsers import AnyParser
@@ -73,10 +72,6 @@ class Workspace:
         Raises:
             UserError: a video is not annotated.
         """
-        blind = indices[~self.store.annotated[indices]]
-        if len(blind):
-            name = self.store.videos[blind[0]]
-            raise UserError(f"{self.store.path}: no dense truth for video '{name}' ({len(blind)} in all); give events")
         audio, visual, _ = self.store.dense_truth(indices)
         return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))
 

@@ -118,8 +118,11 @@ def test_a_store_without_truth(tmp_path: Path) -> None:
     assert store.truth("audio") is None
     assert not store.annotated.any()
     assert store.present.all()
-    with pytest.raises(UserError, match="no dense annotation"):
+    with pytest.raises(
+        UserError, match=r"1 of 1 training videos have no dense truth \(such as 'video_0_0'\): give events, or choose"
+    ):
         store.dense_truth(np.array([0]))
+    assert store.dense_truth(np.arange(0))[0].shape == (0, 0, 3)
 
 
 def test_dense_truth_is_padded_and_masked(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_dense_truth_is_padded_and_masked(tmp_path: Path) -> None:
         assert not audio[row, length:].any()
         assert mask[row].sum() == length
         assert mask[row, :length].all()
-    with pytest.raises(UserError, match="no dense annotation"):
+    with pytest.raises(UserError, match="videos have no dense truth"):
         store.dense_truth(np.flatnonzero(~store.annotated))
 
 

@@ -172,7 +172,7 @@ def test_refusals(store: FeatureStore, runs: list[Run], tmp_path: Path, command:
     assert code == 2
     assert err.count("\n") == 1
     unknown = toy_store(tmp_path / "unknown", train_truth=False)
-    with pytest.raises(UserError, match="no dense annotation of 'toy0000'"):
+    with pytest.raises(UserError, match=r"training videos have no dense truth \(such as 'toy0000'\)"):
         select_videos(unknown, "train", "single")
     spec = runs[1].info.spec.model_copy(update={"classes": ("x", "y")})
     other = Run(runs[1].path, runs[1].recipe, runs[1].info.model_copy(update={"spec": spec}))

@@ -101,8 +101,7 @@ class DataSource(Settings):
                 self.simulate.make(path, base)
         store = FeatureStore.open(path)
         for split in ("val", "test"):
-            if not store.annotated[store.select(split)].all():
-                raise UserError(f"{path}: a video of split '{split}' has no dense truth; a bench has to score it")
+            store.require_truth(store.select(split), "a bench has to score them", "take another store")
         return store
 
 

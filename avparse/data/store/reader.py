@@ -30,6 +30,7 @@ from avparse.foundation.settings import lookup
 __all__ = ["FeatureStore", "StreamInfo"]
 Bools = npt.NDArray[np.bool_]
 _READ_BYTES = 1 << 20
+_SPLIT_WORDS = {"train": "training ", "val": "validation ", "test": "test "}
 
 
 class FeatureStore:
@@ -140,19 +141,39 @@ class FeatureStore:
             audio ``[n, T, C]``, visual ``[n, T, C]``, mask ``[n, T]`` (True where the segment exists).
 
         Raises:
-            UserError: the store has no truth, or one of the videos is not annotated.
+            UserError: one of the videos is not annotated.
         """
+        self.require_truth(indices)
         maps = [self.truth(modality) for modality in MODALITIES]
-        missing = np.flatnonzero(~self.annotated[indices])
-        if maps[0] is None or maps[1] is None or len(missing):
-            video = f"'{self.videos[int(indices[missing[0]])]}'" if len(missing) else "any video"
-            raise UserError(f"{self.path}: no dense annotation of {video}; choose annotated videos")
         lengths = self.lengths[indices]
         segment = np.arange(lengths.max(initial=0))
         mask = segment < lengths[:, None]
         rows = np.where(mask, self.first_row[indices][:, None] + segment, self.first_row[indices][:, None])
-        audio, visual = (np.asarray(truth[rows]) & mask[:, :, None] for truth in maps if truth is not None)
+        unknown = np.zeros((*mask.shape, len(self.vocabulary)), dtype=bool)  # of no video, in a store without truth
+        audio, visual = (unknown if truth is None else truth[rows] & mask[:, :, None] for truth in maps)
         return audio, visual, mask
+
+    def require_truth(
+        self, indices: npt.NDArray[np.int64], reason: str = "", otherwise: str = "choose annotated videos"
+    ) -> None:
+        """Refuse videos whose dense truth is not known.
+
+        Args:
+            indices: ``[n]`` positions of videos.
+            reason: what reads the truth, for the message.
+            otherwise: what one can do in place of annotating the videos, for the message.
+
+        Raises:
+            UserError: one of the videos is not annotated; the message counts them and names the first.
+        """
+        blind = indices[~self.annotated[indices]]
+        if len(blind):
+            splits = {str(split) for split in self.splits[blind]}
+            which = _SPLIT_WORDS.get(splits.pop(), "") if len(splits) == 1 else ""
+            raise UserError(
+                f"{self.path}: {len(blind)} of {len(indices)} {which}videos have no dense truth "
+                f"(such as '{self.videos[blind[0]]}'){f'; {reason}' if reason else ''}: give events, or {otherwise}"
+            )
 
     def position(self, video: str) -> int:
         """Return the position of a video.
