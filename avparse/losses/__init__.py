@@ -1,4 +1,7 @@
-"""Losses: ``loss(output, targets, batch, step) -> scalar``, each logged under its label, listed here by name."""
+"""Loss functions, listed by name in :data:`LOSSES`.
+
+A loss is called as ``loss(output, targets, batch, step)``, returns a scalar tensor and is logged under its ``label``.
+"""
 
 from avparse.losses.contrastive import SegmentContrast
 from avparse.losses.coteaching import CoTeaching, JoCoR

@@ -1,4 +1,4 @@
-"""The "+CL" loss: what is heard in a segment should resemble what is seen in it (InfoNCE within a video)."""
+"""Contrastive loss between the audio and the visual segments of one video (InfoNCE, "+CL" in the papers)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Form = Literal["ma", "jomold"]
 
 
 class SegmentContrast:
-    """Each audio segment picks its own visual segment among those of its video, by cosine similarity.
+    """Each audio segment identifies the visual segment of the same time within its video, by cosine similarity.
 
     Two forms were published (Wu, Yang: Exploring Heterogeneous Clues, CVPR 2021; Cheng et al.: Joint-Modal Label
     Denoising, ECCV 2022, in their released codes):
@@ -30,11 +30,12 @@ class SegmentContrast:
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``segment_contrast``.
 
         Attributes:
-            temperature: divides the cosine similarities.
-            keep: share of the target on the same segment; the others of the video have equal parts of the rest.
+            form: published form of the loss, ``ma`` or ``jomold``, as described for the class.
+            temperature: divisor of the cosine similarities.
+            keep: share of the target on the segment of the same time; the other segments share the rest equally.
         """
 
         name: Literal["segment_contrast"] = "segment_contrast"
@@ -75,12 +76,13 @@ def contrast(
     absent columns are no negatives. Without any such row the loss is zero.
 
     Args:
-        similarities: ``[B, T, T]``, divided by the temperature.
-        keep: target of the diagonal.
-        form: ``ma``: minus the target's sum of logarithms; ``jomold``: minus the logarithm of the target's sum.
-        audio_mask: ``[B, T]`` boolean, True where the segment exists; None for everywhere.
-        visual_mask: the same.
-        weights: of the videos, ``[B]``; the mean is still over all rows that count.
+        similarities: cosine similarities ``[B, T, T]``, already divided by the temperature.
+        keep: share of each row's target that lies on the diagonal.
+        form: reduction over the target: ``ma`` is minus the target's sum of logarithms, ``jomold`` minus the logarithm
+            of its sum.
+        audio_mask: ``[B, T]`` boolean, True where the audio segment exists; None if all exist.
+        visual_mask: ``[B, T]`` boolean, True where the visual segment exists; None if all exist.
+        weights: weight ``[B]`` of each video's rows; the mean is still over all rows that count.
     """
     everywhere = torch.ones(similarities.shape[:2], dtype=torch.bool, device=similarities.device)
     columns = everywhere if visual_mask is None else visual_mask
@@ -95,6 +97,6 @@ def contrast(
     each = -(target * logarithms).sum(dim=-1) if form == "ma" else -(target.log() + logarithms).logsumexp(dim=-1)
     if weights is not None:
         each = each * weights[:, None]
-    # Not a product: what stands in rows that do not count is huge.
+    # torch.where instead of a product, because the values in rows that do not count are huge.
     mean: Tensor = torch.where(rows, each, 0.0).sum() / rows.sum().clamp_min(1)
     return mean

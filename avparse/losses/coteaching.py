@@ -1,8 +1,8 @@
-"""Two parsers that choose for each other, or together, which labels to trust.
+"""Two parsers trained together, which select the labels to trust by their losses (co-teaching+ and JoCoR).
 
 Both methods were published for single-label images (Co-teaching+: Yu et al., ICML 2019; JoCoR: Wei et al., CVPR 2020);
-no released code adapts them to video parsing. Ours takes a modality of a video as the unit that is trusted or not: its
-loss is summed over classes, the units with the largest losses are left out, and the video-level term is never left out.
+no released code adapts them to video parsing. The unit of selection here is a modality of a video: its loss is summed
+over classes, the units with the largest losses are left out, and the video-level term is never left out.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MODALITIES = ("audio", "visual")
 
 
 class _SelectionConfig(LossConfig):
-    """Settings of the selection.
+    """Settings that both selection losses share.
 
     Attributes:
-        forget_audio, forget_visual: the share left out at last, about the noise rate of that modality.
-        ramp: epochs over which the share rises from 0.
-        granularity: leave out a modality of a ``video``, or single given ``label`` entries of it.
+        forget_audio, forget_visual: final share of units that is left out; about the noise rate of that modality.
+        ramp: number of epochs over which the share rises from 0.
+        granularity: unit that is left out: a modality of a ``video``, or a single given ``label`` of it.
     """
 
     forget_audio: float = Field(0.05, ge=0, lt=1)
@@ -37,16 +37,20 @@ class _SelectionConfig(LossConfig):
     granularity: Literal["video", "label"] = "video"
 
     def share(self, modality: str, step: Step) -> float:
-        """Return the share that is left out at this point of the run."""
+        """Return the share of units that is left out at this point of the training."""
         last: float = getattr(self, f"forget_{modality}")
         return last * min(step.progress / self.ramp, 1.0)
 
 
 class CoTeaching:
-    """Co-teaching+: each parser learns from what the other one trusts, among the units on which they disagree."""
+    """Co-teaching+: each parser learns from the units that the other selected among those on which they disagree."""
 
     class Config(_SelectionConfig):
-        """Settings; ``plain_epochs`` of plain co-teaching come first, without looking at disagreement."""
+        """Settings of the loss ``coteaching``.
+
+        Attributes:
+            plain_epochs: number of first epochs of plain co-teaching, which ignores disagreement.
+        """
 
         name: Literal["coteaching"] = "coteaching"
         plain_epochs: int = Field(5, ge=0)
@@ -56,7 +60,7 @@ class CoTeaching:
         self.label = "coteaching"
 
     def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
-        """Return the sum of both parsers' losses, each over what the other one selected."""
+        """Return the sum of both parsers' losses, each over the units that the other parser selected."""
         first, second = _peers(output)
         total = _video_term(first, targets) + _video_term(second, targets)
         for modality in _MODALITIES:
@@ -74,10 +78,14 @@ class CoTeaching:
 
 
 class JoCoR:
-    """JoCoR: both parsers learn from the units on which their joint loss, agreement included, is small."""
+    """JoCoR: both parsers learn from the units whose joint loss, agreement included, is small."""
 
     class Config(_SelectionConfig):
-        """Settings; ``agreement`` weighs the symmetric divergence of the two against their cross-entropies."""
+        """Settings of the loss ``jocor``.
+
+        Attributes:
+            agreement: weight of the symmetric divergence of both parsers against their cross-entropies.
+        """
 
         name: Literal["jocor"] = "jocor"
         agreement: float = Field(0.1, ge=0, le=1)
@@ -87,7 +95,7 @@ class JoCoR:
         self.label = "jocor"
 
     def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
-        """Return the joint loss over the trusted units."""
+        """Return the joint loss over the selected units."""
         first, second = _peers(output)
         total = _video_term(first, targets) + _video_term(second, targets)
         weight = self.config.agreement
@@ -113,7 +121,7 @@ def _video_term(output: ParserOutput, targets: Targets) -> Tensor:
 
 
 def _present(batch: Batch, modality: str, like: Tensor) -> Tensor:
-    """Return ``[B]``, whether a video has that modality."""
+    """Return ``[B]``, whether each video has the modality."""
     mask: Tensor | None = getattr(batch.features, f"{modality}_mask")
     return torch.ones(len(like), dtype=torch.bool, device=like.device) if mask is None else mask.any(dim=-1)
 
@@ -131,7 +139,7 @@ def _trusted(losses: Tensor, target: Tensor, eligible: Tensor, share: float, con
 def _smallest(losses: Tensor, eligible: Tensor, share: float) -> Tensor:
     """Mark the ``floor((1 - share) n)`` smallest of the n eligible losses of a vector."""
     rank = torch.where(eligible, losses, torch.inf).argsort(stable=True).argsort(stable=True)
-    # A hair above, so that a whole-number product is not lost to rounding.
+    # The small addition keeps a whole-number product from being lost to rounding.
     count = ((1 - share) * eligible.sum() + 1e-4).floor()
     return eligible & (rank < count)
 

@@ -1,4 +1,4 @@
-"""Sound and picture of different videos resemble each other where they share an event (CVCMS, NeurIPS 2021)."""
+"""Contrastive loss between the audio and visual track of videos with a common label (CVCMS, NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from avparse.models.output import Hidden, ParserOutput
 
 
 class CrossVideoContrast:
-    """Each video's sound picks the pictures of the batch that have one of its labels.
+    """Each video's audio identifies the visual tracks of the batch that share one of its labels.
 
-    A modality of a video is a weighted mean of its encoded segments: the weights are a softmax over time of the sum,
-    over the video's labels in that modality, of the weights over time that the decoder pools by. Where the parser mixes
-    (``parser.mixing``), the videos with foreign pictures stand beside the others, as more sounds and more pictures. The
-    target of a sound is spread evenly over the pictures with a label in common; the loss is the mean cross-entropy.
-
-    A label of a modality is a target of at least one half. Sounds without any match add nothing to the sum, and count
-    in the mean, as released. Absent modalities do not count.
+    A modality of a video is represented by a weighted mean of its encoded segments. The weights are a softmax over time
+    of the decoder's temporal pooling logits, summed over the video's labels in that modality. Where the parser mixes
+    modalities of different videos (``parser.mixing``), the mixed videos take part as further audio and visual tracks.
+    The target of an audio track is uniform over the visual tracks with a label in common; the loss is the mean
+    cross-entropy. A class is a label of a modality if its target is at least one half. As in the released code, an
+    audio track without any match adds nothing to the sum but counts in the mean. Absent modalities do not count.
     """
 
     class Config(LossConfig):
-        """Settings: ``temperature`` divides the cosine similarities."""
+        """Settings of the loss ``cross_video_contrast``.
+
+        Attributes:
+            temperature: divisor of the cosine similarities.
+        """
 
         name: Literal["cross_video_contrast"] = "cross_video_contrast"
         temperature: float = Field(1.0, gt=0)
@@ -43,7 +46,7 @@ class CrossVideoContrast:
         """Return the scalar loss.
 
         Raises:
-            UserError: the parser returns no hidden segments, or its decoder has no weights over time.
+            UserError: the parser returns no hidden segments, or its decoder has no temporal pooling weights.
         """
         if output.hidden is None or output.time_logits is None:
             raise UserError(
@@ -79,7 +82,7 @@ def _sides(
     audio_mask: Tensor | None,
     visual_mask: Tensor | None,
 ) -> tuple[Side, Side]:
-    """Return of audio and of visual: unit vectors ``[B, H]``, labels ``[B, C]``, and who has the modality ``[B]``."""
+    """Return for audio and visual: unit vectors ``[B, H]``, labels ``[B, C]`` and presence of the modality ``[B]``."""
     of_audio = _video(hidden.audio, time_logits[0], heard, audio_mask)
     of_visual = _video(hidden.visual, time_logits[1], seen, visual_mask)
     return of_audio, of_visual

@@ -1,4 +1,4 @@
-"""What a parser and networks of one modality each learn from each other (Jiang et al.: DHHN, ACM MM 2022)."""
+"""Losses between a parser and its guides, networks of one modality each (Jiang et al.: DHHN, ACM MM 2022)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from avparse.models.output import ParserOutput
 
 
 class GuideCrossEntropy:
-    """Binary cross-entropy of what a guide says of its modality, mean over videos that have it, and classes."""
+    """Binary cross-entropy of a guide's prediction, mean over classes and the videos that have its modality."""
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``guide_bce``.
 
         Attributes:
-            of: whose guide.
-            target: the ``video``'s label, or that of the ``modality`` (for refined labels).
+            of: modality of the guide.
+            target: label that the guide learns: that of the ``video``, or that of the ``modality`` (for refined
+                labels).
         """
 
         name: Literal["guide_bce"] = "guide_bce"
@@ -48,10 +49,10 @@ class GuideCrossEntropy:
 
 
 class FollowGuide:
-    """Squared error between what the parser and its guide say of a modality; only the parser learns from it."""
+    """Squared error between the parser's and its guide's prediction of a modality; only the parser learns from it."""
 
     class Config(LossConfig):
-        """Settings: ``of`` names the modality."""
+        """Settings of the loss ``follow_guide``: ``of`` names the modality that is compared."""
 
         name: Literal["follow_guide"] = "follow_guide"
         of: Literal["audio", "visual"]
@@ -73,13 +74,13 @@ class FollowGuide:
 
 
 class KeepApart:
-    """Minus the squared difference of what is said of audio and of visual: it rewards modalities that differ.
+    """Minus the squared difference of the audio and the visual predictions: it rewards modalities that differ.
 
     Videos that lack a modality do not count.
     """
 
     class Config(LossConfig):
-        """Settings: ``of``: what the ``parser`` says, or what its ``guides`` say."""
+        """Settings of the loss ``keep_apart``: ``of`` selects the predictions of ``parser`` or ``guides``."""
 
         name: Literal["keep_apart"] = "keep_apart"
         of: Literal["parser", "guides"]
@@ -92,7 +93,7 @@ class KeepApart:
         """Return the scalar loss, not above zero.
 
         Raises:
-            UserError: the guides are meant and the parser has none.
+            UserError: the predictions of guides are to be compared, and the parser has none.
         """
         said = _guides(output) if self.config.of == "guides" else {m: getattr(output, m) for m in MODALITIES}
         masks = [present for m in MODALITIES if (present := has_modality(batch, m)) is not None]
@@ -102,5 +103,5 @@ class KeepApart:
 
 def _guides(output: ParserOutput) -> dict[str, Tensor]:
     if output.guides is None:
-        raise UserError("a loss reads the parser's guides, but it has none; set parser.guides, or leave the loss out")
+        raise UserError("this loss needs guides, but the parser has none; set parser.guides, or leave the loss out")
     return dict(zip(MODALITIES, output.guides.probabilities, strict=True))

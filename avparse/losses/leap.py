@@ -1,4 +1,4 @@
-"""What is heard in a segment and seen in another should be as alike as their events (Zhou et al., LEAP, ECCV 2024)."""
+"""Similarity loss: audio and visual segments should be as similar as their events (Zhou et al., LEAP, ECCV 2024)."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from avparse.models.output import ParserOutput
 
 
 class SegmentSimilarity:
-    """Squared error between the cosine of two encoded segments, one heard and one seen, and what their events share.
+    """Squared error between the cosine of an audio and a visual segment and the overlap of their event sets.
 
-    Mean over all pairs of an audio and a visual segment of one video, of which all labels are known where it reads
-    labels. With A and V the events of the two:
+    The loss is the mean over all pairs of an audio and a visual segment of one video; where it reads labels, only
+    segments whose labels are all known count. With A and V the event sets of the two segments:
 
     * ``paper``: the cosine is compared with |A and V| / |A or V| (EIoU), which is 0 where neither has an event;
-    * ``released``, the published code: relu of the cosine is compared with x / (1 + x) + epsilon, where
-      x = |A and V| / M and M is the greatest number of events that any segment of the video has in either modality. So
-      the target of a perfect match is at most 0.5 + epsilon.
+    * ``released``: as in the published code, relu of the cosine is compared with x / (1 + x) + epsilon, where
+      x = |A and V| / M and M is the greatest number of events of any segment of the video in either modality. The
+      target of a perfect match is therefore at most 0.5 + epsilon.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``segment_similarity``.
 
         Attributes:
-            events: the events of a segment are its segment labels of at least one half, or what the parser says itself
-                (probability of the segment and of the modality at least one half).
-            epsilon: of the released form.
+            form: published form of the target, ``paper`` or ``released``, as described for the class.
+            events: source of a segment's events: its segment ``labels`` of at least one half, or the parser's own
+                ``predictions`` (segment and video-level probability of at least one half).
+            epsilon: constant that the ``released`` form adds to its target.
         """
 
         name: Literal["segment_similarity"] = "segment_similarity"

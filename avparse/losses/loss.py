@@ -1,4 +1,4 @@
-"""What every loss is."""
+"""The interface that every loss has, and the settings that all losses share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LossConfig(PartConfig):
     """Settings that every loss has.
 
     Attributes:
-        weight: in the sum.
-        after: epochs before the loss joins the sum.
+        weight: factor of the loss in the sum of all losses.
+        after: number of epochs before the loss joins the sum.
     """
 
     weight: float = Field(1.0, ge=0)
@@ -32,7 +32,7 @@ class Loss(Protocol):
 
     @property
     def config(self) -> LossConfig:
-        """Its settings."""
+        """Settings that the loss was made from."""
 
     def __call__(self, output: ParserOutput, targets: Targets, batch: Batch, step: Step) -> Tensor:
         """Return the scalar loss of a batch, unweighted."""

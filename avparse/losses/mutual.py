@@ -1,4 +1,4 @@
-"""Two views of a video teach each other in turn, as far as each is sure (Gao, Chen, Xu: CMPAE, CVPR 2023)."""
+"""Mutual learning of video and modality predictions, weighted by certainty (Gao, Chen, Xu: CMPAE, CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from avparse.models.output import ParserOutput
 
 
 class MutualLearning:
-    """The video's probability and those of its modalities are drawn together; one side's probabilities learn at a time.
+    """Squared error that draws the video's and its modalities' probabilities together; they learn from it in turn.
 
-    A class of the video is compared with the likelier modality, a class that it lacks with the mean of both. Squared
-    errors, mean over videos and classes, each times 1 - the uncertainty of what it is compared with. In odd batches the
-    video's probability learns, times the video's uncertainty u; in even ones the modalities learn, times 1 - u. The
-    uncertainties learn in both, as released: a modality may also lower the loss by being unsure.
-
+    A class of the video is compared with the likelier modality, an absent class with the mean of both. The squared
+    errors are averaged over videos and classes, each weighted by 1 minus the uncertainty of the probability that it is
+    compared with. In odd batches the video's probability learns, weighted by the video's uncertainty u; in even batches
+    the modalities learn, weighted by 1 - u. The uncertainties learn in all batches, as in the released code: a modality
+    may also lower the loss by becoming uncertain. A modality that a video lacks is not compared.
     A modality that a video lacks is not compared.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``mutual``.
 
         Attributes:
-            least: u is at least this.
+            least: lower bound of the video's uncertainty u.
             negative: weight of the classes that a video lacks.
         """
 
@@ -46,10 +46,10 @@ class MutualLearning:
         """Return the scalar loss.
 
         Raises:
-            UserError: the parser gives no uncertainty.
+            UserError: the parser returns no uncertainty.
         """
         if output.uncertainty is None:
-            raise UserError("loss 'mutual': the parser gives no uncertainty; choose the decoder 'evidence'")
+            raise UserError("loss 'mutual': the parser returns no uncertainty; choose the decoder 'evidence'")
         video, audio, visual = output.video, output.audio, output.visual
         unsure = output.uncertainty
         of_video = unsure.video.clamp_min(self.config.least)
@@ -70,7 +70,7 @@ class MutualLearning:
 
 
 def _present(mask: Tensor | None, like: Tensor) -> Tensor:
-    """Return ``[B, 1]``, one where a video has the modality and zero where not."""
+    """Return ``[B, 1]``, one where a video has the modality and zero elsewhere."""
     if mask is None:
         return torch.ones_like(like[:, :1])
     return mask.any(dim=-1, keepdim=True).to(like.dtype)

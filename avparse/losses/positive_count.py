@@ -1,6 +1,6 @@
-"""How many segments of a video have a class (Rachavarapu, Rajagopalan: Boosting Positive Segments, ICCV 2023).
+"""Loss on the number of segments with a class (Rachavarapu, Rajagopalan: Boosting Positive Segments, ICCV 2023).
 
-No code was found; the form of the two steps is our reading, see ``docs/methods/poibin.md``.
+No code was released; the form of the two steps is our reading of the paper. See ``docs/methods/poibin.md``.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ _EPSILON = 1e-7
 
 
 class PositiveCount:
-    """A class of the label is in at least k segments, k rising as the parser grows sure of more; others are in none.
+    """A labelled class is in at least k segments, where k grows with the parser's confidence, other classes in none.
 
-    The number K of segments that have a class follows a Poisson-binomial law, that of a sum of independent draws with
-    the segments' probabilities. In turn, batch by batch:
+    The number K of segments that contain a class follows a Poisson-binomial distribution, that of a sum of independent
+    Bernoulli variables with the segments' probabilities. In turn, batch by batch:
 
     * estimate (no gradient): k is the greatest number with P(K >= k, given K >= 1) >= ``confidence``;
     * learn: minimise -log P(K >= k) where the class is in the modality's label, and -log P(K = 0), divided by the
       number of segments, where it is not.
 
-    Mean over classes and over the videos that have the modality.
+    The loss is the mean over classes and over the videos that have the modality.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``positive_count``.
 
         Attributes:
-            of: the modality.
-            confidence: of the estimate; at 1, k is always one: the usual constraint that some segment has the class.
-            warmup: epochs in which k is one, before the probabilities mean something.
+            of: modality whose segments are counted.
+            confidence: confidence of the estimate of k; at 1, k is always one, the usual constraint that some segment
+                has the class.
+            warmup: number of first epochs in which k is one, because the probabilities are not yet meaningful.
         """
 
         name: Literal["positive_count"] = "positive_count"
@@ -66,20 +67,20 @@ class PositiveCount:
         return mean
 
     def _estimate(self, tail: Tensor) -> Tensor:
-        """Return k ``[B, C]`` of the probabilities ``[B, C, T + 1]`` of at least 0, 1, ... segments."""
-        if self.config.confidence == 1:  # in float32, likely is not told from sure
+        """Return k ``[B, C]`` from the probabilities ``[B, C, T + 1]`` of at least 0, 1, ... segments."""
+        if self.config.confidence == 1:  # float32 cannot distinguish very likely from certain
             return torch.ones(tail.shape[:-1], dtype=torch.long, device=tail.device)
         sure = tail[..., 1:] >= self.config.confidence * tail[..., 1:2]
-        return sure.sum(dim=-1).clamp_min(1)  # they fall with k, so the sure ones come first
+        return sure.sum(dim=-1).clamp_min(1)  # the probabilities fall with k, so those that pass come first
 
 
 def count_law(p: Tensor) -> Tensor:
-    """Return P(K = 0), ..., P(K = T) ``[B, C, T + 1]`` of the number of segments that have a class.
+    """Return the distribution P(K = 0), ..., P(K = T) ``[B, C, T + 1]`` of the number of segments that have a class.
 
-    Exact, by taking in one segment after the other; all terms are positive, so nothing cancels.
+    It is exact: segments are added one after the other, and as all terms are positive, nothing cancels.
 
     Args:
-        p: ``[B, T, C]`` probabilities; zero where a segment does not exist.
+        p: probabilities ``[B, T, C]``; zero where a segment does not exist.
     """
     law = torch.zeros(p.shape[0], p.shape[2], p.shape[1] + 1, dtype=p.dtype, device=p.device)
     law[..., 0] = 1
@@ -90,5 +91,5 @@ def count_law(p: Tensor) -> Tensor:
 
 
 def at_least(law: Tensor) -> Tensor:
-    """Return P(K >= 0), ..., P(K >= T) of a law."""
+    """Return the tail probabilities P(K >= 0), ..., P(K >= T) of a distribution."""
     return law.flip(-1).cumsum(dim=-1).flip(-1)

@@ -1,8 +1,8 @@
-"""What a parser and its reference networks learn (Sardari et al.: CoLeaF, ECCV 2024).
+"""Losses between a parser and its reference networks (Sardari et al.: CoLeaF, ECCV 2024).
 
-The released code updates both in turn, with an optimiser each, of the same settings. As nothing of the parser's losses
-reaches the networks and nothing of theirs the parser, one step of one Adam over both is the same but for the order:
-here the parser learns from what the networks said before their step.
+The released code updates both in turn, with one optimiser each and the same settings. As no gradient of the parser's
+losses reaches the reference networks, nor the reverse, one step of one Adam over both is the same but for the order:
+here the parser learns from the networks' predictions before their step.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ Modality = Literal["audio", "visual"]
 class ReferenceLabels:
     """A reference network learns the labels of its modality, and later also which of them the parser confirms.
 
-    Asymmetric cross-entropy, sum over classes, mean over videos that have the modality: for ``warmup`` epochs of the
-    network's probabilities with the labels; then half of that and half with those labels that the parser itself puts at
-    ``confirmed`` or above. The probabilities of the class tokens learn the labels too.
+    Asymmetric cross-entropy, summed over classes, mean over videos that have the modality. For the first ``warmup``
+    epochs the target of the network's probabilities is the label. Afterwards half of the loss has that target, and the
+    other half the labels that the parser itself predicts with probability ``confirmed`` or above. The probabilities of
+    the class tokens learn the labels too.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``reference_labels``.
 
         Attributes:
-            of: the modality.
-            confirmed: threshold of the parser's probability.
-            warmup: epochs.
-            tokens: weight of the class tokens, in the warm-up and after it.
-            focus: exponents of the focusing weight of present and absent classes.
-            margin: an absent class of probability below this costs nothing.
+            of: modality of the reference network.
+            confirmed: smallest probability at which the parser confirms a label.
+            warmup: number of first epochs in which the network learns the labels only.
+            tokens: weight of the class-token loss, during the warm-up and after it.
+            focus: exponents of the focusing weight of present and of absent classes.
+            margin: probability below which an absent class costs nothing.
         """
 
         name: Literal["reference_labels"] = "reference_labels"
@@ -77,22 +78,23 @@ class ReferenceLabels:
 
 
 class ClassConsistency:
-    """Classes that go together for a reference network should go together for the parser.
+    """Classes that co-occur for a reference network should co-occur for the parser.
 
-    The outer product of the parser's probabilities with themselves is compared with that of targets: squared error, sum
-    over pairs of classes, divided by the number of classes, mean over videos that have the modality. A target is what
-    the network says where it is sure, as far as the label has the class, and what the parser says otherwise.
+    The outer product of the parser's probabilities with themselves is compared with that of the targets: squared error,
+    summed over pairs of classes, divided by the number of classes, mean over videos that have the modality. A target is
+    the network's rounded prediction where it is confident, restricted to the label, and the parser's own prediction
+    elsewhere.
 
-    In the released code the sum over videos is multiplied by their number instead of divided. At its batches of 128 its
-    weight of 0.0001 is one of 0.0001 * 128^2 = 1.6384 here.
+    The released code multiplies the sum over videos by their number instead of dividing by it. With its batches of 128,
+    its weight of 0.0001 equals a weight of 0.0001 * 128^2 = 1.6384 here.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``class_consistency``.
 
         Attributes:
-            of: the modality.
-            present, absent: the network is sure at or above, and at or below.
+            of: modality of the reference network.
+            present, absent: probabilities at or above which, and at or below which, the network counts as confident.
         """
 
         name: Literal["class_consistency"] = "class_consistency"
@@ -116,7 +118,7 @@ class ClassConsistency:
         return real_mean(difference.square().sum(dim=(1, 2)) / own.shape[1], has_modality(batch, self.config.of))
 
     def targets(self, output: ParserOutput, targets: Targets) -> Tensor:
-        """Return what the parser's probabilities are compared with, ``[B, C]``, without gradient."""
+        """Return the targets ``[B, C]`` of the parser's probabilities, without gradient."""
         number = ("audio", "visual").index(self.config.of)
         said = _references(output).probabilities[number].detach()
         own: Tensor = getattr(output, self.config.of).detach()
@@ -125,15 +127,18 @@ class ClassConsistency:
 
 
 class ReferenceContrast:
-    """Segments of the parser should resemble those of the reference network, most where modalities do not agree.
+    """The parser's segments should resemble those of the reference network, most where the modalities disagree.
 
-    The contrastive loss in the form of JoMoLD, of the network's segments against the parser's of the same modality. A
-    video counts by its share of classes that only this modality's network finds (at one half), among those that it
-    finds: where events are in one modality alone, the other one has nothing to add.
+    Contrastive loss in the form of JoMoLD, between the network's and the parser's segments of the same modality. A
+    video is weighted by the share of classes that only this modality's network predicts (threshold one half) among all
+    classes that it predicts: where events are in one modality only, the other modality has nothing to add.
     """
 
     class Config(LossConfig):
-        """Settings: see :class:`avparse.losses.contrastive.SegmentContrast.Config`; ``of`` names the modality."""
+        """Settings of the loss ``reference_contrast``; ``of`` names the modality whose segments are compared.
+
+        The other fields are those of :class:`avparse.losses.contrastive.SegmentContrast.Config`.
+        """
 
         name: Literal["reference_contrast"] = "reference_contrast"
         of: Modality
@@ -148,11 +153,11 @@ class ReferenceContrast:
         """Return the scalar loss.
 
         Raises:
-            UserError: the parser has no reference networks, or it or they do not show their segments.
+            UserError: the parser has no reference networks, or the parser or the networks return no hidden segments.
         """
         guides = _references(output)
         if output.hidden is None or guides.hidden is None:
-            raise UserError("loss 'reference_contrast': the parser shows no hidden segments; leave it out")
+            raise UserError("loss 'reference_contrast': the parser returns no hidden segments; leave it out")
         reference: Tensor = getattr(guides.hidden, self.config.of).detach()
         own: Tensor = getattr(output.hidden, self.config.of)
         rows, columns = (functional.normalize(x.float(), dim=-1) for x in (reference, own))
@@ -161,7 +166,7 @@ class ReferenceContrast:
         return contrast(similarities, self.config.keep, "jomold", mask, mask, self.shares(guides))
 
     def shares(self, guides: Guidance) -> Tensor:
-        """Return what share of the classes found in this modality is found in no other, ``[B]``."""
+        """Return the share ``[B]`` of the classes predicted in this modality that are predicted in no other."""
         found = guides.probabilities.detach() >= 0.5
         own, other = found if self.config.of == "audio" else found.flip(0)
         shares: Tensor = (own & ~other).sum(dim=-1) / own.sum(dim=-1).clamp_min(1)
@@ -172,10 +177,10 @@ def asymmetric(p: Tensor, target: Tensor, focus: tuple[float, float], margin: fl
     """Return the asymmetric cross-entropy of each entry (Ridnik et al., ICCV 2021).
 
     Args:
-        p: probabilities.
-        target: in [0, 1].
-        focus: exponents of the weight, 1 - the probability of being right, of present and absent classes.
-        margin: added to the probability of being absent, up to one.
+        p: probabilities of any shape.
+        target: labels in [0, 1], of the shape of ``p``.
+        focus: exponents of the weight (1 minus the probability of being right) for present and for absent classes.
+        margin: amount added to the probability of being absent, which stays at most one.
     """
     absent = 1 - p + margin
     absent = torch.where(absent > 1, 1.0, absent)  # clamp() has no gradient at one itself
@@ -186,5 +191,5 @@ def asymmetric(p: Tensor, target: Tensor, focus: tuple[float, float], margin: fl
 
 def _references(output: ParserOutput) -> Guidance:
     if output.guides is None:
-        raise UserError("a loss reads the parser's reference networks; set parser.guides to {name: references}")
+        raise UserError("this loss reads the parser's reference networks; set parser.guides to {name: references}")
     return output.guides

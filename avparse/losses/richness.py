@@ -1,4 +1,4 @@
-"""Richness: how many classes a segment has, and how many segments a class has."""
+"""Richness loss: the number of classes of a segment and the number of segments of a class (VAPLAN)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ class Richness:
     """Agreement of prediction and pseudo label in both kinds of richness (VAPLAN, arXiv 2406.00919).
 
     The category richness of a segment is the mean over classes, the segment richness of a class the mean over the
-    video's segments. The paper names them and their aim; that the mean is meant is our reading. Segments that lack the
-    modality or of which a label is unknown do not count, nor does a video without any others.
+    video's segments. The paper states their names and their aim; taking the mean is our reading. Segments that lack the
+    modality or have an unknown label do not count, and videos without any remaining segment do not count either.
     """
 
     class Config(LossConfig):
-        """Settings: ``of`` names the modality, ``distance`` compares (which one is published is not known)."""
+        """Settings of the loss ``richness``.
+
+        Attributes:
+            of: modality whose segments are compared.
+            distance: function that compares the two richnesses; the paper does not say which one it uses.
+        """
 
         name: Literal["richness"] = "richness"
         of: Literal["audio", "visual"]
@@ -57,7 +62,7 @@ class Richness:
 
 
 def _countable(target: Tensor, mask: Tensor | None) -> Tensor | None:
-    """Return ``[B, T]``, the segments of ``mask`` of which all labels are known; None for all."""
+    """Return ``[B, T]``, the segments of ``mask`` whose labels are all known; None if all segments count."""
     unknown = target.isnan().any(dim=-1)
     if not unknown.any():
         return mask

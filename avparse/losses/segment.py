@@ -1,4 +1,4 @@
-"""Losses on segments."""
+"""Cross-entropy on segment labels, and helpers that other segment-level losses share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from avparse.models.output import ParserOutput
 
 
 class SegmentCrossEntropy:
-    """Binary cross-entropy of the segments of one modality, mean over real segments and classes (VALOR, section 3).
+    """Binary cross-entropy of the segments of one modality, mean over existing segments and classes (VALOR, section 3).
 
-    It reads the logits where the parser gives them. A label that is unknown costs nothing.
+    It reads the logits where the parser returns them. An unknown label (NaN) costs nothing.
     """
 
     class Config(LossConfig):
-        """Settings: ``of`` names the modality."""
+        """Settings of the loss ``segment_bce``: ``of`` names the modality whose segments are compared."""
 
         name: Literal["segment_bce"] = "segment_bce"
         of: Literal["audio", "visual"]
@@ -50,19 +50,19 @@ class SegmentCrossEntropy:
 
 
 def segment_targets(targets: Targets, of: str) -> Tensor:
-    """Return the segment targets ``[B, T, C]`` of a modality; NaN where nobody knows.
+    """Return the segment targets ``[B, T, C]`` of a modality; NaN where the label is unknown.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no segment targets of the modality.
     """
     target: Tensor | None = getattr(targets, f"{of}_segments")
     if target is None:
-        raise UserError(f"a loss reads {of} segments, but there are no labels of them; name a source of pseudo labels")
+        raise UserError(f"this loss reads {of} segment labels, but there are none; name a source of pseudo labels")
     return target
 
 
 def real_mean(each: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the mean of ``[B, T]`` (or ``[B]``) over what ``mask`` marks; all where it is None."""
+    """Return the mean of ``[B, T]`` (or ``[B]``) over the entries that ``mask`` marks; over all where it is None."""
     if mask is None:
         return each.mean()
     real = mask.to(each.dtype)
@@ -71,6 +71,6 @@ def real_mean(each: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def has_modality(batch: Batch, of: str) -> Tensor | None:
-    """Return ``[B]``, whether a video has the modality in any segment; None for all."""
+    """Return ``[B]``, whether each video has the modality in any segment; None if all have it."""
     mask: Tensor | None = getattr(batch.features, f"{of}_mask")
     return None if mask is None else mask.any(dim=-1)

@@ -1,4 +1,4 @@
-"""Class tokens that should be told apart."""
+"""Identity loss of learned class tokens (MGN)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from avparse.models.output import ParserOutput
 
 
 class TokenIdentity:
-    """Each learned class token should be taken for its own class (MGN, NeurIPS 2022, section 3.2).
+    """Each learned class token should be classified as its own class (MGN, NeurIPS 2022, section 3.2).
 
-    Cross-entropy over classes, mean over the tokens of a modality, sum over both modalities. It reads no video.
+    Cross-entropy over classes, mean over the tokens of a modality, summed over both modalities. It reads no video.
     """
 
     class Config(LossConfig):

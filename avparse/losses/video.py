@@ -1,4 +1,4 @@
-"""Video-level losses."""
+"""Cross-entropy on video-level labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class VideoCrossEntropy:
     """
 
     class Config(LossConfig):
-        """Settings: ``of`` names the probability and the target that it is compared with."""
+        """Settings of the loss ``video_bce``: ``of`` names the probability and the target that are compared."""
 
         name: Literal["video_bce"] = "video_bce"
         of: Literal["audio", "visual", "video"]

@@ -1,4 +1,4 @@
-"""Videos with the same events should be alike, videos with none in common unlike (Zhou et al., CPSP, TPAMI 2022)."""
+"""Contrastive loss between videos: those with the same events are similar (Zhou et al., CPSP, TPAMI 2022)."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from avparse.models.output import Hidden, ParserOutput
 class VideoContrast:
     """Video-level positive sample activation: each video is nearer to its positives than to its negatives.
 
-    A video is the mean of its encoded segments, heard and seen. Another video of the batch is a *positive* of it if it
-    has at least the share ``overlap`` of its labels (which need not hold the other way round), a *negative* if they
-    have no label in common, and neither otherwise; a video is a positive of itself. With P and N the means of
-    exp(cosine / temperature) over both, the loss of a video is -log(P / (P + N)).
+    A video is represented by the mean of its encoded segments of both modalities. Another video of the batch is a
+    *positive* if it has at least the share ``overlap`` of the video's labels (the relation is not symmetric), a
+    *negative* if they have no label in common, and neither otherwise; a video is a positive of itself. With P and N the
+    means of exp(cosine / temperature) over positives and negatives, the loss of a video is -log(P / (P + N)).
 
     Segments that do not exist do not count. Videos without a negative in the batch, or without a label, do not count.
     """
 
     class Config(LossConfig):
-        """Settings.
+        """Settings of the loss ``video_contrast``.
 
         Attributes:
-            overlap: share of a video's labels that its positives have.
-            temperature: divides the cosines.
-            skip: what is left out where a video has no negative in its batch: that ``video``, or the whole ``batch``,
-                as the released code does.
+            overlap: share of a video's labels that its positives must have.
+            temperature: divisor of the cosines.
+            skip: scope that is left out where a video has no negative in its batch: that ``video``, or the whole
+                ``batch``, which is what the released code does.
         """
 
         name: Literal["video_contrast"] = "video_contrast"
@@ -59,13 +59,13 @@ class VideoContrast:
         logits = videos @ videos.T / self.config.temperature
         labels = (targets.video > 0.5).to(logits.dtype)
         shared, own = labels @ labels.T, labels.sum(dim=-1)  # [B, B], [B]
-        positive = shared >= self.config.overlap * own.unsqueeze(-1) - 1e-6  # a whole share, whatever the rounding
+        positive = shared >= self.config.overlap * own.unsqueeze(-1) - 1e-6  # tolerates rounding
         negative = shared == 0
         opposed = negative.any(dim=-1)
         counted = opposed & (own > 0)
         if self.config.skip == "batch":
             counted = counted & opposed.all()
-        # In a row that does not count nothing may be empty, or its gradient would not be a number.
+        # No set may be empty even in a row that does not count, or its gradient would be NaN.
         idle = ~counted.unsqueeze(-1)
         each = functional.softplus(_log_mean(logits, negative | idle) - _log_mean(logits, positive | idle))
         mean: Tensor = (each * counted).sum() / counted.sum().clamp_min(1)
@@ -84,5 +84,5 @@ def _mean_segment(hidden: Hidden, features: Features) -> Tensor:
 
 
 def _log_mean(logits: Tensor, chosen: Tensor) -> Tensor:
-    """Return the logarithm of the mean exponential over the chosen entries of each row, of which there are some."""
+    """Return the logarithm of the mean exponential over the chosen entries of each row; each row must have some."""
     return logits.masked_fill(~chosen, -torch.inf).logsumexp(dim=-1) - chosen.sum(dim=-1).log()

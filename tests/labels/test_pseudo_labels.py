@@ -461,7 +461,7 @@ def train_spec(store: FeatureStore) -> Any:
 
 
 def test_losses_without_their_labels_are_refused(store: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a loss reads audio segments, but there are no labels of them"):
+    with pytest.raises(UserError, match="this loss reads audio segment labels, but there are none"):
         train(small("han", SEGMENTS), store, tmp_path / "a")
     lonely = PSEUDO.replace("audio: {teacher: simulated", "audio: {teacher: nobody")
     with pytest.raises(UserError, match="no teacher 'nobody' of audio there; run 'avparse teach'"):

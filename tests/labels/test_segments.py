@@ -246,7 +246,7 @@ def test_losses_on_segments_ask_for_labels() -> None:
     output, targets, batch = _random(3, None)
     bare = replace(targets, audio_segments=None)
     for name in ("segment_bce", "richness"):
-        with pytest.raises(UserError, match="no labels of them"):
+        with pytest.raises(UserError, match="segment labels, but there are none"):
             loss(name, "audio")(output, bare, batch, STEP)
     nothing = torch.zeros_like(MASK)
     features = replace(batch.features, audio_mask=nothing)

@@ -268,7 +268,7 @@ def test_mutual_learning_leaves_out_what_is_absent() -> None:
 def test_mutual_learning_needs_uncertainty() -> None:
     x = torch.rand(1, 2)
     output = ParserOutput(x, x, x, x, x, hidden=Hidden(x, x))
-    with pytest.raises(UserError, match="'mutual': the parser gives no uncertainty"):
+    with pytest.raises(UserError, match="'mutual': the parser returns no uncertainty"):
         MutualLearning(MutualLearning.Config())(output, Targets(x, x, x), Batch(x, Features({}), x), Step(0, 0, 1))
 
 

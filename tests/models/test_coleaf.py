@@ -346,7 +346,7 @@ def test_losses_need_the_networks() -> None:
         with pytest.raises(UserError, match=r"set parser\.guides to \{name: references\}"):
             _loss(name, output, Targets(x, x, x), of="audio")
     output.guides = Guidance(torch.stack((x, x)))
-    with pytest.raises(UserError, match="shows no hidden segments"):
+    with pytest.raises(UserError, match="returns no hidden segments"):
         _loss("reference_contrast", output, Targets(x, x, x), of="audio")
 
 
