@@ -1,4 +1,4 @@
-"""How good a parse is: the ten figures, scores a class, intervals; the torchmetrics form is in ``metric``."""
+"""Evaluation of parsers and labels: the ten metrics of LLP, scores per class, bootstrap intervals, noise rates."""
 
 from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
 from avparse.evaluation.parsing import FIGURES, ParsingScores, score_parsing

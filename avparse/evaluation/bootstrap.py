@@ -1,4 +1,4 @@
-"""How far the ten figures would move with other videos: percentile bootstrap over the videos of a split.
+"""Bootstrap intervals of the ten metrics, by resampling the videos of a split.
 
 The videos are the independent unit, so whole videos are drawn with replacement (Efron and Tibshirani, "An
 Introduction to the Bootstrap", 1993, chapter 13). The spread over training seeds is not in these intervals.
@@ -13,12 +13,12 @@ import numpy as np
 from avparse.evaluation.parsing import FIGURES, Floats, ParsingScores
 from avparse.foundation.errors import UserError
 
-_DRAWS = 1 << 22  # drawn videos held at once
+_DRAWS = 1 << 22  # number of drawn videos in memory at once
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, or a difference of two, with its interval; all in percent (points)."""
+    """A metric, or the difference of two systems in a metric, with its interval, in percent (points)."""
 
     value: float
     low: float
@@ -29,10 +29,10 @@ class Interval:
 
 
 def bootstrap(scores: ParsingScores, repeats: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
-    """Return every figure with the interval that holds the share ``level`` of ``repeats`` resampled figures.
+    """Return every metric with the interval that holds the share ``level`` of ``repeats`` resampled values.
 
     Raises:
-        UserError: ``repeats`` below 1 or ``level`` outside (0, 1).
+        UserError: ``repeats`` is below 1, or ``level`` lies outside (0, 1).
     """
     return _intervals(scores.per_video, repeats, seed, level)
 
@@ -40,12 +40,12 @@ def bootstrap(scores: ParsingScores, repeats: int = 1000, seed: int = 0, level: 
 def bootstrap_difference(
     a: ParsingScores, b: ParsingScores, repeats: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]:
-    """Return ``a`` minus ``b`` for every figure, both systems resampled together (paired by video).
+    """Return ``a`` minus ``b`` for every metric, with both systems resampled together (paired by video).
 
-    ``a`` and ``b`` must hold the same videos in the same order. An interval without zero tells the systems apart.
+    ``a`` and ``b`` must hold the same videos in the same order. An interval that excludes zero means that they differ.
 
     Raises:
-        UserError: different numbers of videos, ``repeats`` below 1 or ``level`` outside (0, 1).
+        UserError: the numbers of videos differ, ``repeats`` is below 1, or ``level`` lies outside (0, 1).
     """
     if a.per_video.shape != b.per_video.shape:
         counts = f"{len(a.per_video)} and {len(b.per_video)}"
@@ -67,7 +67,7 @@ def _intervals(per_video: Floats, repeats: int, seed: int, level: float) -> dict
 
 
 def _resampled_means(per_video: Floats, repeats: int, rng: np.random.Generator) -> Floats:
-    """Return the figures ``[repeats, 10]`` of resampled splits; a draw is a weight for every video."""
+    """Return the metrics ``[repeats, 10]`` of resampled splits; a resampled split is a weight per video."""
     videos = len(per_video)
     step = max(1, _DRAWS // videos)
     means = []

@@ -1,4 +1,4 @@
-"""The score table of a run: the parser alone, the parser given the weak labels, and the labels themselves."""
+"""Score table of a run: the parser by itself, the parser given the weak labels, and the weak labels themselves."""
 
 from __future__ import annotations
 
@@ -25,18 +25,28 @@ SELECTABLE = (*FIGURES, MEAN, UNALIGNED, *MODALITIES)
 
 
 def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> ParsingScores:
-    """Score a parser on annotated videos of a store."""
+    """Score a parser on annotated videos of a store.
+
+    Args:
+        parser: parser in evaluation mode, or any function from features to a parser's output.
+        table: feature table that the videos are read from.
+        indices: positions ``[n]`` of annotated videos in the store.
+        rule: decoding rule that turns probabilities into decisions.
+
+    Raises:
+        UserError: a video has no dense truth.
+    """
     audio, visual = rule.decide(predict(rule.reading(parser), table, indices))
     return score_parsing(audio.numpy(), visual.numpy(), *table.store.dense_truth(indices))
 
 
 def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> dict[str, float]:
-    """Return what epochs are selected by, percent: the ten figures and what follows from them.
+    """Return the validation metrics that epochs can be selected by, in percent.
 
-    Of events that are in one modality only (Sardari et al.: CoLeaF, ECCV 2024), ``LEVEL_audible`` and
-    ``LEVEL_visible`` score those that are heard and not seen in a segment, and the reverse. ``mean`` is the mean of the
-    ten figures, ``unaligned`` the mean of the ten with these in place of audio and visual; ``audio`` and ``visual`` are
-    the means of a modality's segment and event figures.
+    They are the ten metrics and values derived from them. ``LEVEL_audible`` and ``LEVEL_visible`` score events that
+    occur in one modality only (heard and not seen in a segment, and the reverse; Sardari et al.: CoLeaF, ECCV 2024).
+    ``mean`` is the mean of the ten metrics, ``unaligned`` the same mean with these two in place of audio and visual,
+    and ``audio`` and ``visual`` are the mean of that modality's segment-level and event-level metric.
     """
     audio, visual = (x.numpy() for x in rule.decide(predict(rule.reading(parser), table, indices)))
     heard, seen, mask = table.store.dense_truth(indices)
@@ -55,10 +65,10 @@ def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rul
 def compare_with_labels(
     parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule
 ) -> dict[str, ParsingScores]:
-    """Score a parser beside what the weak labels alone would give.
+    """Score a parser next to the scores of the weak labels by themselves.
 
-    Three rows on the same videos: the parser alone, the parser restricted to each video's weak label, and that label
-    switched on in every segment of both modalities.
+    The three rows are scored on the same videos: the parser by itself, the parser restricted to each video's weak
+    label, and the weak label switched on in every segment of both modalities.
 
     Raises:
         UserError: a video has no dense truth.
@@ -79,7 +89,7 @@ def compare_with_labels(
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]], caption: str) -> str:
-    """Return a Markdown table of the ten scores in percent, a row a system, under ``caption``."""
+    """Return a Markdown table of the ten metrics in percent, with one row per system, under ``caption``."""
     lines = [caption, "", f"| system | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
     lines += [f"| {name} | " + " | ".join(f"{v:.1f}" for v in row.values()) + " |" for name, row in scores.items()]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""Thresholds of a trained parser's decoding rule, tuned on validation: one for all classes, or one a class.
+"""Tuning of the thresholds of a trained parser's decoding rule on validation, for all classes or per class.
 
-One for all is what a parser needs that was taught segments: its probabilities are honest, and the best threshold for an
-F score then lies below one half. One a class is how CMPAE chooses its gates (Gao, Chen, Xu, CVPR 2023).
+A parser that was trained on segment labels is calibrated, and then the best threshold for an F score lies below one
+half; one threshold for all classes is enough. CMPAE chooses one gate threshold per class (Gao, Chen, Xu, CVPR 2023).
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _Score = Callable[[Bits, Bits], float]
 
 
 class DecodingTuning(Settings):
-    """How thresholds are tuned.
+    """Settings of the tuning of decoding thresholds.
 
     Attributes:
-        of: which thresholds, one after the other, the others as they then are.
-        figure: which of the ten figures decides, or their ``mean``.
-        by_class: one threshold a class, the other classes at the rule's own; otherwise one for all.
-        candidates: thresholds to try; of equally good ones the largest is taken.
-        rounds: how often each is tuned.
+        of: thresholds to tune, one after the other, each with the others at their current values.
+        figure: metric to maximise: one of the ten, or their ``mean``.
+        by_class: whether each class gets a threshold of its own, tuned with the other classes at the rule's; otherwise
+            one threshold serves all classes.
+        candidates: thresholds to try; among equally good ones the largest is chosen.
+        rounds: number of times that each threshold is tuned.
     """
 
     of: tuple[Literal["segment", "audio_gate", "visual_gate"], ...] = Field(
@@ -56,14 +57,14 @@ class DecodingTuning(Settings):
 def tune_decoding(
     parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule, tuning: DecodingTuning
 ) -> DecodingRule:
-    """Return the rule with the best thresholds.
+    """Return the decoding rule with the best thresholds on the given videos.
 
     Args:
-        parser: in evaluation mode.
-        table: the data.
-        indices: positions of annotated videos: those of validation, never those of test.
-        rule: what to start from.
-        tuning: how.
+        parser: parser in evaluation mode.
+        table: feature table that the videos are read from.
+        indices: positions of annotated videos; those of validation, never those of test.
+        rule: decoding rule to start from.
+        tuning: settings of the tuning.
     """
     output = predict(rule.reading(parser), table, indices)
     audio_true, visual_true, mask = table.store.dense_truth(indices)
@@ -105,5 +106,5 @@ def _by_class(
 
 
 def _best(tried: Sequence[DecodingRule], figures: Sequence[float]) -> DecodingRule:
-    """Return the rule with the best figure, of equal ones the last."""
+    """Return the rule with the best metric; among equal ones the last."""
     return tried[max(range(len(tried)), key=lambda i: (figures[i], i))]

@@ -1,4 +1,4 @@
-"""How good refined labels are, where the truth is known: which wrong labels were removed, and which right ones."""
+"""Quality of refined labels where the truth is known: how many wrong labels were removed, and how many right ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _HEADS = ("noise before", "after", "precision", "recall", "F", "true kept", "acc
 
 @dataclass(frozen=True, eq=False)
 class DenoisingQuality:
-    """Counts of what became of the labels of each modality.
+    """Counts of removed, kept and added labels of each modality.
 
     A given label of a modality is wrong if the class does not occur there at any time.
 
     Attributes:
-        classes: names, in the order of the last axis.
-        removed_wrong, removed_right: ``[2, C]`` (audio, visual) given labels that were removed.
-        kept_wrong, kept_right: ``[2, C]`` given labels that stayed.
-        added_wrong, added_right: ``[2, C]`` labels that were not given (of a refiner that repairs).
+        classes: class names, in the order of the last axis.
+        removed_wrong, removed_right: number of wrong and of right given labels that were removed, ``[2, C]`` (audio,
+            visual).
+        kept_wrong, kept_right: number of wrong and of right given labels that were kept, ``[2, C]``.
+        added_wrong, added_right: number of wrong and of right labels that were added, ``[2, C]``; only a refiner that
+            repairs labels adds any.
     """
 
     classes: tuple[str, ...]
@@ -43,9 +45,9 @@ class DenoisingQuality:
 
         Rows: audio, visual, both together. Columns: the classes, then all of them together.
 
-        - ``noise_before``, ``noise_after``: share of wrong labels among the given and among the refined ones;
-        - ``precision``, ``recall``, ``f``: of the removals, wrong labels being what should be found;
-        - ``true_kept``: share of the right given labels that stayed;
+        - ``noise_before``, ``noise_after``: share of wrong labels among the given and among the refined labels;
+        - ``precision``, ``recall``, ``f``: quality of the removals, where a removed wrong label is a true positive;
+        - ``true_kept``: share of the right given labels that were kept;
         - ``accuracy``: share of the given labels that were rightly kept or rightly removed.
         """
         removed_wrong, removed_right = _with_sums(self.removed_wrong), _with_sums(self.removed_right)
@@ -68,8 +70,8 @@ class DenoisingQuality:
     def as_dict(self) -> dict[str, Any]:
         """Return ``{"total": {modality: figures}, "per_class": {class: {modality: figures}}}``.
 
-        Modalities are ``audio``, ``visual`` and ``both``; figures the measures in percent (None where undefined) and
-        the counts. Plain JSON values.
+        Modalities are ``audio``, ``visual`` and ``both``. Figures are the measures in percent (None where undefined)
+        and the counts, as plain JSON values.
         """
         measures = self.measures()
         counts = {name: _with_sums(getattr(self, name)) for name in _COUNTS}
@@ -89,7 +91,7 @@ class DenoisingQuality:
         return {"total": figures(-1), "per_class": {name: figures(c) for c, name in enumerate(self.classes)}}
 
     def as_markdown(self, per_class: bool = False) -> str:
-        """Return a table in percent: a row for audio, visual and both, then, if wanted, for each class with labels."""
+        """Return a table in percent with rows for audio, visual and both, and on request for each class with labels."""
         measures = np.stack(list(self.measures().values()))  # [measure, 3, C + 1]
         removed = _with_sums(self.removed_wrong + self.removed_right)
         given = removed + _with_sums(self.kept_wrong + self.kept_right)
@@ -127,15 +129,15 @@ def score_denoising(
     """Compare refined labels with the truth.
 
     Args:
-        given: ``[N, C]`` boolean, the labels before.
-        kept_audio: ``[N, C]`` boolean, the labels after, in that modality.
-        kept_visual: likewise.
-        true_audio: ``[N, C]`` boolean, the class occurs in that modality at any time.
-        true_visual: likewise.
-        classes: the C names.
+        given: labels before denoising, boolean ``[N, C]``.
+        kept_audio: audio labels after denoising, boolean ``[N, C]``.
+        kept_visual: visual labels after denoising, boolean ``[N, C]``.
+        true_audio: true audio labels, boolean ``[N, C]``: whether the class is heard in the video at any time.
+        true_visual: true visual labels, boolean ``[N, C]``: whether the class is seen in the video at any time.
+        classes: names of the C classes.
 
     Raises:
-        UserError: arrays that are not boolean or whose shapes disagree, or another number of names than classes.
+        UserError: an array is not boolean, shapes disagree, or the number of names is not the number of classes.
     """
     names = tuple(classes)
     named = {"kept_audio": kept_audio, "kept_visual": kept_visual, "true_audio": true_audio, "true_visual": true_visual}

@@ -1,4 +1,4 @@
-"""The ten figures as a ``torchmetrics.Metric``, for training on several devices."""
+"""The ten metrics as a ``torchmetrics.Metric``, for training on several devices."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from avparse.foundation.errors import UserError
 
 
 class ParsingMetric(Metric):
-    """Accumulates :func:`avparse.evaluation.parsing.score_parsing` over batches and ranks.
+    """Accumulates the metrics of :func:`avparse.evaluation.parsing.score_parsing` over batches and ranks.
 
-    Every figure is a mean over videos, so the sums over videos and their number are all there is to add up: however
-    the videos are split over batches and ranks, the result is the same but for rounding in float64. A sampler that
-    repeats videos to even out the ranks does count them twice.
+    Every metric is a mean over videos, so only sums over videos and their number are accumulated. The result does not
+    depend on how the videos are split over batches and ranks, except for rounding in float64. A sampler that repeats
+    videos to even out the ranks counts them twice.
 
     Args:
         iou: smallest intersection over union at which an event matches.
-        **kwargs: options of ``torchmetrics.Metric``.
+        **kwargs: options that are passed on to ``torchmetrics.Metric``.
     """
 
     is_differentiable = False
@@ -45,17 +45,17 @@ class ParsingMetric(Metric):
         visual_true: Binary,
         mask: Binary | None = None,
     ) -> None:
-        """Add videos: ``[N, T, C]`` decisions and truth, ``mask [N, T]``; T may differ between calls.
+        """Add videos: decisions and truth ``[N, T, C]`` and the mask ``[N, T]``; T may differ between calls.
 
         Raises:
-            UserError: as :func:`avparse.evaluation.parsing.score_parsing`.
+            UserError: the arrays are not accepted by :func:`avparse.evaluation.parsing.score_parsing`.
         """
         per_video = score_parsing(audio_pred, visual_pred, audio_true, visual_true, mask, self.iou).per_video
         self.total += torch.from_numpy(per_video.sum(axis=0)).to(self.total.device)
         self.videos += len(per_video)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the figures in percent over all videos so far.
+        """Return the metrics in percent over all videos added so far.
 
         Raises:
             UserError: no video was added.

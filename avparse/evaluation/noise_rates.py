@@ -1,4 +1,4 @@
-"""How many labels are wrong, where the truth is unknown: an estimate with an interval, class by class."""
+"""Estimation of label noise where the truth is unknown: the share of wrong labels per class, with an interval."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class NoiseRates:
     """Estimated share of wrong labels, in percent, with intervals.
 
     Attributes:
-        level: share of the intervals that hold the real share.
-        total: modality -> over all classes.
-        per_class: modality -> class -> estimate; classes without a label are left out.
-        labels: class -> number of labels judged.
+        level: probability that an interval holds the real share.
+        total: estimate over all classes, by modality.
+        per_class: estimate by modality and class; classes without a label are left out.
+        labels: number of labels of each class.
     """
 
     level: float
@@ -32,7 +32,7 @@ class NoiseRates:
     labels: Mapping[str, int]
 
     def as_markdown(self, per_class: bool = True) -> str:
-        """Return a table with a row for all classes together and, if wanted, a row a class."""
+        """Return a table with a row for all classes together and, on request, a row per class."""
         lines = [
             f"Estimated wrong labels in percent, with {100 * self.level:g} % intervals.",
             "",
@@ -57,35 +57,36 @@ def estimate_noise_rates(
     draws: int = 1000,
     seed: int = 0,
 ) -> NoiseRates:
-    """Estimate the share of labels that do not hold, per modality and class, without truth.
+    """Estimate the share of wrong labels per modality and class, without truth.
 
-    For every draw the calibration curve of each class is drawn from its posterior, then the truth of every label from
-    that curve; the share of wrong ones is one possible answer, and the interval holds the middle ``level`` of them.
-    So it covers both what the few calibration videos leave open and the chance in the labels themselves.
+    Each draw samples the calibration curve of each class from its posterior, then the truth of every label from that
+    curve; the share of wrong labels is one possible answer, and the interval holds the middle ``level`` of the answers.
+    It covers both the uncertainty from few calibration videos and the chance in the labels themselves.
 
-    Assumed: (1) among labelled videos of a class, those with the same parser probability hold their label equally often
-    here and in the calibration set (labels were given in the same way; the content may differ in how often the
-    parser is sure); (2) the parser was trained on neither set, or at least is as sure on one as on the other, since a
-    network that has seen a wrong label comes to believe it: use probabilities of held-out folds for training videos;
-    (3) that probability follows a sigmoid in the parser's logit; (4) labels are wrong independently of each other.
+    Assumptions: (1) among labelled videos of a class, videos with the same parser probability have a right label
+        equally often here and in the calibration set (labels were given in the same way; the content may differ in how
+        often the parser is confident); (2) the parser was trained on neither set, or is at least equally confident on
+        both, because a network that was trained on a wrong label learns to predict it: use probabilities of held-out
+        folds for training videos; (3) the share of right labels is a sigmoid of the parser's logit; (4) labels are
+        wrong independently of each other.
 
     Args:
-        probabilities: ``[2, N, C]`` video-level probabilities of the parser for audio and visual.
-        labels: ``[N, C]`` the labels to be judged.
-        calibration: fitted on videos with truth.
-        classes: the C names.
-        level: share of the intervals that is to hold the real share.
-        draws: number of draws.
-        seed: of the draws.
+        probabilities: video-level probabilities ``[2, N, C]`` of the parser for audio and visual.
+        labels: labels ``[N, C]`` whose noise is estimated.
+        calibration: calibration that was fitted on videos with truth.
+        classes: names of the C classes.
+        level: probability that an interval should hold the real share.
+        draws: number of random draws.
+        seed: seed of the random draws.
 
     Raises:
-        UserError: no label to judge, or ``level`` outside (0, 1).
+        UserError: there is no label, or ``level`` lies outside (0, 1).
     """
     if not 0 < level < 1:
         raise UserError(f"level is {level}; give a share between 0 and 1, such as 0.95")
     given = labels.bool()
     if not bool(given.any()):
-        raise UserError("no label to judge; give labelled videos")
+        raise UserError("no label to estimate the noise of; give labelled videos")
     generator = torch.Generator().manual_seed(seed)
     evidence, curves = calibration.evidence(probabilities), calibration.draw(draws, generator)
     count = given.sum(dim=0)

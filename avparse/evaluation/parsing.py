@@ -1,11 +1,12 @@
-"""Scores of audio-visual video parsing: ten figures, at segment and at event level.
+"""The ten metrics of audio-visual video parsing, at segment and at event level.
 
 The protocol is that of LLP (Tian, Li and Xu, "Unified Multisensory Perception: Weakly-Supervised Audio-Visual Video
-Parsing", ECCV 2020). Both levels follow from the maximal runs of ones of three bit fields, the prediction, the truth
+Parsing", ECCV 2020). Both levels follow from the maximal runs of ones of three bit fields: the prediction, the truth
 and their overlap. The overlap of a predicted and a true event is an interval, hence exactly one run of the overlap
-field, and every run of that field lies in exactly one event of each side. So the runs of the overlap *are* the pairs
-of events that meet, their lengths are the intersections, and the same lengths summed up are the right segments.
-Time and memory are linear in the number of segments (but for a binary search a pair), for any T and C.
+field, and every run of that field lies in exactly one predicted and one true event. The runs of the overlap are
+therefore the pairs of events that intersect, their lengths are the intersections, and the sum of their lengths is the
+number of right segments. Time and memory are linear in the number of segments (except for a binary search per pair),
+for any T and C.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ LEVELS = ("segment", "event")
 TRACKS = ("audio", "visual", "audio_visual")
 FIGURES = tuple(f"{level}_{column}" for level in LEVELS for column in (*TRACKS, "type", "event"))
 
-_BLOCK = 1 << 15  # segments times classes in one pass: small enough to stay in the cache
+_BLOCK = 1 << 15  # segments times classes in one pass: small enough to stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class ParsingScores:
-    """The ten figures, kept per video.
+    """The ten metrics of every video.
 
-    Scores of a part of the videos are ``ParsingScores(scores.per_video[part])``.
+    The scores of a part of the videos are ``ParsingScores(scores.per_video[part])``.
 
     Attributes:
-        per_video: ``[N, 10]`` F measures (0 to 1) of every video, columns in the order of ``FIGURES``. Type is the
+        per_video: F measures ``[N, 10]`` (0 to 1) of every video, with columns in the order of ``FIGURES``. Type is the
             mean of audio, visual and audio-visual.
     """
 
     per_video: Floats
 
     def as_dict(self) -> dict[str, float]:
-        """Return the figures in percent: the means over the videos."""
+        """Return the metrics in percent, each the mean over the videos."""
         return dict(zip(FIGURES, (100 * self.per_video.mean(axis=0)).tolist(), strict=True))
 
     def __str__(self) -> str:
@@ -59,10 +60,10 @@ class ParsingScores:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many segments and events are right, wrong (false positives) and missed.
+    """Number of segments and events that are right, wrong (false positives) and missed (false negatives).
 
     Attributes:
-        right, wrong, missed: ``[level, track, N, C]`` integers, in the order of ``LEVELS`` and ``TRACKS``.
+        right, wrong, missed: integer counts ``[level, track, N, C]``, in the order of ``LEVELS`` and ``TRACKS``.
     """
 
     right: Ints
@@ -80,20 +81,27 @@ def score_parsing(
 ) -> ParsingScores:
     """Score decisions against dense truth.
 
-    Per video and class F = 2TP / (2TP + FP + FN); the score of a video is the mean over the classes that are predicted
-    or true there, and 1 where there is none; the figure is the mean over the videos. The audio-visual track is the
+    Per video and class F = 2TP / (2TP + FP + FN). The score of a video is the mean over the classes that are predicted
+    or true there, and 1 where there is none; the metric is the mean over the videos. The audio-visual track is the
     product of both tracks; "event" adds the counts of audio and visual per class before it computes F.
 
     Args:
-        audio_pred: ``[N, T, C]`` decisions, boolean or exact 0/1.
-        visual_pred: likewise.
-        audio_true: likewise.
-        visual_true: likewise.
-        mask: ``[N, T]``, True where the segment exists; what lies elsewhere counts as empty. None: everywhere.
+        audio_pred: audio decisions ``[N, T, C]``, boolean or exact 0/1.
+        visual_pred: visual decisions ``[N, T, C]``, boolean or exact 0/1.
+        audio_true: true audio events ``[N, T, C]``, boolean or exact 0/1.
+        visual_true: true visual events ``[N, T, C]``, boolean or exact 0/1.
+        mask: existing segments ``[N, T]``; values elsewhere count as empty. None means that all segments exist.
         iou: smallest intersection over union, inclusive, at which an event matches; in (0, 1].
 
     Raises:
-        UserError: no videos, shapes that disagree, values other than 0 and 1, or ``iou`` outside its range.
+        UserError: there are no videos, shapes disagree, values are not 0 or 1, or ``iou`` is outside its range.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.zeros((1, 10, 25), dtype=bool)
+        >>> truth[0, 2:5, 7] = True
+        >>> score_parsing(truth, truth, truth, truth).as_dict()["segment_type"]
+        100.0
     """
     blocks = count_blocks(audio_pred, visual_pred, audio_true, visual_true, mask, iou)
     return ParsingScores(np.concatenate([_video_scores(counts) for counts in blocks]))
@@ -107,12 +115,13 @@ def count_blocks(
     mask: Binary | None = None,
     iou: float = 0.5,
 ) -> Iterator[Counts]:
-    """Count right, wrong and missed segments and events of a block of videos after the other.
+    """Yield counts of right, wrong and missed segments and events, one block of videos after the other.
 
-    Arguments and errors as :func:`score_parsing`. A predicted event is right if it reaches ``iou`` with any true event
-    of its class, taken or not, and a true event is missed if no predicted one reaches it: two searches, as in the
-    official code. From 0.5 on the two agree, because one run cannot share half with each of two others that a gap
-    inside it separates; below, one true event may make several predictions right.
+    The arguments and errors are those of :func:`score_parsing`. A predicted event is right if its intersection over
+    union with any true event of its class reaches ``iou``, even one that is matched already, and a true event is missed
+    if no predicted one reaches it: two searches, as in the official code. From 0.5 on both searches agree, because an
+    event cannot share half of its length with each of two others that are separated by a gap; below 0.5 one true event
+    may make several predictions right.
     """
     if not 0 < iou <= 1:
         raise UserError(f"iou is {iou}; give a number above 0 and at most 1 (the official protocol has 0.5)")
@@ -160,7 +169,7 @@ def _count(block: list[Bits], exists: Bits | None, iou: float) -> Counts:
 
 
 def _video_scores(counts: Counts) -> Floats:
-    """Return the ten F values ``[N, 10]`` of every video."""
+    """Return the ten F measures ``[N, 10]`` of every video."""
     right, wrong, missed = (
         np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1) for x in (counts.right, counts.wrong, counts.missed)
     )
@@ -174,7 +183,7 @@ def _video_scores(counts: Counts) -> Floats:
 
 
 class _Runs(NamedTuple):
-    """Maximal runs of ones of a bit field, ascending: flat position of the first bit, length, and row."""
+    """Maximal runs of ones of a bit field in ascending order: position of the first bit, length and row."""
 
     start: Ints
     length: Ints
@@ -182,7 +191,7 @@ class _Runs(NamedTuple):
 
 
 def _bit_field(audio: Bits, visual: Bits, exists: Bits | None) -> Bits:
-    """Lay out audio, visual and their product as flat rows ``[track, N, C]``, a zero before the first and after each.
+    """Lay out audio, visual and their product as flat rows ``[track, N, C]``, separated by zeros.
 
     The zeros keep runs from crossing into the next row.
     """
@@ -198,7 +207,7 @@ def _bit_field(audio: Bits, visual: Bits, exists: Bits | None) -> Bits:
 
 
 def _runs(bits: Bits, width: int) -> _Runs:
-    edges = np.flatnonzero(bits[1:] != bits[:-1])  # first bit of a run, then one past its last, in turn
+    edges = np.flatnonzero(bits[1:] != bits[:-1])  # alternating: first bit of a run, then one past its last bit
     start = edges[::2]
     return _Runs(start, edges[1::2] - start, start // width)
 

@@ -1,8 +1,8 @@
-"""Scores of every class over a whole data set: which classes are heard or seen well, and which are not.
+"""Precision, recall and F of every class over a whole data set.
 
-The ten figures of :mod:`avparse.evaluation.parsing` average within each video first, so they have no value a class.
-Here the counts of a class are summed over all videos before precision, recall and F are formed (one micro average a
-class). The mean of these F over the classes is therefore none of the ten figures.
+The ten metrics of :mod:`avparse.evaluation.parsing` average within each video first, so they have no value per class.
+Here the counts of a class are summed over all videos before precision, recall and F are formed (a micro average per
+class). The mean of these F measures over the classes is therefore none of the ten metrics.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ class ClassScores:
     """Counts of every class, summed over the videos.
 
     Attributes:
-        classes: names, in the order of the last axis.
-        right, wrong, missed: ``[level, track, C]`` segments or events, in the order of ``LEVELS`` and ``TRACKS``.
+        classes: class names, in the order of the last axis.
+        right, wrong, missed: counts ``[level, track, C]`` of segments or events, in the order of ``LEVELS`` and
+            ``TRACKS``.
     """
 
     classes: tuple[str, ...]
@@ -32,21 +33,21 @@ class ClassScores:
 
     @property
     def precision(self) -> Floats:
-        """``[level, track, C]``, 0 to 1: right among the predicted; NaN where nothing is predicted."""
+        """Share ``[level, track, C]``, 0 to 1, of right ones among the predicted; NaN where nothing is predicted."""
         return _share(self.right, self.right + self.wrong)
 
     @property
     def recall(self) -> Floats:
-        """``[level, track, C]``, 0 to 1: right among the true; NaN where nothing is true."""
+        """Share ``[level, track, C]``, 0 to 1, of right ones among the true; NaN where nothing is true."""
         return _share(self.right, self.right + self.missed)
 
     @property
     def f(self) -> Floats:
-        """``[level, track, C]``, 0 to 1: 2TP / (2TP + FP + FN); NaN where nothing is predicted or true."""
+        """F measure ``[level, track, C]``, 0 to 1: 2TP / (2TP + FP + FN); NaN where nothing is predicted or true."""
         return _share(2 * self.right, 2 * self.right + self.wrong + self.missed)
 
     def as_rows(self) -> list[dict[str, str | int | float | None]]:
-        """Return a row for every class, level and track: F, precision, recall in percent (None: undefined), counts."""
+        """Return a row per class, level and track: F, precision, recall in percent (None: undefined), and counts."""
         measures = {"f": self.f, "precision": self.precision, "recall": self.recall}
         counts = {"right": self.right, "wrong": self.wrong, "missed": self.missed}
         return [
@@ -83,16 +84,17 @@ def score_classes(
     """Score every class against dense truth, over all videos together.
 
     Args:
-        audio_pred: ``[N, T, C]`` decisions, boolean or exact 0/1.
-        visual_pred: likewise.
-        audio_true: likewise.
-        visual_true: likewise.
-        classes: the C names.
-        mask: ``[N, T]``, True where the segment exists; None: everywhere.
+        audio_pred: audio decisions ``[N, T, C]``, boolean or exact 0/1.
+        visual_pred: visual decisions ``[N, T, C]``, boolean or exact 0/1.
+        audio_true: true audio events ``[N, T, C]``, boolean or exact 0/1.
+        visual_true: true visual events ``[N, T, C]``, boolean or exact 0/1.
+        classes: names of the C classes.
+        mask: existing segments ``[N, T]``; None means that all segments exist.
         iou: smallest intersection over union at which an event matches.
 
     Raises:
-        UserError: as :func:`avparse.evaluation.parsing.score_parsing`, or another number of names than classes.
+        UserError: the arrays are not accepted by :func:`avparse.evaluation.parsing.score_parsing`, or the number of
+            names is not the number of classes.
     """
     names = tuple(classes)
     if audio_pred.ndim == 3 and len(names) != audio_pred.shape[2]:

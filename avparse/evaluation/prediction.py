@@ -1,4 +1,4 @@
-"""Parsing the videos of a store, and long videos by overlapping windows."""
+"""Prediction for the videos of a store, and for long videos by overlapping windows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,28 @@ from avparse.models.output import ParserOutput
 
 Parse = Callable[[Features], ParserOutput]
 _VIDEOS = ("audio", "visual", "video")
-# What is taken of an output, and which of its dimensions counts the videos.
+# Fields of an output that are kept, each with the dimension that counts the videos.
 _BATCH = {"audio_segments": 0, "visual_segments": 0, **dict.fromkeys(_VIDEOS, 0), "attention": 1}
 
 
 @torch.no_grad()
 def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: int = 128) -> ParserOutput:
-    """Parse the videos at ``indices`` ``[N]`` of a store.
+    """Return the parser's output for the videos at ``indices`` ``[N]`` of a store.
+
+    Args:
+        parser: parser in evaluation mode.
+        table: feature table that the videos are read from.
+        indices: positions ``[N]`` of the videos in the store.
+        batch_size: number of videos that are parsed at once.
 
     Returns:
-        Probabilities on the CPU in float32, ``[N, T, C]`` padded to the longest video and ``[N, C]``, and the attention
-        ``[2, N, T, C]`` of a parser that has one; without hidden.
+        Probabilities on the CPU in float32: segments ``[N, T, C]``, padded to the longest video, and videos ``[N, C]``.
+        The attention ``[2, N, T, C]`` is kept where the parser has one; hidden segments are not kept.
+
+    Example:
+        >>> output = predict(parser, FeatureTable(store), store.select("test"))  # doctest: +SKIP
+        >>> output.audio_segments.shape  # doctest: +SKIP
+        torch.Size([1200, 10, 25])
     """
     longest = int(table.store.lengths[indices].max())
     parts = [_results(parser(table.batch(piece).features)) for piece in batches(indices, batch_size)]
@@ -47,24 +58,24 @@ def predict_windows(
     window: int,
     batch_size: int = 64,
 ) -> ParserOutput:
-    """Parse one video of any length as it would parse clips of the length it was trained on.
+    """Parse one video of any length with windows of the length that the parser was trained on.
 
-    Windows of ``window`` segments start every half window (the last one ends with the video). Where windows overlap,
-    segment and gate probabilities, and attention, are averaged with weights that fall linearly towards a window's
-    edges, so the result changes smoothly; a video of at most one window is parsed whole.
+    Windows of ``window`` segments start every half window; the last one ends with the video. Where windows overlap,
+    segment and gate probabilities and attention are averaged with weights that fall linearly towards a window's edges,
+    so the result changes smoothly. A video of at most one window is parsed whole.
 
     Args:
-        parser: a parser in evaluation mode.
-        streams: name -> ``[T, D]``.
-        audio_present: ``[T]`` boolean, whether there is sound in a segment.
-        visual_present: ``[T]`` boolean, whether there is a picture.
-        window: segments.
-        batch_size: windows parsed at once, the bound on memory.
+        parser: parser in evaluation mode.
+        streams: features ``[T, D]`` of the video by stream name.
+        audio_present: boolean ``[T]``, whether there is sound in a segment.
+        visual_present: boolean ``[T]``, whether there is a picture in a segment.
+        window: number of segments in a window.
+        batch_size: number of windows that are parsed at once; it bounds the memory.
 
     Returns:
-        Batch of one: ``audio_segments``, ``visual_segments`` ``[1, T, C]``; the video-level probabilities (gates) are
-        ``[1, T, C]`` too, those of the windows around each segment. ``attention`` ``[2, 1, T, C]``, where the parser
-        has one, is a segment's share of the attention in the windows around it.
+        A batch of one video: ``audio_segments`` and ``visual_segments`` ``[1, T, C]``. The video-level probabilities
+        (gates) are ``[1, T, C]`` too, averaged over the windows around each segment. ``attention`` ``[2, 1, T, C]``,
+        where the parser has one, is a segment's share of the attention in the windows around it.
     """
     total = len(audio_present)
     size = min(window, total)
@@ -101,7 +112,7 @@ def _output(values: Mapping[str, Tensor]) -> ParserOutput:
 
 
 def _results(output: ParserOutput) -> dict[str, Tensor]:
-    """Return what is kept of an output, on the CPU in float32."""
+    """Return the fields of an output that are kept, on the CPU in float32."""
     values = {name: getattr(output, name) for name in _BATCH}
     return {name: value.float().cpu() for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""How good pseudo labels are, where the truth is known: scored in place of a parser's decisions."""
+"""Quality of pseudo labels where the truth is known: they are scored like a parser's decisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PseudoQuality:
     """Quality of the segment labels of some videos.
 
     Attributes:
-        scores: the ten figures.
+        scores: the ten metrics of the labels.
         classes: precision, recall and F of every class over all videos.
     """
 
@@ -34,7 +34,7 @@ class PseudoQuality:
     classes: ClassScores
 
     def micro(self) -> dict[str, dict[str, float]]:
-        """Return precision, recall and F of all segments and classes together, in percent, for each modality."""
+        """Return precision, recall and F over all segments and classes together, in percent, for each modality."""
         found = {}
         for track, modality in enumerate(MODALITIES):
             right, wrong, missed = (
@@ -48,11 +48,11 @@ class PseudoQuality:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the ten figures, ``micro`` and ``per_class`` as plain JSON values, in percent."""
+        """Return the ten metrics, ``micro`` and ``per_class`` as plain JSON values, in percent."""
         return {"scores": self.scores.as_dict(), "micro": self.micro(), "per_class": self.classes.as_rows()}
 
     def as_markdown(self, caption: str, per_class: bool = False) -> str:
-        """Return the ten figures, then precision, recall and F of the segments: in all and, if wanted, a class."""
+        """Return a table of the ten metrics, then precision, recall and F of segments, on request per class."""
         lines = [score_table({"pseudo labels": self.scores.as_dict()}, caption)]
         lines += ["| segments of | precision | recall | F |", "|---|---:|---:|---:|"]
         lines += [_row(modality, *values.values()) for modality, values in self.micro().items()]
@@ -67,9 +67,9 @@ class PseudoQuality:
 
 
 def score_segment_labels(labels: SegmentLabels, store: FeatureStore) -> PseudoQuality:
-    """Score segment labels against the dense truth; a target of at least one half counts as on.
+    """Score segment labels against the dense truth; a target of at least one half counts as a label.
 
-    A modality without labels is scored as its training would have it: the weak label in every segment.
+    A modality without segment labels is scored as it would be trained: with the weak label in every segment.
 
     Raises:
         UserError: a video is not in the store or has no dense truth, or the labels were made for other data.
@@ -85,7 +85,7 @@ def score_segment_labels(labels: SegmentLabels, store: FeatureStore) -> PseudoQu
 def score_decisions(
     audio: Binary, visual: Binary, audio_true: Binary, visual_true: Binary, classes: Iterable[str], mask: Binary
 ) -> PseudoQuality:
-    """Score decisions ``[N, T, C]`` of all segments; arguments and errors as for the ten figures."""
+    """Score decisions ``[N, T, C]`` over all segments; arguments and errors are those of ``score_classes``."""
     arrays = audio, visual, audio_true, visual_true
     return PseudoQuality(score_parsing(*arrays, mask), score_classes(*arrays, classes, mask))
 

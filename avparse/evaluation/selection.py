@@ -1,4 +1,4 @@
-"""Which videos of a split are scored: all, or by whether events overlap in them."""
+"""Selection of the videos to score: all of them, or by whether events overlap in time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ VideoKind = Literal["all", "overlapping", "single"]
 
 
 def overlapping(store: FeatureStore, indices: Indices) -> npt.NDArray[np.bool_]:
-    """Return ``[n]``, whether events of different classes overlap: in some segment two are heard, or two are seen.
+    """Return ``[n]``, whether events of different classes overlap: two are heard, or two are seen, in some segment.
 
-    One that is heard while another is seen does not count: each modality has a single event to find there.
+    An event that is heard while another is seen does not count, because each modality then has a single event.
 
     Raises:
         UserError: a video has no dense truth.
@@ -28,10 +28,10 @@ def overlapping(store: FeatureStore, indices: Indices) -> npt.NDArray[np.bool_]:
 
 
 def select_videos(store: FeatureStore, split: str, kind: VideoKind) -> Indices:
-    """Return the positions of the videos of a split that are of a kind: ``single`` are those not overlapping.
+    """Return the positions of the videos of a split that are of a kind; ``single`` videos are those not overlapping.
 
     Raises:
-        UserError: there is none, or a video has no dense truth although the kind depends on it.
+        UserError: there is no such video, or a video has no dense truth although the kind depends on it.
     """
     indices = store.select(split)
     if kind == "all":

@@ -1,9 +1,9 @@
-"""Thresholds of a teacher, tuned on validation: where its scores are to be read as labels.
+"""Tuning of the thresholds that turn a teacher's scores into labels, on validation.
 
-For every class and modality the threshold with the best F over segments is drawn towards the best common one, the more
-the fewer videos have the class; then all are moved, one by one, as long as the segment-level Type rises, since that
-figure averages over videos and none of the classes' F does. Validation is no longer unseen after that, so the figures
-to report are cross-validated. Tuning on test is not offered.
+For every class and modality the threshold with the best F over segments is drawn towards the best common threshold; the
+fewer videos have the class, the closer. Then all thresholds are moved, one by one, as long as the segment-level Type
+rises, because that metric averages over videos and the F of a class does not. Validation is no longer unseen
+afterwards, so the metrics to report are cross-validated. Tuning on test is not offered.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from avparse.foundation.settings import Settings
 
 Scores = npt.NDArray[np.float32]
 Thresholds = dict[str, Scores]
-_CANDIDATES = 24  # quantiles of a class's scores that a move may lead to
+_CANDIDATES = 24  # number of quantiles of a class's scores that are tried as thresholds
 
 
 class Tuning(Settings):
-    """How thresholds are tuned.
+    """Settings of the tuning of a teacher's thresholds.
 
     Attributes:
-        shared: one threshold a modality instead of one for each class.
-        prior: a class counts as much as the common threshold once this many videos have it.
-        passes: over all thresholds, of the ascent on Type; 0 for none.
-        folds: of the cross-validation.
+        shared: whether all classes of a modality share one threshold.
+        prior: number of videos with a class at which its own threshold counts as much as the common one.
+        passes: number of passes over all thresholds in the ascent on Type; 0 skips the ascent.
+        folds: number of folds of the cross-validation.
     """
 
     shared: bool = False
@@ -43,12 +43,12 @@ class Tuning(Settings):
 
 @dataclass(frozen=True, eq=False)
 class ScoredVideos:
-    """What a teacher says of annotated videos.
+    """A teacher's scores of annotated videos.
 
     Attributes:
-        scores: modality -> ``[N, T, C]``; minus infinity where nothing may be on (outside the weak label, the video or
-            the modality), so that a label is on iff its score is above the threshold.
-        truth: modality -> ``[N, T, C]``.
+        scores: scores ``[N, T, C]`` by modality; minus infinity where no label may be on (outside the weak label, the
+            video or the modality), so that a label is on iff its score is above the threshold.
+        truth: true labels ``[N, T, C]`` by modality.
         fixed: modalities that keep the thresholds they have.
     """
 
@@ -57,23 +57,23 @@ class ScoredVideos:
     fixed: tuple[str, ...] = ()
 
     def part(self, videos: npt.NDArray[np.int64]) -> ScoredVideos:
-        """Return some of the videos."""
+        """Return the same for some of the videos."""
         scores = {m: x[videos] for m, x in self.scores.items()}
         return replace(self, scores=scores, truth={m: x[videos] for m, x in self.truth.items()})
 
     def decide(self, thresholds: Thresholds) -> tuple[Bits, Bits]:
-        """Return what is on in audio and in visual."""
+        """Return the labels of audio and of visual at the given thresholds."""
         audio, visual = (self.scores[m] > thresholds[m] for m in MODALITIES)
         return audio, visual
 
     def score(self, thresholds: Thresholds) -> ParsingScores:
-        """Return the ten figures."""
+        """Return the ten metrics of the labels at the given thresholds."""
         audio, visual = (self.truth[m] for m in MODALITIES)
         return score_parsing(*self.decide(thresholds), audio, visual)
 
 
 def tune(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> Thresholds:
-    """Return thresholds ``[C]`` of each modality; ``given`` are those of the fixed ones."""
+    """Return the tuned thresholds ``[C]`` of each modality; fixed modalities keep those of ``given``."""
     found = dict(given)
     for modality in MODALITIES:
         if modality not in videos.fixed:
@@ -86,7 +86,7 @@ def tune(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> Thresholds:
 
 
 def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> ParsingScores:
-    """Return the figures of all videos, each decided by thresholds that were tuned on the other folds.
+    """Return the metrics of all videos, each labelled with thresholds that were tuned on the other folds.
 
     Raises:
         UserError: there are fewer videos than folds.
@@ -107,7 +107,7 @@ def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> P
 
 
 def _fit(scores: Scores, truth: Bits, tuning: Tuning) -> Scores:
-    """Return the threshold of each class with the best F, drawn towards that of all classes together."""
+    """Return the threshold of each class with the best F, drawn towards the threshold of all classes together."""
     possible = np.isfinite(scores)
     common = _best(scores[possible], truth[possible], int((truth & ~possible).sum()))
     if tuning.shared:
@@ -123,12 +123,12 @@ def _fit(scores: Scores, truth: Bits, tuning: Tuning) -> Scores:
 
 
 def _best(scores: Scores, truth: Bits, missed: int) -> float:
-    """Return the threshold, one of the scores or just below all, with the best F; of equal ones the lowest.
+    """Return the threshold, one of the scores or just below all, with the best F; among equal ones the lowest.
 
     Args:
-        scores: ``[n]``, on where above the threshold.
-        truth: ``[n]``.
-        missed: further true entries that can never be on.
+        scores: scores ``[n]`` of a class; a label is on where its score is above the threshold.
+        truth: true labels ``[n]`` of the class.
+        missed: number of further true labels that can never be on.
     """
     if not len(scores):
         return 0.0
@@ -145,7 +145,7 @@ def _best(scores: Scores, truth: Bits, missed: int) -> float:
 
 
 class _Ascent:
-    """Coordinate ascent on segment-level Type: what changes with one threshold is counted anew, and nothing else."""
+    """Coordinate ascent on segment-level Type, which recounts only what a changed threshold affects."""
 
     def __init__(self, videos: ScoredVideos, thresholds: Thresholds) -> None:
         self.videos = videos
@@ -154,10 +154,10 @@ class _Ascent:
         truth = videos.truth
         self.truth = {**truth, "both": truth[MODALITIES[0]] & truth[MODALITIES[1]]}
         on = {**self.on, "both": self.on[MODALITIES[0]] & self.on[MODALITIES[1]]}
-        self.f = {track: _f(on[track], self.truth[track]) for track in on}  # track -> [N, C], NaN: not counted
+        self.f = {track: _f(on[track], self.truth[track]) for track in on}  # by track, [N, C]; NaN is not counted
 
     def climb(self, shared: bool) -> bool:
-        """Try every threshold once; return whether any was moved."""
+        """Try every threshold once; return whether any was changed."""
         moved = False
         for modality in MODALITIES:
             if modality in self.videos.fixed:
@@ -168,7 +168,7 @@ class _Ascent:
         return moved
 
     def _move(self, modality: str, classes: npt.NDArray[np.int64]) -> bool:
-        """Give ``classes`` the common threshold that is best for Type, if it is better than the one they have."""
+        """Give ``classes`` the common threshold that is best for Type, if it is better than their present ones."""
         scores = self.videos.scores[modality][..., classes]
         finite = scores[np.isfinite(scores)]
         if not len(finite):
@@ -177,7 +177,7 @@ class _Ascent:
         candidates = np.append(np.nextafter(candidates[0], np.float32(-np.inf)), candidates).astype(np.float32)
         other = self.on[next(m for m in MODALITIES if m != modality)][..., classes]
         best, chosen = self._mean(modality) + self._mean("both") + 1e-9, None
-        for threshold in candidates:  # ascending, so that of equal ones the lowest stays
+        for threshold in candidates:  # ascending, so that among equal ones the lowest is kept
             on = scores > threshold
             new = {modality: _f(on, self.truth[modality][..., classes])}
             new["both"] = _f(on & other, self.truth["both"][..., classes])
@@ -194,7 +194,7 @@ class _Ascent:
         return True
 
     def _mean(self, track: str, classes: npt.NDArray[np.int64] | None = None, new: Floats | None = None) -> float:
-        """Return the figure of a track, with the values ``new`` ``[N, c]`` of some classes in place of theirs."""
+        """Return the metric of a track, with the values ``new`` ``[N, c]`` of some classes in place of theirs."""
         f = self.f[track]
         if classes is not None and new is not None:
             f = f.copy()
@@ -204,7 +204,7 @@ class _Ascent:
 
 
 def _f(on: Bits, truth: Bits) -> Floats:
-    """Return F ``[N, C]`` over the segments of each video; NaN where neither is on anywhere."""
+    """Return F ``[N, C]`` over the segments of each video; NaN where a class is neither predicted nor true anywhere."""
     size = on.sum(axis=1) + truth.sum(axis=1)
     f: Floats = np.where(size > 0, 2 * (on & truth).sum(axis=1) / np.maximum(size, 1), np.nan)
     return f

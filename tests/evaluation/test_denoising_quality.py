@@ -242,7 +242,7 @@ def test_estimate_is_repeatable_and_says_what_it_knows() -> None:
 def test_estimates_of_nothing_are_refused() -> None:
     generator = torch.Generator().manual_seed(3)
     calibration = LabelCalibration.fit(*_scored(60, torch.full((2, 3), 0.2), torch.ones(3), generator))
-    with pytest.raises(UserError, match="no label to judge"):
+    with pytest.raises(UserError, match="no label to estimate the noise of"):
         estimate_noise_rates(torch.rand(2, 4, 3), torch.zeros(4, 3), calibration, CLASSES)
     with pytest.raises(UserError, match="level is 95"):
         estimate_noise_rates(torch.rand(2, 4, 3), torch.ones(4, 3), calibration, CLASSES, level=95)
