@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -23,21 +21,10 @@ _SHARED = Path(os.environ.get("AVPARSE_SHARED", Path(__file__).resolve().parents
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of golden files and real annotations beside the project; the test is skipped where it is absent."""
+    """The folder with annotations of LLP and a real clip beside the project; the test is skipped where it is absent."""
     if not (_SHARED / "golden").is_dir():
         pytest.skip(f"no shared folder at {_SHARED} (set AVPARSE_SHARED)")
     return _SHARED
-
-
-@pytest.fixture(scope="session")
-def fill(shared: Path) -> ModuleType:
-    """The deterministic fill rule of the golden files."""
-    spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden" / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -42,6 +42,35 @@ def han_encoder(name: str, size: int, outer: int = 512) -> StateDict:
     return state
 
 
+def dhhn() -> StateDict:
+    """Random weights under the names and in the shapes of the released DHHN."""
+    torch.manual_seed(1)
+    heads = dict.fromkeys(("fc_prob", "fc_frame_att", "fc_av_att"), (25, 512))
+    state = linear_maps(LLP_MAPS | heads) | han_encoder("hat_encoder", 512)
+    for modality in (1, 2):
+        for scale, kernel in enumerate((1, 3, 5)):
+            name = f"conv_x{modality}.{scale}.blocks.0"
+            state[f"{name}.0.weight"] = 0.03 * torch.randn(512, 512, kernel)
+            state |= norms((f"{name}.1",), 512)
+            state |= {f"{name}.1.running_mean": torch.randn(512), f"{name}.1.running_var": 0.5 + torch.rand(512)}
+            state[f"{name}.1.num_batches_tracked"] = torch.tensor(7)
+    return state
+
+
+def cvcms() -> StateDict:
+    """Random weights under the names and in the shapes of the released CVCMS."""
+    torch.manual_seed(1)
+    maps = dict(LLP_MAPS) | dict.fromkeys(("fc_prob", "fc_frame_att", "fc_av_att"), (25, 512))
+    maps |= {"fc_occ_class_a": (3200, 512), "fc_occ_class_v": (3200, 512), "fc_occ_class_av": (3200, 1024)}
+    maps |= {f"fc_occ_{m}_{kind}": (128, 128) for m in ("a", "v", "av") for kind in "qkv"}
+    single = ("fc_occ_prob_a", "fc_occ_prob_v", "fc_occ_frame_prob", "fc_occ_modality_prob")
+    state = linear_maps(maps | dict.fromkeys(single, (1, 128)))
+    state |= han_encoder("hat_encoder", 512)
+    for name in ("av_class_encoder", "frame_att_encoder", "modality_encoder"):
+        state |= han_encoder(name, 128)
+    return state
+
+
 def linear(state: StateDict, name: str, x: torch.Tensor) -> torch.Tensor:
     return functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -10,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,9 +32,9 @@ from avparse.models.weights import load_weights, read_weights
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
+from tests import golden
 from tests.conftest import Command
-from tests.data.test_feature_folders import published
-from tests.models.test_parser import _official
+from tests.llp_folders import published
 from tests.toy import DIMENSIONS, toy_store
 
 SPEC = TaskSpec(classes=("Bark", "Bell", "Engine", "Voice"), streams=DIMENSIONS, segments=6)
@@ -70,8 +68,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 # --- a run like any other -------------------------------------------------------------------------------------------
 
 
-def test_golden_weights_become_a_run(shared: Path, fill: ModuleType, tmp_path: Path, command: Command) -> None:
-    _, state, features = _official(shared, fill, "han")
+def test_golden_weights_become_a_run(tmp_path: Path, command: Command) -> None:
+    network = golden.network("han")
+    state, features = network.state, network.features()
     torch.save({f"module.{name}": tensor for name, tensor in state.items()}, tmp_path / "HAN.pt")
     code, out, err = command("import-checkpoint", tmp_path / "HAN.pt", "--system", "han", "-o", tmp_path / "run")
     assert code == 0, err
@@ -277,10 +276,9 @@ def test_the_data_must_fit(checkpoint: Path, tmp_path: Path, store: FeatureStore
         import_checkpoint(checkpoint, "han", tmp_path / "run")
 
 
-def test_frames_kept_apart_or_averaged(shared: Path, fill: ModuleType, tmp_path: Path, command: Command) -> None:
+def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None:
     """CMPAE reads eight frames a segment; its weights serve averaged frames too, where one says so."""
-    description = json.loads((shared / "golden" / "forward" / "cmpae_ca.json").read_text())
-    torch.save({k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}, tmp_path / "cmpae.pt")
+    torch.save(golden.network("cmpae_ca").state, tmp_path / "cmpae.pt")
     run = import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "run").run
     assert run.info.spec.streams["frames"] == 8 * 2048
     assert run.recipe.decoding.alone == 0.3

@@ -17,16 +17,13 @@ from torch.nn.functional import elu
 
 from avparse.data.batching import task_spec
 from avparse.data.datasets.feature_folders import ImportReport, import_llp
-from avparse.data.datasets.llp import read_llp, write_llp
+from avparse.data.datasets.llp import read_llp
 from avparse.data.features import Features
 from avparse.data.store import FeatureStore
-from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.models.stem import LinearStem
 from tests.conftest import Command
-
-VOCABULARY = Vocabulary(("Speech", "Dog"))
-FOLDERS = {"audio": ("vggish", 128), "frames": ("res152", 2048), "clips": ("r2plus1d_18", 512)}
+from tests.llp_folders import published, video_name
 
 IMPORT = """
 import resource, sys
@@ -35,28 +32,6 @@ from avparse.data.datasets.feature_folders import import_llp
 import_llp(*map(Path, sys.argv[1:]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-
-
-def video_name(number: int) -> str:
-    return f"id-{number:08d}_0_10"
-
-
-def published(
-    folder: Path, videos: int, per_segment: int = 8, segments: int = 10, vocabulary: Vocabulary = VOCABULARY
-) -> tuple[Path, Path]:
-    """Write feature folders and tables as they are published; return both."""
-    random = np.random.default_rng(videos)
-    splits = [("train", "val", "test")[n % 3] for n in range(videos)]
-    dense = random.random((2, videos, segments, len(vocabulary))) < 0.3
-    names = [video_name(n) for n in range(videos)]
-    write_llp(folder / "tables", vocabulary, names, splits, dense.any(axis=(0, 2)), dense[0], dense[1])
-    for name, dimension in FOLDERS.values():
-        (folder / "features" / name).mkdir(parents=True)
-        rows = segments * per_segment if name == "res152" else segments
-        for video in names:
-            features = random.standard_normal((rows, dimension), dtype=np.float32)
-            np.save(folder / "features" / name / f"{video[:11]}.npy", features)
-    return folder / "features", folder / "tables"
 
 
 def load(features: Path, number: int, folder: str) -> np.ndarray:

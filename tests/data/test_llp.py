@@ -17,6 +17,7 @@ from avparse.data.datasets.llp import LLPAnnotations, read_llp, write_llp
 from avparse.data.timeline import runs
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
+from tests import golden
 
 SEGMENTS = 10
 HEADER = "filename\tonset\toffset\tevent_labels\n"
@@ -40,20 +41,11 @@ def stacked(tables: LLPAnnotations, videos: list[str], modality: str) -> np.ndar
 # Golden
 
 
-def golden_cases(shared: Path, prefix: str) -> list[tuple[str, dict[str, np.ndarray], int]]:
-    cases = []
-    for path in sorted((shared / "golden").glob("metrics*.json")):
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-            for case in json.loads(path.read_text())["cases"]:
-                if case["kind"] == prefix or case["name"].startswith(prefix):
-                    named = {k: file[f"{case['name']}/{k}"] for k in case["arrays"]}
-                    cases.append((case["name"], named, case["videos"]))
-    assert cases
-    return cases
-
-
-def test_golden_event_lists_give_the_official_ground_truth(shared: Path, tmp_path: Path) -> None:
-    for name, case, count in golden_cases(shared, "event_list"):
+def test_golden_event_lists_give_the_official_ground_truth(tmp_path: Path) -> None:
+    _, cases = golden.metric_cases()
+    lists = [(known["name"], case, known["videos"]) for known, case in cases if known["kind"] == "event_list"]
+    assert len(lists) == 2
+    for name, case, count in lists:
         folder = tmp_path / name
         folder.mkdir()
         videos = [f"video_{n}" for n in range(count)]
@@ -71,9 +63,11 @@ def test_golden_event_lists_give_the_official_ground_truth(shared: Path, tmp_pat
 
 
 def test_golden_real_annotations(shared: Path, llp: LLPAnnotations) -> None:
-    for name, case, count in golden_cases(shared, "real_") + golden_cases(shared, "weak_labels_everywhere_"):
+    _, cases = golden.metric_cases(shared / "golden")
+    whole = [(known["name"], case) for known, case in cases if known["name"].startswith(("real_", "weak_labels_"))]
+    assert len(whole) == 5
+    for name, case in whole:
         videos = next(videos for split, videos in llp.splits.items() if f"_{split}" in name)
-        assert len(videos) == count
         for modality in MODALITIES:
             expected = case[f"gt_{modality}"].astype(bool).transpose(0, 2, 1)
             np.testing.assert_array_equal(stacked(llp, videos, modality), expected, err_msg=name)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from avparse.evaluation.parsing import LEVELS, TRACKS
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
+from tests import golden
 from tests.plain_metrics import FIGURES as PLAIN_FIGURES
 from tests.plain_metrics import count_events, count_segments, plain_scores
 
@@ -36,14 +37,6 @@ Bits = npt.NDArray[np.bool_]
 
 
 # ---- golden figures
-
-
-def golden_cases(shared: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, npt.NDArray[Any]]]]:
-    for file in sorted((shared / "golden").glob("metrics_*.json")):
-        listing = json.loads(file.read_text())
-        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            for case in listing["cases"]:
-                yield listing, case, {name: arrays[f"{case['name']}/{name}"] for name in case["arrays"]}
 
 
 def in_our_axes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -79,9 +72,9 @@ def ours(name: str) -> str:
     return name.replace("_av", "_audio_visual")
 
 
-def test_golden_figures_and_per_video_scores(shared: Path) -> None:
+def check_golden(listing: dict[str, Any], cases: Iterable[golden.MetricCase], least: int) -> None:
     names = set()
-    for listing, case, arrays in golden_cases(shared):
+    for case, arrays in cases:
         name = case["name"]
         scores = score_parsing(
             *decided(case, arrays), in_our_axes(arrays["gt_audio"]), in_our_axes(arrays["gt_visual"])
@@ -95,11 +88,21 @@ def test_golden_figures_and_per_video_scores(shared: Path) -> None:
             own = scores.per_video[:, FIGURES.index(ours(column))]
             np.testing.assert_allclose(own, arrays["per_video"][:, k], rtol=0, atol=1e-9, err_msg=f"{name} {column}")
         names.add(name)
-    assert len(names) >= 33
+    assert len(names) >= least
 
 
-def test_golden_figures_hold_for_the_plain_twin_too(shared: Path) -> None:
-    for listing, case, arrays in golden_cases(shared):
+def test_golden_figures_and_per_video_scores() -> None:
+    check_golden(*golden.metric_cases(), least=23)
+
+
+def test_golden_figures_of_llp(shared: Path) -> None:
+    check_golden(*golden.metric_cases(shared / "golden"), least=10)
+
+
+def test_golden_figures_hold_for_the_plain_twin_too() -> None:
+    listing, cases = golden.metric_cases()
+    compared = 0
+    for case, arrays in cases:
         if case["videos"] > 64:
             continue  # the twin is slow
         truth = [in_our_axes(arrays["gt_audio"]), in_our_axes(arrays["gt_visual"])]
@@ -108,6 +111,8 @@ def test_golden_figures_hold_for_the_plain_twin_too(shared: Path) -> None:
         )
         for column, value in zip(listing["figure_order"], arrays["figures"], strict=True):
             assert figures[PLAIN_FIGURES.index(ours(column))] == pytest.approx(value, abs=1e-9), (case["name"], column)
+        compared += 1
+    assert compared >= 20
 
 
 # ---- properties, against the twin

@@ -28,6 +28,7 @@ from avparse.training.run import Run
 from avparse.training.schedule import WarmupCosine
 from avparse.training.train import train
 from avparse.training.trainer import Trainer
+from tests import golden
 from tests.toy import toy_store
 
 SIDE = {"teacher": "simulated", "score": "logit", "threshold": 20}
@@ -468,29 +469,22 @@ def test_losses_without_their_labels_are_refused(store: FeatureStore, tmp_path: 
         train(small("han", lonely, SEGMENTS), store, tmp_path / "b")
 
 
-def test_golden_valor_schedule(shared: Path) -> None:
-    description = json.loads((shared / "golden" / "losses" / "valor_losses.json").read_text())
-    cases = [case for case in description["cases"] if case["label"].startswith("lr_schedule")]
-    assert cases
-    with np.load(shared / "golden" / "losses" / "valor_losses.npz", allow_pickle=False) as file:
-        for case in cases:
-            known = case["parameters"]
-            floor = known["lr_min"] / known["lr_max"]
-            schedule = WarmupCosine(WarmupCosine.Config(warmup=known["warm_up_epoch"], last=floor))
-            epochs, rates = (file[f"{case['label']}/{name}"] for name in ("in/epoch", "out/lr"))
-            ours = [known["lr_max"] * schedule(epoch - 1 + 0.5, known["max_epoch"]) for epoch in epochs]
-            np.testing.assert_allclose(ours, rates, rtol=1e-9)
+def test_golden_valor_schedule() -> None:
+    for known, arrays in golden.cases("valor_losses", "lr_schedule"):
+        floor = known["lr_min"] / known["lr_max"]
+        schedule = WarmupCosine(WarmupCosine.Config(warmup=known["warm_up_epoch"], last=floor))
+        ours = [known["lr_max"] * schedule(int(epoch) - 1 + 0.5, known["max_epoch"]) for epoch in arrays["in/epoch"]]
+        np.testing.assert_allclose(ours, arrays["out/lr"], rtol=1e-9)
 
 
-def test_golden_valor_training_step(shared: Path) -> None:
+def test_golden_valor_training_step() -> None:
     from avparse.data.features import Batch, Features, Step
     from avparse.labels.targets import Targets
     from avparse.losses import LOSSES
     from avparse.models.output import ParserOutput
 
-    with np.load(shared / "golden" / "losses" / "valor_losses.npz", allow_pickle=False) as file:
-        case = {k.split("/", 2)[2]: torch.from_numpy(file[k]) for k in file if k.startswith("train_step/")}
-        expected = {k: float(case[k]) for k in ("loss_video", "loss_audio", "loss_visual")}
+    _, arrays = golden.one_case("valor_losses", "train_step")
+    case = {name.removeprefix("in/"): x for name, x in arrays.items()}
     logits = case["frame_logits"].unbind(dim=2)
     video = case["global_prob"]
     output = ParserOutput(logits[0].sigmoid(), logits[1].sigmoid(), video, video, video, *logits)
@@ -500,7 +494,7 @@ def test_golden_valor_training_step(shared: Path) -> None:
         part = LOSSES[name]
         config = part.Config(of=of)  # type: ignore[attr-defined]
         ours = part(config)(output, targets, batch, Step(0, 0, 1))
-        assert float(ours) == pytest.approx(expected[f"loss_{of}"], rel=1e-5)
+        assert float(ours) == pytest.approx(float(arrays[f"out/loss_{of}"]), rel=1e-5)
 
 
 SHIPPED = [name for name in shipped_recipes() if load_recipe(name).pseudo_labels is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.losses.contrastive import Form, SegmentContrast, contrast
 from avparse.models import Hidden, Parser, ParserConfig, ParserOutput
+from tests import golden
 from tests.toy import toy_store
 
 FORMS: dict[str, Form] = {"probability": "jomold", "cross_entropy": "ma"}
@@ -38,36 +38,28 @@ def _call(
     return loss(output, Targets(nothing, nothing, nothing), batch, Step(0, 0, 1))
 
 
-def test_golden_contrast(shared: Path) -> None:
-    path = shared / "golden" / "losses" / "contrastive.json"
-    arrays = np.load(path.with_suffix(".npz"), allow_pickle=False)
-    seen = 0
-    for case in json.loads(path.read_text())["cases"]:
-        label = case["label"]
-        form = FORMS.get(label.rsplit("_", 1)[0])
-        if form is None:
-            continue
-        similarities = torch.from_numpy(arrays[f"{label}/in/sims"]).reshape(-1, 10, 10).requires_grad_()
-        assert (arrays[f"{label}/in/target"].reshape(-1, 10) == np.arange(10)).all()
-        value = contrast(similarities, 1 - case["parameters"]["smoothing"], form)
+@pytest.mark.parametrize("label", FORMS)
+def test_golden_contrast(label: str) -> None:
+    cases = golden.cases("contrastive", label)
+    assert len(cases) == 3
+    for parameters, arrays in cases:
+        similarities = arrays["in/sims"].reshape(-1, 10, 10).requires_grad_()
+        assert (arrays["in/target"].reshape(-1, 10) == torch.arange(10)).all()
+        value = contrast(similarities, 1 - parameters["smoothing"], FORMS[label])
         value.backward()
-        assert value.item() == pytest.approx(float(arrays[f"{label}/out/loss"]), rel=1e-6)
-        np.testing.assert_allclose(similarities.grad.reshape(-1, 10), arrays[f"{label}/out/grad_sims"], atol=2e-8)
-        seen += 1
-    assert seen == 6
+        assert value.item() == pytest.approx(arrays["out/loss"].item(), rel=1e-6)
+        np.testing.assert_allclose(similarities.grad.reshape(-1, 10), arrays["out/grad_sims"], atol=2e-8)
 
 
-def test_golden_from_unit_vectors(shared: Path) -> None:
+def test_golden_from_unit_vectors() -> None:
     """A stored loss of whole sequences, in the form of JoMoLD; its inputs are unit vectors and not normalised again."""
-    arrays = np.load(shared / "golden" / "losses" / "contrastive.npz", allow_pickle=False)
-    audio, visual = (
-        torch.from_numpy(arrays[f"coleaf_unweighted/in/x_{m}"]).requires_grad_() for m in ("audio", "video")
-    )
+    _, arrays = golden.one_case("contrastive", "coleaf_unweighted")
+    audio, visual = (arrays[f"in/x_{m}"].requires_grad_() for m in ("audio", "video"))
     value = _call(_loss("jomold"), audio, visual)
     value.backward()
-    assert value.item() == pytest.approx(float(arrays["coleaf_unweighted/out/loss"]), rel=1e-6)
+    assert value.item() == pytest.approx(arrays["out/loss"].item(), rel=1e-6)
     for x, name in ((audio, "audio"), (visual, "video")):
-        expected = torch.from_numpy(arrays[f"coleaf_unweighted/out/grad_x_{name}"])
+        expected = arrays[f"out/grad_x_{name}"]
         unit = x.detach()
         tangent = expected - (expected * unit).sum(-1, keepdim=True) * unit  # what passes through the normalisation
         # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.

@@ -33,7 +33,7 @@ from avparse.media.towers.clap import ClapTower
 from avparse.media.towers.clip import ClipTower, spread_frames
 from tests.clips import colours, tone, write_clip
 from tests.conftest import Command
-from tests.models.test_leap import _tokenizer
+from tests.tokenizers import byte_tokenizer
 
 transformers = pytest.importorskip("transformers")
 
@@ -69,7 +69,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = getattr(transformers, "CLIPModel" if name == "clip" else "ClapModel")(config).eval()
         _vary(model)
         model.save_pretrained(folder / name)
-        _tokenizer(transformers, "clip" if name == "clip" else "clap", folder / name)
+        byte_tokenizer(transformers, "clip" if name == "clip" else "clap", folder / name)
     size = {"shortest_edge": 32}
     transformers.CLIPImageProcessor(size=size, crop_size={"height": 32, "width": 32}).save_pretrained(folder / "clip")
     transformers.ClapFeatureExtractor(truncation="fusion").save_pretrained(folder / "fused")

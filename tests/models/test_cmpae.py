@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -31,34 +30,11 @@ from avparse.training.denoisers.jomold import JoMoLD
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
+from tests import golden
 from tests.masking import SPEC, check_absence, check_apart, check_gradients, check_padding, streams
 from tests.toy import toy_store
 
 FRAMES = 8
-
-
-def official(shared: Path, fill: ModuleType, name: str) -> tuple[dict, dict[str, Tensor], Features]:
-    """A golden network that reads every frame by itself: the eight of a second stand one after the other."""
-    description = json.loads((shared / "golden" / "forward" / f"{name}.json").read_text())
-    state = {k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}
-    inputs = {k: torch.from_numpy(v) for k, v in fill.fill_inputs(description).items()}
-    frames = inputs["visual"].unflatten(1, (-1, FRAMES)).flatten(2)
-    return description, state, Features({"audio": inputs["audio"], "frames": frames, "clips": inputs["visual_st"]})
-
-
-def evidence_outputs(output: ParserOutput) -> dict[str, Tensor]:
-    """The outputs that CMPAE's and CoLeaF's golden files share."""
-    unsure = output.uncertainty
-    return {
-        "global_prob": output.video,
-        "a_prob": output.audio,
-        "v_prob": output.visual,
-        "frame_prob": torch.stack((output.audio_segments, output.visual_segments), dim=2),
-        "global_uct": unsure.video,
-        "a_uct": unsure.audio,
-        "v_uct": unsure.visual,
-        "frame_uct": torch.stack((unsure.audio_segments, unsure.visual_segments), dim=2),
-    }
 
 
 def _parser(**decoder: object) -> Parser:
@@ -67,17 +43,6 @@ def _parser(**decoder: object) -> Parser:
     encoder = {"name": "han", "heads": 2, "feedforward": 24, "alone": 0.2}
     parts = {"stem": stem, "encoder": encoder, "decoder": {"name": "evidence", **decoder}}
     return Parser(ParserConfig.read(parts, "test"), SPEC).eval()
-
-
-def _arrays(shared: Path, label: str) -> dict[str, Tensor]:
-    with np.load(shared / "golden" / "losses" / "cmpae_losses.npz", allow_pickle=False) as file:
-        found = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k.startswith(f"{label}/")}
-    return {k.removeprefix(f"{label}/"): v for k, v in found.items()}
-
-
-def _cases(shared: Path) -> list[dict]:
-    cases: list[dict] = json.loads((shared / "golden" / "losses" / "cmpae_losses.json").read_text())["cases"]
-    return cases
 
 
 def _mutual(
@@ -95,47 +60,45 @@ def _mutual(
 
 
 @pytest.mark.parametrize("name", ["cmpae_ca", "cmpae_noca"])
-def test_golden_forward(shared: Path, fill: ModuleType, name: str) -> None:
-    description, state, features = official(shared, fill, name)
-    expected = np.load(shared / "golden" / "forward" / f"{name}.npz", allow_pickle=False)
-    parser = load_official("cmpae", state)
+def test_golden_forward(name: str) -> None:
+    network = golden.network(name)
+    parser = load_official("cmpae", network.state)
     with torch.no_grad():
-        output = parser(features, cross=description["config"]["with_ca"])
+        output = parser(network.features(every_frame=True), cross=network.config["with_ca"])
     audio, visual = (functional.normalize(x, dim=-1) for x in (output.hidden.audio, output.hidden.visual))
-    ours = evidence_outputs(output)
-    ours["sims"] = (audio @ visual.transpose(1, 2) / description["config"]["temperature"]).flatten(0, 1)
+    ours = golden.evidence_outputs(output)
+    ours["sims"] = (audio @ visual.transpose(1, 2) / network.config["temperature"]).flatten(0, 1)
     ours["sims_target"] = torch.arange(10).repeat(3)
-    assert set(ours) == set(description["outputs"])
-    for key, value in ours.items():
-        assert np.abs(value.numpy() - expected[key]).max() < 1e-5, key
+    network.compare(ours)
 
 
-def test_golden_counts_and_unused_names(shared: Path, fill: ModuleType) -> None:
-    description, state, _ = official(shared, fill, "cmpae_ca")
+def test_golden_counts_and_unused_names() -> None:
+    network = golden.network("cmpae_ca")
+    state = network.state
     parser = load_official("cmpae", state)
     unused = {f"{n}.{kind}" for n in ("fc_global.0", "fc_global.2") for kind in ("weight", "bias")}
     unused |= {f"hat_encoder.norm{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")}
     assert set(ignored_names("cmpae", state)) == unused
     used = sum(p.numel() for p in parser.parameters())
     assert used == 5_383_293
-    assert used + sum(state[n].numel() for n in unused) == description["parameter_count"] == 5_660_822
-    assert parser.spec.streams == {"audio": 128, "frames": FRAMES * 2048, "clips": 512}
+    assert used + sum(state[n].numel() for n in unused) == network.parameter_count == 5_660_822
+    assert parser.spec.streams == {"audio": 128, "frames": 8 * 2048, "clips": 512}
 
 
-def test_golden_evidence(shared: Path) -> None:
-    arrays = _arrays(shared, "evidence")
+def test_golden_evidence() -> None:
+    _, arrays = golden.one_case("cmpae_losses", "evidence")
     p, unsure = weigh_evidence(arrays["in/logits"])
     torch.testing.assert_close(p, arrays["out/p"], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(unsure, arrays["out/u"], atol=1e-6, rtol=1e-5)
 
 
-def test_golden_mutual_learning(shared: Path) -> None:
-    cases = [case for case in _cases(shared) if case["label"].startswith("mutual")]
+def test_golden_mutual_learning() -> None:
+    cases = golden.cases("cmpae_losses", "mutual")
     assert len(cases) == 8
-    for case in cases:
-        arrays = _arrays(shared, case["label"])
-        given = {n: arrays[f"in/{n}"].requires_grad_(n != "target") for n in case["inputs"]}
-        parameters = case["parameters"]
+    for parameters, arrays in cases:
+        given = {n.removeprefix("in/"): x for n, x in arrays.items() if n.startswith("in/")}
+        for name, x in given.items():
+            x.requires_grad_(name != "target")
         value = _mutual(given, parameters["batch_index"], negative=parameters["lamb"])
         value.backward()
         assert value.item() == pytest.approx(arrays["out/loss"].item(), rel=1e-5)
@@ -145,10 +108,9 @@ def test_golden_mutual_learning(shared: Path) -> None:
                 torch.testing.assert_close(gradient, arrays[f"out/grad_{name}"], atol=1e-8, rtol=1e-5)
 
 
-def test_golden_train_step(shared: Path) -> None:
+def test_golden_train_step() -> None:
     """Label removal and all five terms, with the weights of the recipe."""
-    (case,) = (case for case in _cases(shared) if case["label"] == "train_step")
-    arrays, parameters = _arrays(shared, "train_step"), case["parameters"]
+    parameters, arrays = golden.one_case("cmpae_losses", "train_step")
     weights = {loss.name: loss.weight for loss in load_recipe("cmpae").losses[3:]}
     weights |= {loss.of: loss.weight for loss in load_recipe("cmpae").losses[:3]}
     refiner = JoMoLD(JoMoLD.Config(warmup_epochs=parameters["warm_up_epoch"]))

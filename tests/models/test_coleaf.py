@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -30,8 +29,8 @@ from avparse.training.denoisers.jomold import JoMoLD
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
+from tests import golden
 from tests.masking import SPEC, check_absence, check_padding, streams
-from tests.models.test_cmpae import evidence_outputs, official
 from tests.toy import toy_store
 
 LLP = TaskSpec(classes=LLP_CLASSES, streams={"audio": 128, "frames": 2048, "clips": 512}, segments=10)
@@ -45,81 +44,56 @@ def _loss(name: str, given: ParserOutput, targets: Targets, masks: tuple = (None
     return loss(given, targets, Batch(nothing, Features({}, *masks), nothing), Step(9, 0, 1))
 
 
-def _arrays(shared: Path, label: str) -> dict[str, Tensor]:
-    with np.load(shared / "golden" / "losses" / "coleaf_losses.npz", allow_pickle=False) as file:
-        found = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k.startswith(f"{label}/")}
-    return {k.removeprefix(f"{label}/"): v for k, v in found.items()}
-
-
-def _cases(shared: Path, prefix: str) -> list[dict]:
-    cases = json.loads((shared / "golden" / "losses" / "coleaf_losses.json").read_text())["cases"]
-    return [case for case in cases if case["label"].startswith(prefix)]
-
-
-def _networks(shared: Path, fill: ModuleType, of: str) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:
-    description = json.loads((shared / "golden" / "forward" / f"{NETWORKS[of]}.json").read_text())
-    state = {k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}
-    inputs = {k: torch.from_numpy(v) for k, v in fill.fill_inputs(description).items()}
-    if of == "audio":
-        return description, state, {"audio": inputs["audio"]}
-    frames = inputs["visual"].unflatten(1, (10, -1)).mean(dim=2)
-    return description, state, {"frames": frames, "clips": inputs["visual_st"]}
-
-
 # --- parity ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["coleaf_ca", "coleaf_noca"])
-def test_golden_forward(shared: Path, fill: ModuleType, name: str) -> None:
-    description, state, features = official(shared, fill, name)
-    expected = np.load(shared / "golden" / "forward" / f"{name}.npz", allow_pickle=False)
+def test_golden_forward(name: str) -> None:
+    network = golden.network(name)
+    state = network.state
     parser = load_official("coleaf", state)
     with torch.no_grad():
-        output = parser(features, cross=description["config"]["with_ca"])
-    ours = evidence_outputs(output)
+        output = parser(network.features(every_frame=True), cross=network.config["with_ca"])
+    ours = golden.evidence_outputs(output)
     for m, hidden in (("a", output.hidden.audio), ("v", output.hidden.visual)):
-        ours[f"{m}_embed"] = functional.normalize(hidden, dim=-1)[..., :128]
+        ours[f"{m}_embed"] = functional.normalize(hidden, dim=-1)
         ours[f"{m}_embed_pooled"] = functional.normalize(hidden.unflatten(1, (2, 5)).mean(dim=2), dim=-1)
-    assert set(ours) == set(description["outputs"])
-    for key, value in ours.items():
-        assert np.abs(value.numpy() - expected[key]).max() < 1e-5, key
+    network.compare(ours)
     tokens = [f"hat_encoder.layers.0.cls_tokens_{m}" for m in "av"]
     assert set(tokens) < set(ignored_names("coleaf", state))
     dropped = sum(state[n].numel() for n in ignored_names("coleaf", state))
-    assert sum(p.numel() for p in parser.parameters()) == 5_383_293 == description["parameter_count"] - dropped
+    assert sum(p.numel() for p in parser.parameters()) == 5_383_293 == network.parameter_count - dropped
 
 
 @pytest.mark.parametrize(
     ("of", "used", "declared"), [("audio", 1_682_482, 2_735_154), ("visual", 3_452_978, 4_505_650)]
 )
-def test_golden_reference_networks(shared: Path, fill: ModuleType, of: str, used: int, declared: int) -> None:
-    description, state, given = _networks(shared, fill, of)
-    expected = np.load(shared / "golden" / "forward" / f"{NETWORKS[of]}.npz", allow_pickle=False)
-    network = load_official(NETWORKS[of], state)
+def test_golden_reference_networks(of: str, used: int, declared: int) -> None:
+    network = golden.network(NETWORKS[of])
+    state = network.state
+    parser = load_official(NETWORKS[of], state)
     with torch.no_grad():
-        output = network(Features(given))
+        output = parser(network.features())
     hidden = getattr(output.hidden, of)
-    ours = {
-        f"{of[0]}_prob": getattr(output, of),
-        "frame_prob": getattr(output, f"{of}_segments"),
-        "cls_prob": output.tokens[("audio", "visual").index(of)],
-        "embed": functional.normalize(hidden, dim=-1),
-        "embed_pooled": functional.normalize(hidden.unflatten(1, (2, 5)).mean(dim=2), dim=-1),
-    }
-    assert set(ours) == set(description["outputs"])
-    for key, value in ours.items():
-        assert np.abs(value.numpy() - expected[key]).max() < 1e-5, key
+    network.compare(
+        {
+            f"{of[0]}_prob": getattr(output, of),
+            "frame_prob": getattr(output, f"{of}_segments"),
+            "cls_prob": output.tokens[("audio", "visual").index(of)],
+            "embed": functional.normalize(hidden, dim=-1),
+            "embed_pooled": functional.normalize(hidden.unflatten(1, (2, 5)).mean(dim=2), dim=-1),
+        }
+    )
     unused = ignored_names(NETWORKS[of], state)
     assert all("cm_attn" in n or n.startswith("hat_encoder.norm") for n in unused)
-    assert sum(p.numel() for p in network.parameters()) == used
-    assert used + sum(state[n].numel() for n in unused) == description["parameter_count"] == declared
+    assert sum(p.numel() for p in parser.parameters()) == used
+    assert used + sum(state[n].numel() for n in unused) == network.parameter_count == declared
 
 
-def test_golden_asymmetric(shared: Path) -> None:
-    cases = _cases(shared, "asymmetric")
+def test_golden_asymmetric() -> None:
+    cases = golden.cases("coleaf_losses", "asymmetric")
     assert len(cases) == 6
-    for case in cases:
-        arrays, parameters = _arrays(shared, case["label"]), case["parameters"]
+    for parameters, arrays in cases:
         p = arrays["in/prob"].requires_grad_()
         focus = (parameters["gamma_pos"], parameters["gamma_neg"])
         value = asymmetric(p, arrays["in/target"], focus, parameters["clip"]).sum()
@@ -128,11 +102,10 @@ def test_golden_asymmetric(shared: Path) -> None:
         torch.testing.assert_close(p.grad, arrays["out/grad_prob"], atol=1e-5, rtol=1e-5)
 
 
-def test_golden_consistency(shared: Path) -> None:
+def test_golden_consistency() -> None:
     """Mode 1 is what the released training uses; the sum is multiplied by the number of videos, ours divided."""
     # Mode 2, a mean of absolute differences, is left out: unused there, and the loss has no such option.
-    (case,) = (case for case in _cases(shared, "consistency") if case["parameters"]["mode"] == 1)
-    arrays = _arrays(shared, case["label"])
+    _, arrays = golden.one_case("coleaf_losses", "consistency_mode1")
     p = arrays["in/student"].requires_grad_()
     videos = len(p)
     nothing = p.detach().unsqueeze(1)
@@ -145,33 +118,32 @@ def test_golden_consistency(shared: Path) -> None:
     torch.testing.assert_close(videos**2 * gradient, arrays["out/grad_student"], atol=1e-5, rtol=1e-5)
 
 
-def test_golden_weighted_contrast(shared: Path) -> None:
-    with np.load(shared / "golden" / "losses" / "contrastive.npz", allow_pickle=False) as file:
-        arrays = {n: torch.from_numpy(file[n]) for n in file.files}
-    audio, visual, weights = (arrays[f"coleaf_weighted/in/{n}"] for n in ("x_audio", "x_video", "weights"))
+def test_golden_weighted_contrast() -> None:
+    _, arrays = golden.one_case("contrastive", "coleaf_weighted")
+    audio, visual, weights = (arrays[f"in/{n}"] for n in ("x_audio", "x_video", "weights"))
     similarities = audio.requires_grad_() @ visual.requires_grad_().transpose(1, 2) / 0.2
     assert (weights == weights[:, :1]).all()  # one a video
     value = contrast(similarities, 0.9, "jomold", weights=weights[:, 0])
-    assert value.item() == pytest.approx(arrays["coleaf_weighted/out/loss"].item(), rel=1e-5)
+    assert value.item() == pytest.approx(arrays["out/loss"].item(), rel=1e-5)
     value.backward()
     for x, name in ((audio, "audio"), (visual, "video")):
-        expected = arrays[f"coleaf_weighted/out/grad_x_{name}"]
+        expected = arrays[f"out/grad_x_{name}"]
         # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.
         torch.testing.assert_close(x.grad, expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize("label", ["train_step_epoch1", "train_step_epoch5"])
-def test_golden_train_step(shared: Path, label: str) -> None:
+def test_golden_train_step(label: str) -> None:
     """All terms of parser and networks, and their sum with the weights of the recipe."""
-    (case,) = _cases(shared, label)
-    arrays, epoch = _arrays(shared, label), case["parameters"]["epoch"] - 1
+    parameters, arrays = golden.one_case("coleaf_losses", label)
+    epoch = parameters["epoch"] - 1
     x = {n.removeprefix("in/"): v for n, v in arrays.items() if n.startswith("in/")}
     videos, y = len(x["label"]), x["label"]
     batch, nothing = Batch(torch.arange(videos), Features({}), y), y.unsqueeze(1)
-    refiner = JoMoLD(JoMoLD.Config(warmup_epochs=case["parameters"]["warm_up_epoch"]))
+    refiner = JoMoLD(JoMoLD.Config(warmup_epochs=parameters["warm_up_epoch"]))
     refiner.set_ratios(x["noise_ratio_audio"], x["noise_ratio_visual"])
     alone = ParserOutput(nothing, nothing, x["a_prob_est"], x["v_prob_est"], y)
-    step = Step(epoch, case["parameters"]["batch_index"], 4)
+    step = Step(epoch, parameters["batch_index"], 4)
     targets = refiner.refine(WeakLabels(WeakLabels.Config())(batch), alone, batch, step)
     torch.testing.assert_close(targets.audio, arrays["out/Pa_after"])
     torch.testing.assert_close(targets.visual, arrays["out/Pv_after"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,8 +20,8 @@ from avparse.models.layers.recurrent import SegmentLSTM
 from avparse.models.official import ignored_names
 from avparse.training.recipe import load_recipe
 from avparse.training.train import train
+from tests import golden
 from tests.masking import SPEC, check_absence, check_apart, check_gradients, check_padding
-from tests.models.test_parser import _official
 from tests.toy import toy_store
 
 STEP = Step(0, 0, 1)
@@ -47,64 +46,52 @@ def _contrast(
 # --- parity ---------------------------------------------------------------------------------------------------------
 
 
-def test_golden_forward(shared: Path, fill: ModuleType) -> None:
-    files = [f for f in sorted((shared / "golden/forward").glob("cpsp_avvp*.json")) if f.stem != "cpsp_avvp_han"]
-    assert len(files) == 2
-    for file in files:
-        description, state, features = _official(shared, fill, file.stem)
-        expected = np.load(file.with_suffix(".npz"), allow_pickle=False)
+def test_golden_forward() -> None:
+    for name in ("cpsp_avvp", "cpsp_avvp_thr0"):
+        network = golden.network(name)
+        state = network.state
         parser = load_official("cpsp", state)
         assert ignored_names("cpsp", state) == []
-        assert sum(p.numel() for p in parser.parameters()) == description["parameter_count"] == 6_668_875
-        parser.encoder.threshold = 10 * description["config"]["threshold"]  # of ten segments
+        assert sum(p.numel() for p in parser.parameters()) == network.parameter_count == 6_668_875
+        parser.encoder.threshold = 10 * network.config["threshold"]  # of ten segments
         with torch.no_grad():
-            output = parser(features)
+            output = parser(network.features())
         audio = torch.nn.functional.normalize(output.hidden.audio, dim=-1)
         visual = torch.nn.functional.normalize(output.stem.visual, dim=-1)
-        segments = torch.stack((output.audio_segments, output.visual_segments), dim=2)
-        ours = {
-            "av_feat": torch.stack((output.hidden.audio, output.hidden.visual), dim=2)[..., :128],
-            "global_prob": output.video,
-            "a_prob": output.audio,
-            "v_prob": output.visual,
-            "frame_prob": segments,
+        ours = _probabilities(output) | {
+            "av_feat": torch.stack((output.hidden.audio, output.hidden.visual), dim=2),
             "sims": (audio @ visual.transpose(1, 2) / 0.2).flatten(0, 1),
             "sims_target": torch.arange(10).repeat(3),
         }
-        assert set(ours) == set(description["outputs"])
-        for name, value in ours.items():
-            assert np.abs(value.numpy() - expected[name]).max() < 1e-5 * max(1, np.abs(expected[name]).max()), name
+        network.compare(ours, relative=True)
 
 
-def test_golden_han_of_the_same_code_is_han(shared: Path, fill: ModuleType) -> None:
-    description, state, features = _official(shared, fill, "cpsp_avvp_han")
-    expected = np.load(shared / "golden/forward/cpsp_avvp_han.npz", allow_pickle=False)
+def test_golden_han_of_the_same_code_is_han() -> None:
+    network = golden.network("cpsp_avvp_han")
     with torch.no_grad():
-        output = load_official("han", state)(features)
+        output = load_official("han", network.state)(network.features())
+    network.compare(_probabilities(output))
+
+
+def _probabilities(output: ParserOutput) -> dict[str, torch.Tensor]:
     segments = torch.stack((output.audio_segments, output.visual_segments), dim=2)
-    ours = {"global_prob": output.video, "a_prob": output.audio, "v_prob": output.visual, "frame_prob": segments}
-    assert set(ours) == set(description["outputs"])
-    for name, value in ours.items():
-        assert np.abs(value.numpy() - expected[name]).max() < 1e-5, name
+    return {"global_prob": output.video, "a_prob": output.audio, "v_prob": output.visual, "frame_prob": segments}
 
 
-def test_golden_video_contrast(shared: Path) -> None:
-    path = shared / "golden" / "losses" / "cpsp_losses.json"
-    arrays = np.load(path.with_suffix(".npz"), allow_pickle=False)
-    cases = [c for c in json.loads(path.read_text())["cases"] if c["label"].startswith("avvp_video_contrastive")]
+def test_golden_video_contrast() -> None:
+    cases = golden.cases("cpsp_losses", "avvp_video_contrastive")
     assert len(cases) == 4
-    for case in cases:
-        given = {n: torch.from_numpy(arrays[f"{case['label']}/in/{n}"]) for n in case["inputs"]}
-        features = given["av_feat"].requires_grad_()
-        config = {"overlap": case["parameters"]["ratio"], "temperature": case["parameters"]["eta"]}
-        value = _contrast(Hidden(*features.unbind(dim=2)), given["target"], skip="batch", **config)
-        expected = float(arrays[f"{case['label']}/out/loss"])
+    for parameters, arrays in cases:
+        features = arrays["in/av_feat"].requires_grad_()
+        config = {"overlap": parameters["ratio"], "temperature": parameters["eta"]}
+        value = _contrast(Hidden(*features.unbind(dim=2)), arrays["in/target"], skip="batch", **config)
+        expected = float(arrays["out/loss"])
         if np.isnan(expected):  # the released loop then leaves the term out
             assert value.item() == 0
             continue
         assert value.item() == pytest.approx(expected, rel=1e-5)
         value.backward()
-        gradient = torch.from_numpy(arrays[f"{case['label']}/out/grad_av_feat"])
+        gradient = arrays["out/grad_av_feat"]
         # Of the largest entry: the stored ones are float32, and differences that nearly cancel have lost their digits.
         torch.testing.assert_close(features.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=0)
 

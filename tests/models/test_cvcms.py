@@ -38,19 +38,6 @@ def _parser(**changes: object) -> Parser:
     return Parser(ParserConfig.read({**SMALL, **changes}, "test"), masking.SPEC).eval()
 
 
-def _released_state() -> official_state.StateDict:
-    torch.manual_seed(1)
-    maps = dict(official_state.LLP_MAPS) | dict.fromkeys(("fc_prob", "fc_frame_att", "fc_av_att"), (25, 512))
-    maps |= {"fc_occ_class_a": (3200, 512), "fc_occ_class_v": (3200, 512), "fc_occ_class_av": (3200, 1024)}
-    maps |= {f"fc_occ_{m}_{kind}": (128, 128) for m in ("a", "v", "av") for kind in "qkv"}
-    single = ("fc_occ_prob_a", "fc_occ_prob_v", "fc_occ_frame_prob", "fc_occ_modality_prob")
-    state = official_state.linear_maps(maps | dict.fromkeys(single, (1, 128)))
-    state |= official_state.han_encoder("hat_encoder", 512)
-    for name in ("av_class_encoder", "frame_att_encoder", "modality_encoder"):
-        state |= official_state.han_encoder(name, 128)
-    return state
-
-
 def _plain(state: official_state.StateDict, features: Features) -> dict[str, torch.Tensor]:
     """The published network in the plainest words, for ten segments without masks."""
     a, v = official_state.stem(state, features.streams)
@@ -73,7 +60,7 @@ def _plain(state: official_state.StateDict, features: Features) -> dict[str, tor
 
 
 def test_released_weights_are_read_under_their_names() -> None:
-    state = _released_state()
+    state = official_state.cvcms()
     assert len(state) == 126
     assert sum(v.numel() for v in state.values()) == 11_787_087
     parser = load_official("cvcms", state)

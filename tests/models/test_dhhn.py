@@ -49,21 +49,6 @@ def _parser(**changes: object) -> Parser:
     return parser
 
 
-def _released_state() -> official_state.StateDict:
-    """Random weights under the names and in the shapes of the released network."""
-    torch.manual_seed(1)
-    heads = dict.fromkeys(("fc_prob", "fc_frame_att", "fc_av_att"), (25, 512))
-    state = official_state.linear_maps(official_state.LLP_MAPS | heads) | official_state.han_encoder("hat_encoder", 512)
-    for modality in (1, 2):
-        for scale, kernel in enumerate(KERNELS):
-            name = f"conv_x{modality}.{scale}.blocks.0"
-            state[f"{name}.0.weight"] = 0.03 * torch.randn(512, 512, kernel)
-            state |= official_state.norms((f"{name}.1",), 512)
-            state |= {f"{name}.1.running_mean": torch.randn(512), f"{name}.1.running_var": 0.5 + torch.rand(512)}
-            state[f"{name}.1.num_batches_tracked"] = torch.tensor(7)
-    return state
-
-
 def _plain(state: official_state.StateDict, features: Features) -> dict[str, torch.Tensor]:
     """The published network in the plainest words, for ten segments without masks."""
 
@@ -96,7 +81,7 @@ def _plain(state: official_state.StateDict, features: Features) -> dict[str, tor
 
 
 def test_released_weights_are_read_under_their_names() -> None:
-    state = _released_state()
+    state = official_state.dhhn()
     assert len(state) == 70
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     assert sum(v.numel() for k, v in state.items() if not k.endswith(buffers)) == 9_296_459

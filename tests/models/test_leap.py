@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from avparse.app.parsing import parser_for
 from avparse.data.batching import task_spec
 from avparse.data.features import Batch, Features, Step, TaskSpec
-from avparse.data.vocabulary import LLP_CLASSES
+from avparse.data.vocabulary import LLP_CLASSES, MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.labels.targets import Targets
 from avparse.losses.leap import SegmentSimilarity, event_overlap
@@ -27,7 +26,8 @@ from avparse.models.parsers.build import build_parser
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run, RunInfo
 from avparse.training.train import train
-from tests.models.test_parser import _official, _own_files
+from tests import golden
+from tests.tokenizers import byte_tokenizer
 from tests.toy import toy_store
 
 SPEC = TaskSpec(classes=("Dog", "Fire_alarm", "Frying_(food)", "Car"), streams={"audio": 6, "frames": 9}, segments=7)
@@ -61,99 +61,86 @@ def _vectors(source: dict[str, object], classes: tuple[str, ...] = SPEC.classes)
 # --- parity ---------------------------------------------------------------------------------------------------------
 
 
-def test_golden_forward(shared: Path, fill: ModuleType) -> None:
-    files = _own_files(shared, "leap")
-    assert files
-    for file in files:
-        description, state, features = _official(shared, fill, file.stem)
-        labels = torch.from_numpy(fill.fill_inputs(description)["label"])  # [B, C, E]: every video has its own
-        expected = np.load(file.with_suffix(".npz"), allow_pickle=False)
-        parser = load_official("leap", state)
+def test_golden_forward() -> None:
+    for network in golden.networks_of("leap"):
+        labels, features = network.inputs["label"], network.features()  # labels [B, C, E]: every video has its own
+        parser = load_official("leap", network.state)
         read: list[torch.Tensor] = []
         for side in parser.decoder.sides:
             side.occurs.register_forward_pre_hook(lambda _, given, to=read: to.append(given[0]))
+        said: dict[str, list[torch.Tensor]] = {name: [] for name in network.outputs}
         for video in range(len(labels)):
             read.clear()
             parser.decoder.labels.replace(LLP_CLASSES, labels[video])
             with torch.no_grad():
                 output = parser(features.videos(slice(video, video + 1)))
-            ours = {
-                "global_prob": (output.video >= 0.5).float(),
-                "a_prob": output.audio,
-                "v_prob": output.visual,
-                "a_frame_prob": output.audio_segments,
-                "v_frame_prob": output.visual_segments,
-                "a_feat": output.hidden.audio[..., :64],
-                "v_feat": output.hidden.visual[..., :64],
-                "label_audio_feat": read[0][..., :64],
-                "label_visual_feat": read[1][..., :64],
-            }
-            assert set(ours) == set(description["outputs"])
-            for name, value in ours.items():
-                wanted = expected[name][video]
-                tolerance = 1e-5 * (1 if name.endswith("prob") else np.abs(wanted).max())
-                assert np.abs(value[0].numpy() - wanted).max() < tolerance, (file.stem, name)
+            said["global_prob"].append((output.video >= 0.5).float())
+            said["a_prob"].append(output.audio)
+            said["v_prob"].append(output.visual)
+            said["a_frame_prob"].append(output.audio_segments)
+            said["v_frame_prob"].append(output.visual_segments)
+            said["a_feat"].append(output.hidden.audio)
+            said["v_feat"].append(output.hidden.visual)
+            said["label_audio_feat"].append(read[0])
+            said["label_visual_feat"].append(read[1])
+        network.compare({name: torch.cat(parts) for name, parts in said.items()}, relative=True)
 
 
-def test_golden_counts_and_unused_names(shared: Path, fill: ModuleType) -> None:
-    description, state, features = _official(shared, fill, "leap_mmpyr")
+def test_golden_counts_and_unused_names() -> None:
+    network = golden.network("leap_mmpyr")
+    state = network.state
     parser = load_official("leap", state)
     assert sum(p.numel() for p in parser.parameters()) == 47_256_068
     assert sum(p.numel() for p in parser.decoder.parameters()) == 6_467_074
-    assert description["parameter_count"] == 52_005_380
+    assert network.parameter_count == 52_005_380
     with pytest.raises(UserError, match=r"missing AVL\.la_cma_network\.0\.sublayer\.0\.norm\.weight"):
         load_official("leap", {k: v for k, v in state.items() if not k.startswith("AVL.la_")})
     # The label vectors are not part of the released weights, so nothing is parsed until they are given.
     with pytest.raises(UserError, match=r"llp_label_glove_embeddings\.npz: cannot be read as label vectors"):
-        parser(features)
+        parser(network.features())
 
 
-def test_golden_similarity(shared: Path) -> None:
-    folder = shared / "golden" / "losses"
-    arrays = np.load(folder / "leap_losses.npz", allow_pickle=False)
-    cases = json.loads((folder / "leap_losses.json").read_text())["cases"]
-    similarities = [case for case in cases if case["label"].startswith("similarity")]
-    assert len(similarities) >= 3
-    for case in similarities:
-        given = {n: torch.from_numpy(arrays[f"{case['label']}/in/{n}"]) for n in case["inputs"]}
-        audio, visual = (given[n].requires_grad_() for n in ("a_feat", "v_feat"))
+def test_golden_similarity() -> None:
+    cases = golden.cases("leap_losses", "similarity")
+    assert len(cases) >= 3
+    for parameters, arrays in cases:
+        audio, visual = (arrays[f"in/{n}"].requires_grad_() for n in ("a_feat", "v_feat"))
         nothing = torch.zeros(len(audio), 1, 1)
         output = ParserOutput(
-            audio_segments=given.get("a_frame_prob", nothing),
-            visual_segments=given.get("v_frame_prob", nothing),
-            audio=given.get("a_prob", nothing),
-            visual=given.get("v_prob", nothing),
+            audio_segments=arrays.get("in/a_frame_prob", nothing),
+            visual_segments=arrays.get("in/v_frame_prob", nothing),
+            audio=arrays.get("in/a_prob", nothing),
+            visual=arrays.get("in/v_prob", nothing),
             video=nothing,
             hidden=Hidden(audio, visual),
         )
-        targets = Targets(nothing, nothing, nothing, given.get("audio_pseudo"), given.get("visual_pseudo"))
-        events = "labels" if case["parameters"]["use_pseudo_label"] else "predictions"
-        config = {"name": "segment_similarity", "form": "released", "events": events}
-        loss = SegmentSimilarity(
-            SegmentSimilarity.Config.read(config | {"epsilon": case["parameters"]["eps"]}, case["label"])
-        )(output, targets, Batch(nothing, Features({}), nothing), STEP)
+        segments = [arrays.get(f"in/{modality}_pseudo") for modality in MODALITIES]
+        events = "labels" if parameters["use_pseudo_label"] else "predictions"
+        config = {"name": "segment_similarity", "form": "released", "events": events, "epsilon": parameters["eps"]}
+        loss = SegmentSimilarity(SegmentSimilarity.Config.read(config, "test"))(
+            output, Targets(nothing, nothing, nothing, *segments), Batch(nothing, Features({}), nothing), STEP
+        )
         loss.backward()
-        _compare(arrays, case["label"], {"loss": loss, "grad_a_feat": audio.grad, "grad_v_feat": visual.grad})
+        _compare(arrays, {"loss": loss, "grad_a_feat": audio.grad, "grad_v_feat": visual.grad})
 
 
-def test_golden_segment_cross_entropy(shared: Path) -> None:
-    arrays = np.load(shared / "golden" / "losses" / "leap_losses.npz", allow_pickle=False)
-    probability, target = (torch.from_numpy(arrays[f"segment_bce/in/{n}"]) for n in ("frame_prob", "pseudo"))
-    probability.requires_grad_()
+def test_golden_segment_cross_entropy() -> None:
+    _, arrays = golden.one_case("leap_losses", "segment_bce")
+    probability, target = arrays["in/frame_prob"].requires_grad_(), arrays["in/pseudo"]
     nothing = torch.zeros(len(target), 1)
     output = ParserOutput(probability, probability, nothing, nothing, nothing)
     targets = Targets(nothing, nothing, nothing, audio_segments=target)
     loss = SegmentCrossEntropy(SegmentCrossEntropy.Config(of="audio"))
     value = loss(output, targets, Batch(nothing, Features({}), nothing), STEP)
     value.backward()
-    _compare(arrays, "segment_bce", {"loss": value, "grad_frame_prob": probability.grad})
+    _compare(arrays, {"loss": value, "grad_frame_prob": probability.grad})
 
 
-def _compare(arrays: np.lib.npyio.NpzFile, label: str, ours: dict[str, torch.Tensor | None]) -> None:
+def _compare(arrays: golden.Arrays, ours: dict[str, torch.Tensor | None]) -> None:
     for name, value in ours.items():
-        wanted = arrays[f"{label}/out/{name}"]
+        wanted = arrays[f"out/{name}"]
         assert value is not None
-        assert np.abs(value.detach().numpy() - wanted).max() <= 1e-5 * np.abs(wanted).max(), (label, name)
+        assert (value.detach() - wanted).abs().max() <= 1e-5 * wanted.abs().max(), name
 
 
 # --- the decoder ----------------------------------------------------------------------------------------------------
@@ -455,7 +442,7 @@ def test_text_towers_of_real_format(name: str, tmp_path: Path) -> None:
         text = transformers.ClapTextConfig(**sizes, intermediate_size=64, projection_dim=24)
         model = transformers.ClapTextModelWithProjection(text).eval()
     model.save_pretrained(tmp_path)
-    tokenizer = _tokenizer(transformers, name, tmp_path)
+    tokenizer = byte_tokenizer(transformers, name, tmp_path)
     prompt = "one {} there"
     before = torch.get_rng_state()
     vectors = _vectors({"name": name, "model": str(tmp_path), "prompt": prompt, "dimension": 24})
@@ -515,7 +502,7 @@ def test_label_vectors_of_a_whole_model(tmp_path: Path) -> None:
     torch.manual_seed(0)
     for name, model in (("clip", transformers.CLIPModel(clip)), ("clap", transformers.ClapModel(clap))):
         model.eval().save_pretrained(tmp_path / name)
-        tokens = _tokenizer(transformers, name, tmp_path / name)(["fire alarm"], return_tensors="pt")
+        tokens = byte_tokenizer(transformers, name, tmp_path / name)(["fire alarm"], return_tensors="pt")
         with torch.no_grad():
             pooled = model.text_model(**tokens).pooler_output
             expected = torch.nn.functional.normalize(model.text_projection(pooled)[0], dim=0)
@@ -542,7 +529,7 @@ def test_sentence_model_of_real_format(tmp_path: Path) -> None:
         vocab_size=600, hidden_size=32, num_attention_heads=2, num_hidden_layers=2, intermediate_size=64
     )
     transformers.RobertaModel(config).save_pretrained(tmp_path / "words")
-    _tokenizer(transformers, "clap", tmp_path / "words")
+    byte_tokenizer(transformers, "clap", tmp_path / "words")
     model = sentences.SentenceTransformer(str(tmp_path / "words"), device="cpu")  # adds a mean over the words
     model.save(str(tmp_path / "model"))
     vectors = _vectors({"name": "sentence", "model": str(tmp_path / "model"), "dimension": 32})
@@ -554,24 +541,6 @@ def test_sentence_model_of_real_format(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="nowhere: no such folder of a model; check the path"):
         _vectors({"name": "sentence", "model": str(tmp_path / "nowhere"), "dimension": 32})
-
-
-def _tokenizer(transformers: ModuleType, name: str, folder: Path) -> object:
-    """A byte-level tokenizer without merges, in the files of the family."""
-    from tokenizers import pre_tokenizers
-
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if name == "clip":
-        tokens = [*letters, *(f"{x}</w>" for x in letters), "<|startoftext|>", "<|endoftext|>"]
-        made = "CLIPTokenizer"
-    else:
-        tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *letters]
-        made = "RobertaTokenizer"
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = getattr(transformers, made).from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def test_sources_are_settings() -> None:

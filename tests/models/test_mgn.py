@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 
@@ -23,8 +21,7 @@ from avparse.models.official import ignored_names
 from avparse.models.parsers.mgn import MGNConfig, MGNParser
 from avparse.training.recipe import load_recipe
 from avparse.training.train import train
-from tests import masking
-from tests.models.test_parser import _official, _own_files
+from tests import golden, masking
 from tests.toy import toy_store
 
 SMALL = {"audio_depth": 1, "visual_depth": 1, "cross_depth": 1, "heads": 2, "mix": 5, "feedforward": 12}
@@ -41,18 +38,16 @@ def _parser(**changes: object) -> MGNParser:
 
 
 @pytest.mark.parametrize("system", ["mgn", "mgn_soft_hard", "mgn_hard_hard"])
-def test_golden_forward(shared: Path, fill: ModuleType, system: str) -> None:
-    files = _own_files(shared, system)
-    assert files
-    for file in files:
-        description, state, features = _official(shared, fill, file.stem)
+def test_golden_forward(system: str) -> None:
+    for network in golden.networks_of(system):
+        state = network.state
         assert not ignored_names(system, state)
         parser = load_official(system, state)
         config = parser.config
-        assert config.assignment == description["config"]["unimodal_assign"]
-        assert config.cross_assignment == description["config"]["crossmodal_assign"]
+        assert config.assignment == network.config["unimodal_assign"]
+        assert config.cross_assignment == network.config["crossmodal_assign"]
         with torch.no_grad():
-            output = parser(features)
+            output = parser(network.features())
         ours = {
             "aud_cls_prob": output.token_logits[0],
             "vis_cls_prob": output.token_logits[1],
@@ -62,17 +57,14 @@ def test_golden_forward(shared: Path, fill: ModuleType, system: str) -> None:
             "a_frame_prob": output.audio_segments,
             "v_frame_prob": output.visual_segments,
         }
-        expected = np.load(file.with_suffix(".npz"), allow_pickle=False)
-        assert set(ours) == set(description["outputs"])
-        for name, value in ours.items():
-            assert np.abs(value.numpy() - expected[name]).max() < 1e-5, (file.stem, name)
-        assert sum(p.numel() for p in parser.parameters()) == description["parameter_count"] == 4_366_065
+        network.compare(ours)
+        assert sum(p.numel() for p in parser.parameters()) == network.parameter_count == 4_366_065
 
 
-def test_golden_released_segments_hardly_differ_from_the_video(shared: Path, fill: ModuleType) -> None:
+def test_golden_released_segments_hardly_differ_from_the_video() -> None:
     """The multiplier of the released code, and the paper's in its place."""
-    _, state, features = _official(shared, fill, "mgn_soft_soft")
-    released = load_official("mgn", state)
+    network = golden.network("mgn_soft_soft")
+    released, features = load_official("mgn", network.state), network.features()
     paper = MGNParser(released.config.model_copy(update={"segments": "paper"}), released.spec).eval()
     paper.load_state_dict(released.state_dict())
     with torch.no_grad():
@@ -86,12 +78,10 @@ def test_golden_released_segments_hardly_differ_from_the_video(shared: Path, fil
         assert torch.equal(getattr(a, of), getattr(b, of))
 
 
-def test_golden_losses(shared: Path) -> None:
-    file = shared / "golden" / "losses" / "han_losses"
-    arrays = np.load(file.with_suffix(".npz"), allow_pickle=False)
-    case = next(c for c in json.loads(file.with_suffix(".json").read_text())["cases"] if c["label"] == "mgn")
-    given = {name: torch.from_numpy(arrays[f"mgn/in/{name}"]) for name in case["inputs"]}
-    expected = {name: float(arrays[f"mgn/out/{name}"]) for name in case["outputs"]}
+def test_golden_losses() -> None:
+    _, arrays = golden.one_case("han_losses", "mgn")
+    given = {name.removeprefix("in/"): x for name, x in arrays.items() if name.startswith("in/")}
+    expected = {name.removeprefix("out/"): float(x) for name, x in arrays.items() if name.startswith("out/loss")}
     label = given["label"]
     segments = torch.zeros(len(label), 1, label.shape[1])
     tokens = torch.stack((given["aud_cls_logits"], given["vis_cls_logits"]))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
 
@@ -13,7 +10,7 @@ from avparse.foundation.errors import UserError
 from avparse.models import Hidden, Parser, ParserConfig, ParserOutput, load_official
 from avparse.models.encoders.mm_pyramid import MMPyramidEncoder
 from avparse.models.official import ignored_names
-from tests.models.test_parser import _official, _own_files
+from tests import golden
 
 WIDTH = 16
 SPEC = TaskSpec(classes=("a", "b", "c"), streams={"audio": 6, "frames": 9}, segments=7)
@@ -43,25 +40,24 @@ def _stem(batch: int, segments: int) -> Hidden:
     return Hidden(*torch.randn(2, batch, segments, WIDTH, generator=generator))
 
 
-def test_golden_counts_and_unused_names(shared: Path, fill: ModuleType) -> None:
+def test_golden_counts_and_unused_names() -> None:
     counts = {}
-    for file in _own_files(shared, "mm_pyramid"):
-        description, state, _ = _official(shared, fill, file.stem)
+    for network in golden.networks_of("mm_pyramid"):
+        state = network.state
         parser = load_official("mm_pyramid", state)
-        used = counts[file.stem] = sum(p.numel() for p in parser.parameters())
-        second_names = {e["name"] for e in description["state_dict"] if "fill_name" in e}
+        used = counts[network.name] = sum(p.numel() for p in parser.parameters())
         ignored = set(ignored_names("mm_pyramid", state))
-        assert second_names <= ignored
-        unused = ignored - second_names
+        assert network.second_names <= ignored
+        unused = ignored - network.second_names
         assert all("multiheadattn" in n or "feedforward." in n or "self_attn.layer_norm" in n for n in unused)
-        assert used + sum(state[name].numel() for name in unused) == description["parameter_count"]
+        assert used + sum(state[name].numel() for name in unused) == network.parameter_count
     assert counts["mm_pyramid"] == 40_827_469
 
 
-def test_golden_swapped_slots_put_right(shared: Path, fill: ModuleType) -> None:
+def test_golden_swapped_slots_put_right() -> None:
     """The released weights, read with the order put right, give the same numbers to the other modality."""
-    _, state, features = _official(shared, fill, "mm_pyramid_2levels")
-    released = load_official("mm_pyramid", state)
+    network = golden.network("mm_pyramid_2levels")
+    released, features = load_official("mm_pyramid", network.state), network.features()
     assert released.config.encoder.slot_order == "visual_audio"
     encoder = released.config.encoder.model_copy(update={"slot_order": "audio_visual"})
     right = Parser(released.config.model_copy(update={"encoder": encoder}), released.spec).eval()

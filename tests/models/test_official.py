@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -25,9 +23,8 @@ from avparse.models.official import OFFICIAL, ignored_names
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.warm_start import starting_weights
+from tests import golden, official_state
 from tests.conftest import Command
-from tests.models import test_cvcms, test_dhhn
-from tests.official_state import StateDict
 
 BOTH = "{weight,bias}"
 ATTENTION = ("in_proj_" + BOTH, "out_proj." + BOTH)
@@ -120,13 +117,10 @@ def expand(pattern: str) -> Iterator[str]:
     yield from map("".join, itertools.product(*parts))
 
 
-def state_of(shared: Path, fill: ModuleType, file: str) -> StateDict:
+def state_of(name: str) -> official_state.StateDict:
     """Random weights in the shapes of a released network."""
-    own = {"cvcms": test_cvcms._released_state, "dhhn": test_dhhn._released_state}
-    if file in own:
-        return own[file]()
-    description = json.loads((shared / "golden" / "forward" / f"{file}.json").read_text())
-    return {name: torch.from_numpy(array) for name, array in fill.fill_state_dict(description).items()}
+    without_file = {"cvcms": official_state.cvcms, "dhhn": official_state.dhhn}
+    return without_file[name]() if name in without_file else golden.network(name).state
 
 
 def tiny_store(path: Path, spec: TaskSpec, videos: int = 6, segments: int = 10) -> Path:
@@ -153,17 +147,16 @@ def tiny_store(path: Path, spec: TaskSpec, videos: int = 6, segments: int = 10) 
     return path
 
 
-def test_every_released_network_is_here(shared: Path) -> None:
+def test_every_released_network_is_here() -> None:
     assert FIRST.keys() == OFFICIAL.keys()
-    localisation = ("avel", "avsdn", "cmran", "psp")
-    files = {f.stem for f in (shared / "golden/forward").glob("*.json") if not f.stem.startswith(localisation)}
-    assert files - {"cpsp_avvp_han"} == NETWORKS.keys() - {"cvcms", "dhhn"}  # the one is HAN, the others have no file
+    # One golden network is HAN again; two systems have no golden network.
+    assert set(golden.network_names()) - {"cpsp_avvp_han"} == NETWORKS.keys() - {"cvcms", "dhhn"}
 
 
 @pytest.mark.parametrize("file", NETWORKS)
-def test_what_never_acts_is_an_exact_set(shared: Path, fill: ModuleType, file: str) -> None:
+def test_what_never_acts_is_an_exact_set(file: str) -> None:
     system, used, patterns = NETWORKS[file]
-    state, unused = state_of(shared, fill, file), {name for pattern in patterns for name in expand(pattern)}
+    state, unused = state_of(file), {name for pattern in patterns for name in expand(pattern)}
     assert set(ignored_names(system, state)) == unused
     assert {*OFFICIAL[system].unused(state)} == unused  # nor does it know any that the network has not
     assert unused < state.keys()
@@ -177,10 +170,8 @@ def test_what_never_acts_is_an_exact_set(shared: Path, fill: ModuleType, file: s
 
 
 @pytest.mark.parametrize("system", [pytest.param(s, marks=[pytest.mark.slow] * (s == "leap")) for s in OFFICIAL])
-def test_weights_are_imported_evaluated_and_trained_from(
-    shared: Path, fill: ModuleType, system: str, tmp_path: Path, command: Command
-) -> None:
-    torch.save(state_of(shared, fill, HEAVY.get(system, FIRST[system])), tmp_path / "weights.pt")
+def test_weights_are_imported_evaluated_and_trained_from(system: str, tmp_path: Path, command: Command) -> None:
+    torch.save(state_of(HEAVY.get(system, FIRST[system])), tmp_path / "weights.pt")
     labels = ["--set", "parser.decoder.labels={name: orthogonal}"] if system == "leap" else []
     code, out, err = command(
         "import-checkpoint", tmp_path / "weights.pt", "--system", system, "-o", tmp_path / "run", *labels
@@ -214,10 +205,8 @@ def test_systems_have_the_recipes_of_their_papers() -> None:
     assert recipes == {name: name for name in OFFICIAL} | others
 
 
-def test_a_reference_of_coleaf_is_called_so_and_learns_its_own_modality(
-    shared: Path, fill: ModuleType, tmp_path: Path
-) -> None:
-    torch.save(state_of(shared, fill, "coleaf_video"), tmp_path / "weights.pt")
+def test_a_reference_of_coleaf_is_called_so_and_learns_its_own_modality(tmp_path: Path) -> None:
+    torch.save(state_of("coleaf_video"), tmp_path / "weights.pt")
     recipe = import_checkpoint(tmp_path / "weights.pt", "coleaf_video", tmp_path / "run").run.recipe
     assert recipe.title == "CoLeaF's visual reference, published weights"
     assert [(loss.name, loss.of) for loss in recipe.losses] == [("video_bce", "visual")]
@@ -229,7 +218,7 @@ def test_a_reference_of_coleaf_is_called_so_and_learns_its_own_modality(
 def test_the_two_halves_of_dhhn_become_one_run(
     tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
 ) -> None:
-    audio = test_dhhn._released_state()
+    audio = official_state.dhhn()
     visual = {name: tensor + tensor.abs() / 2 for name, tensor in audio.items()}
     for name, state in (("audio", audio), ("visual", visual)):
         torch.save(state, tmp_path / f"{name}.pt")
@@ -263,11 +252,9 @@ def test_the_two_halves_of_dhhn_become_one_run(
     assert torch.equal(started["stem.maps.audio.weight"], audio["fc_a.weight"])
 
 
-def test_a_second_file_is_of_the_same_kind_and_of_a_system_that_has_two(
-    shared: Path, fill: ModuleType, tmp_path: Path
-) -> None:
-    torch.save(state_of(shared, fill, "han"), tmp_path / "han.pt")
-    torch.save(test_dhhn._released_state(), tmp_path / "dhhn.pt")
+def test_a_second_file_is_of_the_same_kind_and_of_a_system_that_has_two(tmp_path: Path) -> None:
+    torch.save(state_of("han"), tmp_path / "han.pt")
+    torch.save(official_state.dhhn(), tmp_path / "dhhn.pt")
     with pytest.raises(UserError, match="'han' is one parser for both modalities; leave it out"):
         import_checkpoint(tmp_path / "han.pt", "han", tmp_path / "run", visual=tmp_path / "han.pt")
     with pytest.raises(UserError, match=r"han\.pt: dhhn: not this system's weights"):
@@ -302,15 +289,13 @@ def test_a_second_file_is_of_the_same_kind_and_of_a_system_that_has_two(
     ],
 )
 def test_a_start_has_the_settings_that_tensors_do_not_show(
-    shared: Path,
-    fill: ModuleType,
     tmp_path: Path,
     file: str,
     recipe: str,
     changes: list[str],
     lacks: set[str],
 ) -> None:
-    torch.save(state_of(shared, fill, file), tmp_path / "weights.pt")
+    torch.save(state_of(file), tmp_path / "weights.pt")
     run = import_checkpoint(tmp_path / "weights.pt", NETWORKS[file][0], tmp_path / "run").run
     random = torch.random.get_rng_state()
     if lacks:

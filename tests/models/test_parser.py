@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,10 +15,10 @@ from avparse.foundation.settings import build
 from avparse.labels.sources import SOURCES
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES, contrastive
-from avparse.media.towers.clap_maps import pool_maps
 from avparse.models import DecodingRule, Parser, ParserConfig, ParserOutput, load_official
 from avparse.models.official import OFFICIAL, ignored_names
 from avparse.training.recipe import load_recipe
+from tests import golden
 
 SPEC = TaskSpec(classes=("a", "b", "c"), streams={"audio": 6, "frames": 9, "clips": 4}, segments=7)
 CONFIG = ParserConfig.read(
@@ -43,26 +39,6 @@ def _parser(seed: int = 0) -> Parser:
 def _streams(batch: int, segments: int, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {n: torch.randn(batch, segments, d, generator=generator) for n, d in SPEC.streams.items()}
-
-
-def _official(shared: Path, fill: ModuleType, name: str) -> tuple[dict, dict[str, torch.Tensor], Features]:
-    description = json.loads((shared / "golden" / "forward" / f"{name}.json").read_text())
-    state = {k: torch.from_numpy(v) for k, v in fill.fill_state_dict(description).items()}
-    inputs = {k: torch.from_numpy(v) for k, v in fill.fill_inputs(description).items()}
-    segments = 10
-    frames = inputs["visual"].unflatten(1, (segments, -1)).mean(dim=2)
-    audio = inputs["audio"] if inputs["audio"].shape[1] == segments else pool_maps(inputs["audio"], segments)
-    streams = {"audio": audio, "frames": frames}
-    return description, state, Features(streams | ({"clips": inputs["visual_st"]} if "visual_st" in inputs else {}))
-
-
-def _own_files(shared: Path, system: str) -> list[Path]:
-    """The golden files of a system: those whose names begin with its name, and with no longer one of another."""
-    known = {
-        path: max((s for s in OFFICIAL if path.stem.startswith(s)), key=len, default="")
-        for path in (shared / "golden" / "forward").glob("*.json")
-    }
-    return sorted(path for path, own in known.items() if own == system)
 
 
 def _compared(
@@ -103,44 +79,39 @@ OWN_TESTS = {
 
 
 @pytest.mark.parametrize("system", sorted(OFFICIAL.keys() - OWN_TESTS))
-def test_golden_forward(shared: Path, fill: ModuleType, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = _own_files(shared, system)
-    assert files, f"no golden file for {system}"
-    for file in files:
-        description, state, features = _official(shared, fill, file.stem)
-        expected = np.load(file.with_suffix(".npz"), allow_pickle=False)
-        parser = load_official(system, state)
+def test_golden_forward(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for network in golden.networks_of(system):
+        parser, features = load_official(system, network.state), network.features()
         with torch.no_grad():
-            output = parser(features, cross=description["config"].get("with_ca", True))
+            output = parser(features, cross=network.config.get("with_ca", True))
         segments = torch.stack((output.audio_segments, output.visual_segments), dim=2)
         ours = {"global_prob": output.video, "a_prob": output.audio, "v_prob": output.visual, "frame_prob": segments}
-        if "frame_logits" in expected:
+        if "frame_logits" in network.outputs:
             assert output.audio_logits is not None
             assert output.visual_logits is not None
             ours["frame_logits"] = torch.stack((output.audio_logits, output.visual_logits), dim=2)
-        if "sims" in expected:
+        if "sims" in network.outputs:
             ours["sims"], ours["sims_target"] = _compared(system, output, features, monkeypatch)
-        if "sims2" in expected:
+        if "sims2" in network.outputs:
             # Audio before the encoder with visual after it. The released training reads only the other direction, and
             # so does ours, but the parser shows both: with its encoding and its stem exchanged the loss compares these.
             exchanged = replace(output, hidden=output.stem, stem=output.hidden)
             ours["sims2"], _ = _compared(system, exchanged, features, monkeypatch)
-        assert set(ours) == set(description["outputs"])
-        for name, value in ours.items():
-            assert np.abs(value.numpy() - expected[name]).max() < 1e-5, (file.stem, name)
+        network.compare(ours)
 
 
-def test_golden_parameter_count(shared: Path, fill: ModuleType) -> None:
-    description, state, _ = _official(shared, fill, "han")
+def test_golden_parameter_count() -> None:
+    network = golden.network("han")
+    state = network.state
     parser = load_official("han", state)
     assert sum(p.numel() for p in parser.parameters()) == 4_569_675
     ignored = ignored_names("han", state)
     dropped = sum(state[name].numel() for name in ignored)
-    assert 4_569_675 + dropped == description["parameter_count"]
+    assert 4_569_675 + dropped == network.parameter_count
 
 
-def test_official_weights_refused_by_name(shared: Path, fill: ModuleType) -> None:
-    _, state, _ = _official(shared, fill, "han")
+def test_official_weights_refused_by_name() -> None:
+    state = golden.network("han").state
     with pytest.raises(UserError, match=r"unexpected fc_extra\.weight"):
         load_official("han", {**state, "fc_extra.weight": torch.zeros(1)})
     with pytest.raises(UserError, match=r"missing fc_prob\.bias"):
@@ -256,19 +227,17 @@ def test_unknown_parts_and_keys_are_named() -> None:
         Parser(CONFIG, SPEC.model_copy(update={"streams": {"audio": 6, "pictures": 9}}))
 
 
-def test_golden_loss_of_the_base(shared: Path) -> None:
+def test_golden_loss_of_the_base() -> None:
     """HAN's three terms, with probabilities of exactly 0 and 1, which the clamp must take."""
-    arrays = np.load(shared / "golden" / "losses" / "han_losses.npz", allow_pickle=False)
-    given = {name: torch.from_numpy(arrays[f"han/in/{name}"]) for name in ("a_prob", "v_prob", "global_prob", "label")}
-    recipe, label = load_recipe("han"), given["label"]
+    _, arrays = golden.one_case("han_losses", "han")
+    recipe, label = load_recipe("han"), arrays["in/label"]
     batch = Batch(torch.arange(len(label)), Features({"x": torch.zeros(len(label), 1, 1)}), label)
     targets = build(SOURCES, recipe.labels)(batch)
     for modality in ("audio", "visual"):
-        expected = torch.from_numpy(arrays[f"han/out/target_{modality}"])
-        assert torch.allclose(getattr(targets, modality), expected, atol=1e-6)
+        assert torch.allclose(getattr(targets, modality), arrays[f"out/target_{modality}"], atol=1e-6)
     segments = torch.zeros(len(label), 1, label.shape[1])
-    output = ParserOutput(segments, segments, given["a_prob"], given["v_prob"], given["global_prob"])
+    output = ParserOutput(segments, segments, *(arrays[f"in/{n}"] for n in ("a_prob", "v_prob", "global_prob")))
     values = {c.of: float(build(LOSSES, c)(output, targets, batch, Step(0, 0, 1))) for c in recipe.losses}
     for name, theirs in {"audio": "audio", "visual": "visual", "video": "global"}.items():
-        assert values[name] == pytest.approx(float(arrays[f"han/out/loss_{theirs}"]), rel=1e-5)
-    assert sum(values.values()) == pytest.approx(float(arrays["han/out/loss"]), rel=1e-5)
+        assert values[name] == pytest.approx(float(arrays[f"out/loss_{theirs}"]), rel=1e-5)
+    assert sum(values.values()) == pytest.approx(float(arrays["out/loss"]), rel=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -24,22 +23,10 @@ from avparse.losses.video import VideoCrossEntropy
 from avparse.models import Parser, ParserConfig, ParserOutput
 from avparse.training.denoisers.jomold import JoMoLD, noise_ratios, noisy_labels
 from avparse.training.denoisers.ma import class_errors, draw_partners, exchange_removals
+from tests import golden
 from tests.toy import toy_store
 
-Arrays = dict[str, Tensor]
 LATER = Step(epoch=3, step=0, steps=1)
-
-
-def _cases(shared: Path, name: str) -> list[tuple[dict[str, Any], Arrays]]:
-    """The cases of a golden file, each with its arrays by the name that they have in it (``in/NAME``, ``out/NAME``)."""
-    path = shared / "golden" / "losses" / f"{name}.json"
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        arrays = {key: torch.from_numpy(np.array(file[key])) for key in file.files}
-    cases = json.loads(path.read_text())["cases"]
-    return [
-        (c, {k.removeprefix(f"{c['label']}/"): v for k, v in arrays.items() if k.startswith(c["label"] + "/")})
-        for c in cases
-    ]
 
 
 def _output(audio: Tensor, visual: Tensor, video: Tensor | None = None) -> ParserOutput:
@@ -66,11 +53,11 @@ def _losses(output: ParserOutput, targets: Targets, batch: Batch) -> dict[str, T
 # --- JoMoLD: parity ---------------------------------------------------------------------------------------------------
 
 
-def test_golden_noise_ratios(shared: Path) -> None:
-    for case, arrays in _cases(shared, "jomold_noise_ratio"):
+def test_golden_noise_ratios() -> None:
+    for parameters, arrays in golden.cases("jomold_noise_ratio"):
         sizes = arrays["in/batch_sizes"].tolist()
         for modality, keep in (("audio", 1.0), ("visual", 0.9)):
-            threshold = case["parameters"][f"{modality[0]}_thres"]
+            threshold = parameters[f"{modality[0]}_thres"]
             inputs = (arrays[f"in/{modality[0]}_prob"], arrays["in/label"], keep, threshold)
             expected = arrays[f"out/{modality}_ratio"].nan_to_num().float()  # 0 / 0 for a class without positives
             torch.testing.assert_close(noise_ratios(*inputs, batch_sizes=sizes), expected)
@@ -78,12 +65,11 @@ def test_golden_noise_ratios(shared: Path) -> None:
                 torch.testing.assert_close(noise_ratios(*inputs), expected)
 
 
-def test_golden_denoising(shared: Path) -> None:
+def test_golden_denoising() -> None:
     removed = 0
-    for case, arrays in _cases(shared, "jomold_denoising"):
-        parameters = case["parameters"]
-        if "batches" not in parameters:
-            continue
+    cases = [case for case in golden.cases("jomold_denoising") if "batches" in case[0]]
+    assert len(cases) == 6
+    for parameters, arrays in cases:
         refiner = _jomold(
             arrays["in/noise_ratio_audio"],
             arrays["in/noise_ratio_visual"],
@@ -111,17 +97,15 @@ def test_golden_denoising(shared: Path) -> None:
     assert removed > 100
 
 
-def test_golden_estimator_step(shared: Path) -> None:
-    found = [arrays for case, arrays in _cases(shared, "jomold_denoising") if case["label"] == "estimator_step"]
-    for arrays in found:
-        batch = _batch(arrays["in/label"])
-        output = _output(arrays["in/a_prob"], arrays["in/v_prob"], arrays["in/global_prob"])
-        terms = _losses(output, WeakLabels(WeakLabels.Config())(batch), batch)
-        terms["nce"] = contrast(arrays["in/sims"].reshape(-1, 10, 10), 0.9, "jomold")
-        for ours, theirs in (("audio", "audio"), ("visual", "visual"), ("video", "global"), ("nce", "nce")):
-            assert terms[ours].item() == pytest.approx(arrays[f"out/loss_{theirs}"].item(), rel=1e-5)
-        assert sum(v.item() for v in terms.values()) == pytest.approx(arrays["out/loss"].item(), rel=1e-5)
-    assert found
+def test_golden_estimator_step() -> None:
+    _, arrays = golden.one_case("jomold_denoising", "estimator_step")
+    batch = _batch(arrays["in/label"])
+    output = _output(arrays["in/a_prob"], arrays["in/v_prob"], arrays["in/global_prob"])
+    terms = _losses(output, WeakLabels(WeakLabels.Config())(batch), batch)
+    terms["nce"] = contrast(arrays["in/sims"].reshape(-1, 10, 10), 0.9, "jomold")
+    for ours, theirs in (("audio", "audio"), ("visual", "visual"), ("video", "global"), ("nce", "nce")):
+        assert terms[ours].item() == pytest.approx(arrays[f"out/loss_{theirs}"].item(), rel=1e-5)
+    assert sum(v.item() for v in terms.values()) == pytest.approx(arrays["out/loss"].item(), rel=1e-5)
 
 
 # --- JoMoLD: cases by hand and properties -----------------------------------------------------------------------------
@@ -300,9 +284,9 @@ def test_jomold_on_a_real_parser_and_ragged_data(tmp_path: Path) -> None:
 # --- MA ---------------------------------------------------------------------------------------------------------------
 
 
-def test_golden_exchange(shared: Path) -> None:
+def test_golden_exchange() -> None:
     removed = 0
-    for _, arrays in _cases(shared, "ma_exchange"):
+    for _, arrays in golden.cases("ma_exchange"):
         labels = arrays["in/label"]
         errors = class_errors(arrays["in/a_prob"], labels), class_errors(arrays["in/v_prob"], labels)
         torch.testing.assert_close(1 - errors[0], arrays["out/audio_accuracy"])
