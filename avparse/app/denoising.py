@@ -1,16 +1,17 @@
-"""Refined labels as a file of their own: made by a denoiser, judged, and read again for training."""
+"""Refined labels as a table of their own: made by a denoiser, judged, and read again for training."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from avparse.data.batching import Indices
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
@@ -23,7 +24,6 @@ from avparse.training.denoisers import DENOISERS
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
-from avparse.training.workspace import Workspace
 
 _WITHOUT_TABLE = {
     "refiners": "refines the labels anew in every batch and leaves no table; train a recipe with it",
@@ -32,69 +32,68 @@ _WITHOUT_TABLE = {
 }
 
 
-@dataclass(frozen=True)
-class Denoised:
-    """What a denoiser made.
-
-    Attributes:
-        labels: the refined labels of the training split.
-        report: what became of the labels and how many are wrong, as Markdown.
-    """
-
-    labels: RefinedLabels
-    report: str
-
-
 def denoise(
-    store: FeatureStore,
+    store: str | Path | FeatureStore,
     method: str,
-    out: Path,
+    out: str | Path | None = None,
     *,
-    recipe: str = "han",
+    recipe: str | Path = "han",
     changes: Sequence[str] = (),
     seed: int = 1,
     accelerator: str = "auto",
-    per_class: bool = False,
-) -> Denoised:
-    """Run a denoiser and write its labels to ``out``; an interrupted call goes on where it was stopped.
-
-    Everything on the way lies in ``out`` + ``.work``, which is removed at the end.
+) -> RefinedLabels:
+    """Run a denoiser and return the labels that it leaves; :func:`describe_labels` tells how good they are.
 
     Args:
-        store: the data.
+        store: a feature store, or the path of one.
         method: a name in :data:`DENOISERS`.
-        out: the table to write.
-        recipe: of the parsers that the denoiser trains on the way.
+        out: the table to write (Parquet). Everything on the way then lies in ``out`` + ``.work``, so that an
+            interrupted call goes on where it was stopped; it is removed at the end. None: nothing is kept.
+        recipe: recipe of the parsers that the denoiser trains on the way.
         changes: settings of the recipe to replace, such as ``training.epochs=10`` or ``denoiser.partners=3``.
-        seed: of everything random.
+        seed: seed of everything random.
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        per_class: report every class.
 
     Raises:
         UserError: ``out`` exists or has an ending other than ``.parquet``, an unknown method or setting, a working
             folder that was begun with others, a method that leaves no table, or one whose truth is missing.
     """
-    if out.suffix not in ("", ".parquet"):
-        raise UserError(f"{out}: refined labels are a Parquet table; give it the ending .parquet")
+    target = None if out is None else Path(out)
+    if target is not None and target.suffix not in ("", ".parquet"):
+        raise UserError(f"{target}: refined labels are a Parquet table; give it the ending .parquet")
     settings = method_recipe(method, recipe, changes)
     assert settings.denoiser is not None
     reason = _WITHOUT_TABLE.get(build(DENOISERS, settings.denoiser).leaves)
     if reason is not None:
         raise UserError(f"method '{method}' {reason}")
-    if out.exists():
-        raise UserError(f"{out}: exists already; choose another name or remove it")
-    work = out.with_name(f"{out.name}.work")
-    run = _workplace(work, settings, seed, store)
-    labels = prepare(run, store, accelerator).labels
-    assert labels is not None, f"denoiser '{method}' says that it leaves labels"
-    workspace = Workspace(run.recipe, store, run.path / "denoised", seed, accelerator)
-    result = Denoised(labels, f"{_counts(labels)}\n\n{_judgement(labels, workspace, per_class)}")
-    labels.save(out)
+    store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+    if target is None:
+        with tempfile.TemporaryDirectory(prefix="avparse-") as folder:
+            return _labels(Path(folder) / "work", settings, seed, store, accelerator)
+    if target.exists():
+        raise UserError(f"{target}: exists already; choose another name or remove it")
+    work = target.with_name(f"{target.name}.work")
+    labels = _labels(work, settings, seed, store, accelerator)
+    labels.save(target)
     shutil.rmtree(work)
-    return result
+    return labels
 
 
-def load_labels(path: Path, store: FeatureStore) -> RefinedLabels:
+def describe_labels(labels: RefinedLabels, store: FeatureStore, per_class: bool = False) -> str:
+    """Return what became of the labels of a store, and how many are wrong, as Markdown.
+
+    Args:
+        labels: refined labels of training videos of ``store``.
+        store: the data.
+        per_class: report every class.
+
+    Raises:
+        UserError: the labels were made for other data.
+    """
+    return f"{_counts(labels)}\n\n{_quality(labels, store, per_class)}"
+
+
+def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
     """Read a table of refined labels that fits a store.
 
     Raises:
@@ -108,7 +107,7 @@ def load_labels(path: Path, store: FeatureStore) -> RefinedLabels:
     return labels
 
 
-def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Recipe:
+def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Return a recipe with the denoiser ``method``; its own settings stay where the recipe has that denoiser already.
 
     A denoiser that can work in every batch or once (``static``) works once here, as only that leaves a table.
@@ -124,15 +123,20 @@ def method_recipe(method: str, recipe: str, changes: Sequence[str] = ()) -> Reci
     return load_recipe(recipe, [*first, *changes])
 
 
-def _workplace(work: Path, recipe: Recipe, seed: int, store: FeatureStore) -> Run:
-    """Return the working folder, begun or taken up."""
+def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, accelerator: str) -> RefinedLabels:
+    """Let the recipe's denoiser work in a folder, begun or taken up, and return its labels."""
     if not work.exists():
-        return begin(recipe, store, work, seed)
-    run = Run.open(work)
-    run.check_data(store)
-    if (run.recipe, run.info.seed) != (recipe, seed):
-        raise UserError(f"{work}: was begun with another method, recipe, setting or seed; give the same or remove it")
-    return run
+        run = begin(recipe, store, work, seed)
+    else:
+        run = Run.open(work)
+        run.check_data(store)
+        if (run.recipe, run.info.seed) != (recipe, seed):
+            raise UserError(
+                f"{work}: was begun with another method, recipe, setting or seed; give the same or remove it"
+            )
+    labels = prepare(run, store, accelerator).labels
+    assert labels is not None, "a denoiser that leaves labels returns them"
+    return labels
 
 
 def _counts(labels: RefinedLabels) -> str:
@@ -147,30 +151,36 @@ def _counts(labels: RefinedLabels) -> str:
     return "\n".join(lines)
 
 
-def _judgement(labels: RefinedLabels, workspace: Workspace, per_class: bool) -> str:
+def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str:
     """Return how good the labels are where the truth is known, and otherwise how many of the given ones are wrong."""
-    judged = labels.rows(workspace.store.videos, workspace.store.weak)
-    if workspace.store.annotated[judged].all():
-        truth = workspace.modality_truth(judged)
+    rows, val = labels.rows(store.videos, store.weak), store.select("val")
+    if store.annotated[rows].all():
+        truth = _modality_truth(store, rows)
         kept = torch.from_numpy(np.stack((labels.audio, labels.visual))) >= 0.5
         quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
         return f"Against the truth of the training split, percent:\n\n{quality.as_markdown(per_class)}"
-    if not workspace.store.annotated[workspace.val].all():
+    if not store.annotated[val].all():
         return "How many of them are wrong cannot be told: neither training nor validation videos have dense truth."
-    return _noise_rates(labels.given, workspace).as_markdown(per_class)
+    return _noise_rates(labels.given, store, val).as_markdown(per_class)
 
 
-def _noise_rates(given: Bools, workspace: Workspace) -> NoiseRates:
+def _noise_rates(given: Bools, store: FeatureStore, val: Indices) -> NoiseRates:
     """Estimate the noise of given labels ``[N, C]`` from that of the validation labels of the same classes.
 
     No parser's opinion is heard: one that was trained on these very labels has come to believe the wrong ones (on
     simulated LLP, 2,500 videos, it found 31.3 % [28.9, 33.7] of the visual labels wrong where 35.2 % are; this finds
     35.8 % [33.4, 38.3]).
     """
-    known, truth = torch.from_numpy(workspace.store.weak[workspace.val]), workspace.val_truth()
-    calibration = LabelCalibration.fit(_no_evidence(known), known, truth)
+    known = torch.from_numpy(store.weak[val])
+    calibration = LabelCalibration.fit(_no_evidence(known), known, _modality_truth(store, val))
     labels = torch.from_numpy(given)
-    return estimate_noise_rates(_no_evidence(labels), labels, calibration, workspace.store.vocabulary.names)
+    return estimate_noise_rates(_no_evidence(labels), labels, calibration, store.vocabulary.names)
+
+
+def _modality_truth(store: FeatureStore, rows: Indices) -> Tensor:
+    """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of annotated videos."""
+    audio, visual, _ = store.dense_truth(rows)
+    return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))
 
 
 def _no_evidence(labels: Tensor) -> Tensor:

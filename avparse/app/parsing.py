@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,66 @@ class Parsed:
     timeline: Timeline
     gates: dict[str, npt.NDArray[np.float32]]
     only: Sequence[str] | None
+
+
+@overload
+def parse(  # type: ignore[overload-overlap]  # a string is a path here, never an iterable of letters
+    source: str | Path,
+    run: str | Path | Run,
+    *,
+    labels: Sequence[str] | None = None,
+    workers: int | None = None,
+) -> Timeline | Any: ...
+
+
+@overload
+def parse(
+    source: Iterable[str | Path],
+    run: str | Path | Run,
+    *,
+    labels: Sequence[str] | None = None,
+    workers: int | None = None,
+) -> Iterator[Timeline | Failed]: ...
+
+
+def parse(
+    source: str | Path | Iterable[str | Path],
+    run: str | Path | Run,
+    *,
+    labels: Sequence[str] | None = None,
+    workers: int | None = None,
+) -> Any:
+    """Parse a video, or many: which events are heard and which are seen, second by second.
+
+    Args:
+        source: the path of a video or audio file of any length; a folder, whose files are meant; or several paths.
+        run: a trained run whose features avparse can extract, or its folder.
+        labels: the only classes that may appear, where a video's labels are known; None: any class of the run.
+        workers: processes that decode, for several files; None: as many as there are cores, 0: none beside this one.
+
+    Returns:
+        For one file its timeline. For a folder or several paths an iterator over the results in the order of the files,
+        each parsed when it is asked for: a timeline, or :class:`Failed` with the path of a file that could not be read
+        and the reason. One bad file thus costs that file only.
+
+    Raises:
+        UserError: the one file cannot be read, the run has no trained parser or reads features that cannot be
+            extracted, or a class is unknown.
+    """
+    opened = run if isinstance(run, Run) else Run.open(run)
+    parser = opened.parser()
+    if labels is not None:
+        Vocabulary(parser.spec.classes).encode(labels, "labels")
+    one = isinstance(source, str | Path) and not Path(source).is_dir()
+    paths = _files([source] if isinstance(source, str | Path) else source)
+    parsed = parse_videos(paths, opened, parser=parser, only=lambda video: labels, workers=workers)
+    results = (result if isinstance(result, Failed) else result.timeline for result in parsed)
+    if not one:
+        return results
+    (result,) = results
+    if isinstance(result, Failed):
+        raise UserError(result.reason)
+    return result
 
 
 def parse_videos(
@@ -239,7 +300,7 @@ def parse_files(
     Raises:
         UserError: none could be read, an unknown class, or a run that cannot parse videos, or not these classes.
     """
-    paths = [file for given in inputs for file in (_media_files(given) if given.is_dir() else [given])]
+    paths = _files(inputs)
     parser, untaught = parser_for(run, classes, vectors)
     only = _restriction(labels, parser.spec.classes, paths)
     names, titles = _unique_names(paths), _titles(paths)
@@ -263,6 +324,11 @@ def parse_files(
     write_report(out / "report.html", entries, title="avparse", rule=run.recipe.decoding)
     kept.remove()
     return failures
+
+
+def _files(inputs: Iterable[str | Path]) -> list[Path]:
+    """Return the files that are meant: those given, and those of the folders given."""
+    return [file for given in map(Path, inputs) for file in (_media_files(given) if given.is_dir() else [given])]
 
 
 def _media_files(folder: Path) -> list[Path]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import bootstrap
-from avparse.evaluation.comparison import ALONE, compare_with_labels, score_split, score_table
+from avparse.evaluation.comparison import (
+    ALONE,
+    COPIED,
+    GIVEN_LABELS,
+    compare_with_labels,
+    score_split,
+    score_table,
+)
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
-from avparse.evaluation.parsing import ParsingScores
+from avparse.evaluation.parsing import ParsingScores, as_text
 from avparse.evaluation.prediction import Parse
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.foundation.errors import UserError
@@ -23,50 +32,74 @@ _KINDS: dict[VideoKind, str] = {
 }
 
 
-def evaluate_runs(
-    runs: Sequence[Run], store: FeatureStore, split: str, videos: VideoKind = "all", tune: bool = False
-) -> str:
-    """Return a Markdown table of scores on a split, with 95 % bootstrap intervals of Type below it.
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of runs on a split; its text is a Markdown table, with 95 % bootstrap intervals of Type below it.
 
-    One run has three rows: the parser alone, the parser given the weak labels, and the labels themselves. Several have
-    one each, the parser alone.
+    Attributes:
+        caption: what was scored, on which videos.
+        scores: system -> its ten metrics: of one run the parser alone (``"parser"``), the parser given the weak
+            labels, and the labels themselves; of several runs the parser alone of each.
+    """
+
+    caption: str
+    scores: dict[str, ParsingScores]
+
+    def __str__(self) -> str:
+        table = score_table({name: scores.as_dict() for name, scores in self.scores.items()}, self.caption)
+        parsers = {name: s for name, s in self.scores.items() if name not in (GIVEN_LABELS, COPIED)}
+        return "\n".join([table, *(_intervals(name, scores) for name, scores in parsers.items())])
+
+    def __repr__(self) -> str:
+        return f"Evaluation: {self.caption}\n" + as_text({n: s.as_dict() for n, s in self.scores.items()})
+
+
+def evaluate(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    store: str | Path | FeatureStore,
+    split: str = "test",
+    *,
+    videos: VideoKind = "all",
+    tune: bool = False,
+) -> Evaluation:
+    """Score the parsers of runs on a split whose truth is known.
 
     Args:
-        runs: at least one.
-        store: the data.
-        split: whose truth is known.
-        videos: score only those with, or without, events that overlap.
+        runs: a run, or the path of one, or several of them.
+        store: a feature store, or the path of one.
+        split: the name of the split; its videos have dense truth.
+        videos: score all videos of the split, or only those in which events overlap (``"overlapping"``), or only the
+            others (``"single"``).
         tune: first tune the thresholds of each parser on all validation videos, one a kind for all classes.
 
     Raises:
         UserError: the store has other classes or streams than a run was trained on, the split has no dense truth, or no
             video of that kind; ``tune`` with the split that it reads.
     """
-    for run in runs:
+    several = [runs] if isinstance(runs, str | Path | Run) else runs
+    opened = [run if isinstance(run, Run) else Run.open(run) for run in several]
+    store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+    for run in opened:
         _check(run, store)
     if tune and split == "val":
         raise UserError("--tune reads the split 'val', which is no test then; score another split")
     indices, table = select_videos(store, split, videos), FeatureTable(store)
-    parsers = [run.parser() for run in runs]
-    rules = [_rule(run, parser, table, tune) for run, parser in zip(runs, parsers, strict=True)]
-    scores: dict[str, ParsingScores]
-    if len(runs) == 1:
-        (run,) = runs
+    parsers = [run.parser() for run in opened]
+    rules = [_rule(run, parser, table, tune) for run, parser in zip(opened, parsers, strict=True)]
+    if len(opened) == 1:
         scores = compare_with_labels(parsers[0], table, indices, rules[0])
-        caption, judged = f"{_named(run)}, ", {"the parser alone": scores[ALONE]}
     else:
         scores = {
             name: score_split(parser, table, indices, rule)
-            for name, parser, rule in zip(_by_name(runs), parsers, rules, strict=True)
+            for name, parser, rule in zip(_by_name(opened), parsers, rules, strict=True)
         }
-        caption, judged = "Parsers alone, ", scores
+    systems = _named(opened[0]) if len(opened) == 1 else "Parsers alone"
     total = len(store.select(split))
     count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
-    caption += "thresholds tuned on validation, " if tune else ""
+    tuned = "thresholds tuned on validation, " if tune else ""
     about = f" Data: {store.manifest.description}." if store.manifest.description else ""
-    caption += f"{count} {split} videos{_KINDS[videos]}, percent.{about}"
-    figures = {name: s.as_dict() for name, s in scores.items()}
-    return "\n".join([score_table(figures, caption), *(_intervals(name, s) for name, s in judged.items())])
+    caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent.{about}"
+    return Evaluation(caption, scores)
 
 
 def _rule(run: Run, parser: Parse, table: FeatureTable, tune: bool) -> DecodingRule:
@@ -98,9 +131,9 @@ def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _intervals(name: str, scores: ParsingScores) -> str:
-    found = bootstrap(scores)
+    found, of = bootstrap(scores), "the parser alone" if name == ALONE else name
     low, high = found["segment_type"], found["event_type"]
     return (
-        f"95 % bootstrap interval of {name}: segment Type {low.low:.1f} to {low.high:.1f}, "
+        f"95 % bootstrap interval of {of}: segment Type {low.low:.1f} to {low.high:.1f}, "
         f"event Type {high.low:.1f} to {high.high:.1f}."
     )

@@ -11,7 +11,7 @@ for any T and C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,10 +52,22 @@ class ParsingScores:
         return dict(zip(FIGURES, (100 * self.per_video.mean(axis=0)).tolist(), strict=True))
 
     def __str__(self) -> str:
-        table = 100 * self.per_video.mean(axis=0).reshape(len(LEVELS), -1)
-        head = f"{'F (%)':<8}" + "".join(f"{name:>7}" for name in ("A", "V", "AV", "Type", "Event"))
-        rows = (f"{level:<8}" + "".join(f"{x:7.1f}" for x in row) for level, row in zip(LEVELS, table, strict=True))
-        return "\n".join([head, *rows])
+        return as_text({"": self.as_dict()})
+
+    def __repr__(self) -> str:
+        return f"ParsingScores of {len(self.per_video)} videos\n{self}"
+
+
+def as_text(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the ten metrics in percent as plain text, two lines a system, under one head."""
+    width = max(len(level) for level in LEVELS) + 1
+    head = f"{'F (%)':<{width}}" + "".join(f"{name:>7}" for name in ("A", "V", "AV", "Type", "Event"))
+    lines = [head]
+    for system, metrics in scores.items():
+        lines += [system] if system else []
+        for level, row in zip(LEVELS, np.reshape([metrics[name] for name in FIGURES], (len(LEVELS), -1)), strict=True):
+            lines.append(f"{level:<{width}}" + "".join(f"{x:7.1f}" for x in row))
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -88,17 +89,22 @@ class Recipe(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def shipped_recipes() -> list[str]:
-    """Return the names of the recipes that come with the package."""
+def list_recipes(pattern: str = "*") -> list[str]:
+    """Return the names of the recipes that come with the package, in alphabetical order.
+
+    Args:
+        pattern: only names that match it; ``*`` stands for any characters and ``?`` for one: ``"rlld*"``, ``"*leap*"``.
+    """
     folder = resources.files("avparse") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return fnmatch.filter(names, pattern)
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe and validate it as a whole.
 
     Args:
-        name: a YAML file, or the name of a shipped recipe.
+        name: the path of a YAML file, or the name of a shipped recipe.
         changes: settings to replace, each ``key.of.setting=value``; see :func:`apply_change`.
 
     Raises:
@@ -129,10 +135,10 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); give a YAML file") from None
-    elif str(name) in shipped_recipes():
+    elif str(name) in list_recipes():
         text = (resources.files("avparse") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
-        raise UserError(f"unknown recipe '{name}'{nearest(str(name), shipped_recipes())}")
+        raise UserError(f"unknown recipe '{name}'{nearest(str(name), list_recipes())}")
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe,
-    store: FeatureStore,
+    recipe: str | Path | Recipe,
+    store: str | Path | FeatureStore,
     out: str | Path,
     *,
     seed: int = 1,
@@ -31,8 +31,9 @@ def train(
     """Train a recipe on a store and return the finished run.
 
     Args:
-        recipe: what to train; ignored for the recipe (and labels) of the run when resuming.
-        store: the data.
+        recipe: what to train: the name of a shipped recipe, the path of a YAML file, or a recipe. A run that is resumed
+            keeps its own recipe (and labels).
+        store: a feature store, or the path of one.
         out: run folder, new unless ``resume``.
         seed: of initialisation, order and dropout.
         resume: go on with the run in ``out``; a run not begun is begun.
@@ -46,6 +47,8 @@ def train(
         UserError: the folder exists (without ``resume``), the data changed, a split is missing, the labels were made
             for other data, the source of the parser's label vectors cannot be read, or ``init`` has another parser.
     """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
     if resume and Path(out).exists():
         run = Run.open(out)
         run.check_data(store)

@@ -140,7 +140,7 @@ def test_recipes_of_one_cost_are_one_row() -> None:
     ]
 
 
-def test_without_a_name_all_shipped_recipes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_all_list_recipes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
     def take(name: str, _: Conditions) -> Cost:
@@ -149,7 +149,7 @@ def test_without_a_name_all_shipped_recipes_are_measured(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(profiling, "measure", take)
     monkeypatch.setattr(profiling, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
-    monkeypatch.setattr(profiling, "shipped_recipes", lambda: ["han", "ma", "poibin"])
+    monkeypatch.setattr(profiling, "list_recipes", lambda: ["han", "ma", "poibin"])
     rows = profiling.profile([], Conditions(device="cpu"))
     assert next(rows).name == "han, ma"
     assert measured == ["han"]  # told before the next is measured

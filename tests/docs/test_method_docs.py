@@ -14,7 +14,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
 from avparse.losses import LOSSES
 from avparse.training.denoisers import DENOISERS
-from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
+from avparse.training.recipe import Recipe, list_recipes, load_recipe
 from avparse.training.train import train
 from tests.toy import toy_store
 
@@ -63,7 +63,7 @@ def test_there_are_pages() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_recipes_and_links_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    recipes = [name for name in shipped_recipes() if f"`{name}`" in text]
+    recipes = [name for name in list_recipes() if f"`{name}`" in text]
     keys = set(KEY.findall(text))
     assert not [key for key in sorted(keys) if not any(_settable(recipe, key) for recipe in recipes)]
     for written in re.findall(r"--set ([^\s\"`]+|\"[^\"]+\")", text):
@@ -74,7 +74,7 @@ def test_options_recipes_and_links_exist(page: Path) -> None:
     assert commands
     for command, rest in commands:
         recipe = rest.split()[0] if command == "train" else re.search(r"--recipe (\S+)", rest)
-        assert (recipe if isinstance(recipe, str) else recipe and recipe[1]) in shipped_recipes(), rest
+        assert (recipe if isinstance(recipe, str) else recipe and recipe[1]) in list_recipes(), rest
         method = re.search(r"--method (\S+)", rest)
         assert method is None or method[1] in DENOISERS
     for link in re.findall(r"\]\(([^)#]+)\)", text):

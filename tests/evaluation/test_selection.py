@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avparse.app.scoring import evaluate_runs
+from avparse.app.scoring import evaluate
 from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
@@ -125,7 +125,7 @@ def test_the_two_kinds_make_up_the_whole(store: FeatureStore, runs: list[Run], c
 
 
 def test_several_runs_are_a_row_each(store: FeatureStore, runs: list[Run], command: Command) -> None:
-    each = [table(evaluate_runs([run], store, "test", "single"))["parser"] for run in runs[:2]]
+    each = [table(str(evaluate([run], store, videos="single")))["parser"] for run in runs[:2]]
     options = [x for run in runs[:2] for x in ("--run", run.path)]
     code, out, _ = command("evaluate", *options, "--data", store.path, "--videos", "single")
     assert code == 0
@@ -137,20 +137,20 @@ def test_several_runs_are_a_row_each(store: FeatureStore, runs: list[Run], comma
         "95 % bootstrap interval of HAN, seed 0",
         "95 % bootstrap interval of HAN, seed 1",
     ]
-    alike = table(evaluate_runs(runs, store, "test"))
+    alike = table(str(evaluate(runs, store)))
     assert list(alike) == [f"HAN, seed 0 ({runs[0].path})", "HAN, seed 1", f"HAN, seed 0 ({runs[2].path})"]
     once = command("evaluate", "--run", runs[0].path, "--run", runs[0].path, "--data", store.path)[1]
-    assert once == evaluate_runs(runs[:1], store, "test") + "\n"
+    assert once == str(evaluate(runs[:1], store)) + "\n"
 
 
 def test_tuned_on_the_way_is_as_tuned_in_training(
     store: FeatureStore, runs: list[Run], tmp_path: Path, command: Command
 ) -> None:
     recipe = runs[0].recipe.model_copy(update={"tuning": DecodingTuning()})
-    tuned = table(evaluate_runs([train(recipe, store, tmp_path / "tuned", seed=runs[0].info.seed)], store, "test"))
+    tuned = table(str(evaluate(train(recipe, store, tmp_path / "tuned", seed=runs[0].info.seed), store)))
     code, out, _ = command("evaluate", "--run", runs[0].path, "--data", store.path, "--tune")
     assert code == 0
-    found, given = table(out)["parser"], table(evaluate_runs(runs[:1], store, "test"))["parser"]
+    found, given = table(out)["parser"], table(str(evaluate(runs[:1], store)))["parser"]
     np.testing.assert_array_equal(found, tuned["parser"])
     assert (found != given).any()
     assert "thresholds tuned on validation" in out
@@ -177,4 +177,4 @@ def test_refusals(store: FeatureStore, runs: list[Run], tmp_path: Path, command:
     spec = runs[1].info.spec.model_copy(update={"classes": ("x", "y")})
     other = Run(runs[1].path, runs[1].recipe, runs[1].info.model_copy(update={"spec": spec}))
     with pytest.raises(UserError, match=f"differ from those that {runs[1].path} was trained on"):
-        evaluate_runs([runs[0], other], store, "test")
+        evaluate([runs[0], other], store)

@@ -23,7 +23,7 @@ from avparse.labels.pseudo.from_teachers import PseudoLabels, SideConfig
 from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
 from avparse.labels.segments import SegmentLabels
 from avparse.training.preparation import prepare
-from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
+from avparse.training.recipe import Recipe, list_recipes, load_recipe
 from avparse.training.run import Run
 from avparse.training.schedule import WarmupCosine
 from avparse.training.train import train
@@ -497,7 +497,7 @@ def test_golden_valor_training_step() -> None:
         assert float(ours) == pytest.approx(float(arrays[f"out/loss_{of}"]), rel=1e-5)
 
 
-SHIPPED = [name for name in shipped_recipes() if load_recipe(name).pseudo_labels is not None]
+SHIPPED = [name for name in list_recipes() if load_recipe(name).pseudo_labels is not None]
 
 
 def test_every_published_system_is_there() -> None:
@@ -506,7 +506,7 @@ def test_every_published_system_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_recipes_train_on_a_simulated_teacher(name: str, store: FeatureStore, tmp_path: Path) -> None:
+def test_list_recipes_train_on_a_simulated_teacher(name: str, store: FeatureStore, tmp_path: Path) -> None:
     """Every recipe with pseudo labels, small, on toy data; features and teachers that these lack are replaced."""
     changes = ["parser.stem.audio=[audio]", "parser.stem.visual=[frames, clips]"]
     config = load_recipe(name).pseudo_labels

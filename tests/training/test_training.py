@@ -23,7 +23,7 @@ from avparse.evaluation.comparison import score_split
 from avparse.foundation.errors import UserError
 from avparse.models.parsers.build import networks
 from avparse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
+from avparse.training.recipe import Recipe, list_recipes, load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
 from avparse.training.trainer import Trainer
@@ -290,7 +290,7 @@ def test_gradients_are_clipped_network_by_network(store: FeatureStore, tmp_path:
     assert norms[0] == pytest.approx([0.001] * count, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", list_recipes())
 def test_every_shipped_recipe_is_valid(name: str) -> None:
     recipe = load_recipe(name)
     assert Recipe.read(recipe.model_dump(mode="json"), name) == recipe

@@ -30,14 +30,13 @@ def denoise(
 ) -> None:
     """Find wrong labels of the training split and write the rest, with scores and reasons, for 'train --labels'."""
     from avparse.app.denoising import denoise as run_denoiser
+    from avparse.app.denoising import describe_labels
     from avparse.data.store import FeatureStore
 
     store = FeatureStore.open(data)
     store.verify()
-    result = run_denoiser(
-        store, method, out, recipe=recipe, changes=changes or [], seed=seed, accelerator=device, per_class=per_class
-    )
-    print(result.report)
+    refined = run_denoiser(store, method, out, recipe=recipe, changes=changes or [], seed=seed, accelerator=device)
+    print(describe_labels(refined, store, per_class))
 
 
 @command()

@@ -76,9 +76,6 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
-    from avparse.app.scoring import evaluate_runs
-    from avparse.data.store import FeatureStore
-    from avparse.training.run import Run
+    from avparse.app.scoring import evaluate as run_evaluation
 
-    opened = [Run.open(path) for path in dict.fromkeys(runs)]
-    print(evaluate_runs(opened, FeatureStore.open(data), split, videos, tune))
+    print(run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune))

@@ -51,9 +51,9 @@ def train(
 @command()
 def recipes() -> None:
     """List the shipped recipes."""
-    from avparse.training.recipe import load_recipe, shipped_recipes
+    from avparse.training.recipe import list_recipes, load_recipe
 
-    for name in shipped_recipes():
+    for name in list_recipes():
         recipe = load_recipe(name)
         print(f"{name:12} {recipe.title}. {recipe.source}")
 

@@ -40,7 +40,7 @@ from avparse.training.denoisers import DENOISERS
 from avparse.training.denoisers.denoiser import Denoiser
 from avparse.training.preparation import prepare
 from avparse.training.prepared import Prepared
-from avparse.training.recipe import Recipe, load_recipe, shipped_recipes
+from avparse.training.recipe import Recipe, list_recipes, load_recipe
 from avparse.training.run import Run
 from avparse.training.trainer import Trainer
 from avparse.training.workspace import Workspace
@@ -131,7 +131,7 @@ def profile(recipes: Sequence[str], conditions: Conditions) -> Iterator[Cost | U
         load_recipe(name, conditions.changes)
     if conditions.store is not None:
         FeatureStore.open(conditions.store)
-    return _rows([[name] for name in recipes] or alike(shipped_recipes(), conditions), conditions)
+    return _rows([[name] for name in recipes] or alike(list_recipes(), conditions), conditions)
 
 
 def _rows(groups: Sequence[list[str]], conditions: Conditions) -> Iterator[Cost | Unmeasured]:

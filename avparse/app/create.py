@@ -1,0 +1,59 @@
+"""An untrained parser by the name of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avparse.data.batching import task_spec
+from avparse.data.features import TaskSpec
+from avparse.data.store import FeatureStore
+from avparse.foundation.settings import read_part
+from avparse.models.parsers import PARSERS, AnyParser
+from avparse.models.parsers.build import build_parser
+from avparse.training.recipe import Recipe, load_recipe
+
+
+def create_parser(
+    recipe: str | Path | Recipe, data: TaskSpec | FeatureStore | str | Path, **settings: Any
+) -> AnyParser:
+    """Return the untrained parser of a recipe, with random weights, for the classes and streams of ``data``.
+
+    A parser whose stem standardises its streams (``parser.needs_statistics``) wants their mean and deviation before it
+    is trained: ``parser.calibrate(stream_statistics(store, indices))``.
+
+    Args:
+        recipe: the name of a shipped recipe, the path of a YAML file, or a recipe.
+        data: a feature store or its path, or the task specification of one.
+        settings: settings of the recipe's ``parser`` to replace, such as ``twins=True``. The settings of a part are a
+            dictionary; those that it leaves out stay as they are, unless it names another part:
+            ``encoder={"layers": 2}``, ``encoder={"name": "lstm"}``.
+
+    Returns:
+        A module with ``forward(features, cross=True) -> ParserOutput``.
+
+    Raises:
+        UserError: an unknown recipe or setting, or a stream that the data lack.
+    """
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if not isinstance(data, TaskSpec):
+        data = task_spec(data if isinstance(data, FeatureStore) else FeatureStore.open(data))
+    values = _merged(given.parser.model_dump(mode="json"), settings)
+    return build_parser(read_part(PARSERS, "parser", values), data, given.training.cross)
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with ``changes``; tables are merged, but for one that names another part."""
+    merged = dict(values)
+    for key, change in changes.items():
+        before = values.get(key)
+        if (
+            isinstance(before, Mapping)
+            and isinstance(change, Mapping)
+            and change.get("name", before.get("name")) == (before.get("name"))
+        ):
+            merged[key] = _merged(before, change)
+        else:
+            merged[key] = change
+    return merged
