@@ -25,10 +25,17 @@ def toy_store(
     offset: float = 0.0,
     train_truth: bool = True,
     val_truth: bool = True,
+    silent: tuple[str, ...] = (),
+    blind: tuple[str, ...] = (),
+    classes: tuple[str, ...] = ("Bark", "Bell", "Engine", "Voice"),
+    segment_seconds: float = 1.0,
 ) -> FeatureStore:
-    """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes."""
+    """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes.
+
+    Videos named in ``silent`` have no sound, those named in ``blind`` no picture.
+    """
     rng = np.random.default_rng(seed)
-    vocabulary = Vocabulary(("Bark", "Bell", "Engine", "Voice"))
+    vocabulary = Vocabulary(classes)
     lengths = rng.integers(2, segments + 1, videos) if ragged else np.full(videos, segments)
     rows = int(lengths.sum())
     truth = {m: rng.random((rows, len(vocabulary))) < 0.06 for m in ("audio", "visual")}
@@ -40,20 +47,27 @@ def toy_store(
         signal = active @ rng.standard_normal((len(vocabulary), dimension))
         streams[name] = (signal + noise * rng.standard_normal((rows, dimension)) + offset).astype(np.float32)
     train, val = videos * 6 // 10, videos * 2 // 10
+    names = [f"toy{i:04d}" for i in range(videos)]
+    present = np.ones((rows, 2), dtype=bool)
+    for column, lacking in enumerate((silent, blind)):
+        for name in lacking:
+            end = ends[names.index(name)]
+            present[end - lengths[names.index(name)] : end, column] = False
     block = Block(
-        videos=[f"toy{i:04d}" for i in range(videos)],
+        videos=names,
         splits=["train"] * train + ["val"] * val + ["test"] * (videos - train - val),
         lengths=lengths.tolist(),
-        durations=lengths.astype(float).tolist(),
+        durations=(lengths * segment_seconds).tolist(),
         sources=["toy"] * videos,
         weak=weak,
         streams=streams,
         truth=truth,
+        present=present,
         annotated=np.array([train_truth] * train + [val_truth] * val + [True] * (videos - train - val)),
     )
     info = {name: StreamInfo(dimension=d, dtype="float32", extractor="toy") for name, d in DIMENSIONS.items()}
     with StoreWriter.create(
-        path, vocabulary=vocabulary, streams=info, segment_seconds=1.0, truth=True, description="toy data"
+        path, vocabulary=vocabulary, streams=info, segment_seconds=segment_seconds, truth=True, description="toy data"
     ) as writer:
         writer.append(block)
     return FeatureStore.open(path)

@@ -109,12 +109,9 @@ def _rule(run: Run, parser: Parse, table: FeatureTable, tune: bool) -> DecodingR
 
 
 def _check(run: Run, store: FeatureStore) -> None:
-    spec, given = run.info.spec, task_spec(store)
-    if given.classes != spec.classes:
-        raise UserError(f"{store.path}: its classes differ from those that {run.path} was trained on")
-    other = {name: size for name, size in spec.streams.items() if given.streams.get(name) != size}
-    if other:
-        problem = f"{store.path}: lacks the streams that {run.path} reads: {other}"
+    differences = run.info.spec.differences(task_spec(store))
+    if differences:
+        problem = f"{store.path}: does not fit the run {run.path}: it has {'; '.join(differences)}"
         raise UserError(frames_mend(problem, run.recipe.parser))
 
 

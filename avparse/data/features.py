@@ -28,6 +28,38 @@ class TaskSpec(Settings):
     segments: int
     extractor: str = ""
 
+    def differences(self, data: TaskSpec) -> list[str]:
+        """Return in what ``data`` differ from those that a parser of this specification reads; empty where they fit.
+
+        Classes are compared by name and order, since a head belongs to a position; streams by name, dimension and,
+        where both are known, extractor; the length of a segment exactly. Streams that the parser does not know are no
+        difference.
+
+        Args:
+            data: the specification of the store that the parser is to read.
+        """
+        found = []
+        lacking, new = (
+            [f"'{name}'" for name in these if name not in others]
+            for these, others in ((self.classes, data.classes), (data.classes, self.classes))
+        )
+        if lacking or new:
+            parts = [f"{which} {', '.join(names[:5])}" for which, names in (("without", lacking), ("with", new)) if names]
+            found.append(f"other classes ({' and '.join(parts)})")
+        elif self.classes != data.classes:
+            order = f"{', '.join(data.classes[:5])} in place of {', '.join(self.classes[:5])}"
+            found.append(f"the same classes in another order ({order})")
+        if self.segment_seconds != data.segment_seconds:
+            found.append(f"segments of {data.segment_seconds:g} s in place of {self.segment_seconds:g} s")
+        for name, size in self.streams.items():
+            if name not in data.streams:
+                found.append(f"no stream '{name}'")
+            elif data.streams[name] != size:
+                found.append(f"stream '{name}' of dimension {data.streams[name]} in place of {size}")
+        if self.extractor and data.extractor and self.extractor != data.extractor:
+            found.append(f"features of the extractor '{data.extractor}' in place of '{self.extractor}'")
+        return found
+
 
 @dataclass
 class Features:

@@ -90,6 +90,16 @@ class RefinedLabels:
         """Return target, quality and reason ``[N, C]`` of a modality."""
         return getattr(self, modality), getattr(self, f"quality_{modality}"), getattr(self, f"reason_{modality}")
 
+    def equals(self, other: RefinedLabels) -> bool:
+        """Whether both tables are of the same videos and classes and lead to the same targets.
+
+        Quality scores and reasons do not count, as nothing is learned from them.
+        """
+        if (self.videos, self.classes) != (other.videos, other.classes):
+            return False
+        mine, theirs = ((t.given, t.audio, t.visual) for t in (self, other))
+        return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
     def rows(self, videos: Sequence[str], weak: Bools) -> npt.NDArray[np.int64]:
         """Return the positions ``[N]`` of the table's videos among those of a store.
 

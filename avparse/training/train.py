@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import torch
+
 from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import Vocabulary
 from avparse.labels.table import RefinedLabels
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 from avparse.training.trainer import Trainer
+from avparse.training.warm_start import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def train(
     if resume and Path(out).exists():
         run = Run.open(out)
         run.check_data(store)
-        _tell_difference(run, recipe if labels is None else recipe.model_copy(update={"denoiser": None}), seed)
+        _tell_difference(run, recipe, seed, labels, init)
     else:
         run = begin(recipe, store, out, seed, labels, init)
     prepared = prepare(run, store, accelerator, resident)
@@ -62,9 +66,19 @@ def train(
     return Run.open(run.path)
 
 
-def _tell_difference(run: Run, recipe: Recipe, seed: int) -> None:
-    """Say so where a run goes on with another recipe or seed than were given."""
-    kept = load_recipe(run.path / "recipe.yaml")
-    differ = [what for what, same in (("recipe", kept == recipe), ("seed", run.info.seed == seed)) if not same]
+def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels | None, init: Run | None) -> None:
+    """Say so where a run goes on with another recipe, seed, table of labels or start than were given."""
+    if labels is not None:
+        recipe = recipe.model_copy(update={"denoiser": None})
+    same = {"recipe": load_recipe(run.path / "recipe.yaml") == recipe, "seed": run.info.seed == seed}
+    if labels is not None:
+        table = run.path / "labels.parquet"
+        same["labels"] = table.is_file() and RefinedLabels.load(table, Vocabulary(labels.classes)).equals(labels)
+    if init is not None:
+        start, given = run.start(), starting_weights(init, run.recipe, run.info.spec)
+        same["start (--init)"] = start is not None and all(
+            name in start and torch.equal(start[name], value) for name, value in given.items()
+        )
+    differ = [what for what, equal in same.items() if not equal]
     if differ:
         _log.warning("%s: goes on with its own %s, not the given", run.path, " and ".join(differ))

@@ -36,9 +36,11 @@ def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Ten
         spec: of its data.
 
     Raises:
-        UserError: the recipe's parser has other tensors, or says something else with the same ones; the settings that
+        UserError: the run was trained on other classes, or on the same ones in another order, since its heads belong to
+            positions; or the recipe's parser has other tensors, or says something else with the same ones; the settings that
             make the difference are named.
     """
+    _check_data(init, spec)
     weights = init.weights()
     theirs = _on_our_data(init.recipe.parser, recipe.parser)
     with torch.random.fork_rng(devices=[]):
@@ -53,6 +55,18 @@ def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Ten
     if init.recipe.training.select_visual is not None:
         _log.warning("%s: has two parsers; the one for audio is started from, the one for visual is not", init.path)
     return weights
+
+
+def _check_data(init: Run, spec: TaskSpec) -> None:
+    """Refuse a run of other classes; tell where its segments or features are others."""
+    own = init.info.spec
+    classes = own.differences(own.model_copy(update={"classes": spec.classes}))
+    if classes:
+        raise UserError(f"{init.path}: cannot be started from, as its heads belong to positions: the data have {classes[0]}")
+    shared = {name: size for name, size in own.streams.items() if spec.streams.get(name) == size}
+    others = own.model_copy(update={"streams": shared}).differences(spec)  # other dimensions are refused with the weights
+    if others:
+        _log.warning("%s: was trained on other features than this run: the data have %s", init.path, "; ".join(others))
 
 
 def _on_our_data(theirs: PartConfig, ours: PartConfig) -> PartConfig:

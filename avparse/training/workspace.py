@@ -109,21 +109,30 @@ class Workspace:
         output = predict(parser, self.table(), indices)
         return torch.stack((output.audio, output.visual))
 
-    def refined(self, keep: Tensor, quality: Tensor, reason: str, indices: Indices | None = None) -> RefinedLabels:
+    def refined(
+        self, keep: Tensor, quality: Tensor, reason: str, indices: Indices | None = None, adds: bool = False
+    ) -> RefinedLabels:
         """Return a table for the training videos, or for those at ``indices``.
+
+        Labels are removed and never added, unless ``adds`` says so: an entry of ``keep`` where no label is given counts
+        for nothing. A modality that a video lacks altogether has no label.
 
         Args:
             keep: ``[2, N, C]`` targets in [0, 1]; zero where a label is removed.
             quality: ``[2, N, C]`` in [0, 1], how sure the label is.
             reason: why labels were removed.
             indices: positions of the videos; all of the training split by default.
+            adds: whether ``keep`` also adds labels that are not given.
         """
         rows = self.train if indices is None else indices
         given = self.store.weak[rows]
         targets = keep.float().cpu().numpy()
+        present = np.moveaxis(self.store.modalities(rows), -1, 0)[..., None]  # [2, N, 1]
+        if not adds:
+            targets = targets * (given & present)
         scores = np.where(given, quality.float().cpu().numpy(), np.float32(1))
         removed = given & (targets < 0.5)
-        reasons = np.where(removed, reason, "")
+        reasons = np.where(removed, np.where(present, reason, "the video lacks this modality"), "")
         return RefinedLabels(
             videos=tuple(self.store.videos[i] for i in rows),
             classes=self.store.vocabulary.names,

@@ -366,7 +366,7 @@ def test_runs_and_stores_that_do_not_fit_are_refused(work: Path, tmp_path: Path,
     _refused(command("train", "demo", "--data", work, "-o", tmp_path / "r"), str(work))
     assert not (tmp_path / "r").exists()
     toy = toy_store(tmp_path / "toy")
-    _refused(command("evaluate", "--run", work / "run", "--data", toy.path), "its classes differ")
+    _refused(command("evaluate", "--run", work / "run", "--data", toy.path), "does not fit the run")
     run = tmp_path / "toy-run"
     assert (
         command("train", "han", "--data", toy.path, "-o", run, "--set", "training.epochs=1", "--device", "cpu")[0] == 0

@@ -299,7 +299,7 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     # The run of frames apart is fed by an import that keeps them, and says so of another store.
     code, _, err = command("evaluate", "--run", run.path, "--data", pooled.path)
     assert code == 2
-    assert f"lacks the streams that {run.path} reads: {{'frames': 16384}}{mend}" in err
+    assert f"does not fit the run {run.path}: it has stream 'frames' of dimension 2048 in place of 16384{mend}" in err
     into = ("train", run.path / "recipe.yaml", "--data", pooled.path, "--init", run.path, "-o", tmp_path / "next")
     code, _, err = command(*into, "--set", "training.epochs=1")
     assert code == 2

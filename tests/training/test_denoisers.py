@@ -497,3 +497,29 @@ def test_a_mute_video_teaches_nothing_of_sound() -> None:
             assert audio.grad is not None
             assert not audio.grad[2].any()
             assert audio.grad[[0, 1, 3, 4, 5]].any()
+
+
+def test_a_denoiser_adds_no_label_unless_it_says_so(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=20)
+    workspace = Workspace(load_recipe("han"), store, tmp_path, seed=1)
+    everything = torch.ones(2, len(workspace.given), len(store.vocabulary))
+    kept = workspace.refined(everything, everything, "reason")
+    np.testing.assert_array_equal(kept.audio > 0, workspace.given)
+    np.testing.assert_array_equal(kept.visual > 0, workspace.given)
+    added = workspace.refined(everything, everything, "reason", adds=True)
+    assert (added.audio > 0).all()
+    assert (added.visual > 0).all()
+
+
+def test_a_modality_that_a_video_lacks_keeps_no_label(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=20, silent=("toy0000",), blind=("toy0001",))
+    workspace = Workspace(load_recipe("han"), store, tmp_path, seed=1)
+    everything = torch.ones(2, len(workspace.given), len(store.vocabulary))
+    labels = workspace.refined(everything, everything, "improbable")
+    assert workspace.given[:2].any(axis=1).all(), "both videos have labels"
+    assert not labels.audio[0].any()
+    np.testing.assert_array_equal(labels.visual[0] > 0, workspace.given[0])
+    assert not labels.visual[1].any()
+    np.testing.assert_array_equal(labels.audio[1] > 0, workspace.given[1])
+    assert set(labels.reason_audio[0][workspace.given[0]]) == {"the video lacks this modality"}
+    assert not labels.reason_audio[1].any()

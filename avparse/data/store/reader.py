@@ -113,6 +113,15 @@ class FeatureStore:
         """``[sum T, 2]`` boolean: audio, visual present in the segment."""
         return self._map(PRESENT)
 
+    def modalities(self, indices: npt.NDArray[np.int64]) -> Bools:
+        """Return which modalities each video has in any segment, ``[n, 2]``: audio, visual.
+
+        Args:
+            indices: ``[n]`` positions of videos.
+        """
+        found: Bools = np.logical_or.reduceat(self.present, self.first_row, axis=0)[indices]
+        return found
+
     def truth(self, modality: str) -> np.memmap[Any, Any] | None:
         """Return the dense truth ``[sum T, C]`` of a modality, or None if the store has none; see ``annotated``."""
         if modality not in MODALITIES:

@@ -194,7 +194,7 @@ def _lesson(workspace: Workspace, videos: Indices, held_out: Indices, parser: An
     store = workspace.store
     audio, visual, _ = (torch.from_numpy(x) for x in store.dense_truth(videos))
     truth = torch.stack((audio, visual)).any(dim=2)
-    labels = workspace.refined(truth, torch.ones(truth.shape), "not there (truth)", videos)
+    labels = workspace.refined(truth, torch.ones(truth.shape), "not there (truth)", videos, adds=True)
     segments = from_padded(store, videos, audio, visual)
     return Prepared(labels=labels, segments=segments, only=videos, val=held_out, start=parser.state_dict())
 
