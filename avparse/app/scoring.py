@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import ParsingScores, as_text
 from avparse.evaluation.prediction import Parse
 from avparse.evaluation.selection import VideoKind, select_videos
+from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.training.run import Run, frames_mend
 
+_log = logging.getLogger(__name__)
 _KINDS: dict[VideoKind, str] = {
     "all": "",
     "overlapping": " with events that overlap (two classes heard at once, or two seen)",
@@ -98,6 +101,9 @@ def evaluate(
     count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
     tuned = "thresholds tuned on validation, " if tune else ""
     about = f" Data: {store.manifest.description}." if store.manifest.description else ""
+    warnings = [rare_classes(store, indices, split), *(doubts(scores, split) if len(opened) == 1 else [])]
+    for warning in filter(None, warnings):
+        _log.warning("%s", warning)
     caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent.{about}"
     return Evaluation(caption, scores)
 

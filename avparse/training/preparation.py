@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
+from avparse.evaluation.sufficiency import rare_classes
 from avparse.foundation.files import write_json
 from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
@@ -22,6 +24,8 @@ from avparse.training.registry import DENOISERS
 from avparse.training.run import Run
 from avparse.training.warm_start import starting_weights
 from avparse.training.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 
 def begin(
@@ -57,6 +61,10 @@ def begin(
 def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | None) -> None:
     """Refuse data without a split that training reads, or without the truth that it selects, tunes or denoises by."""
     train, val = store.select("train"), store.select("val")
+    for videos, name in ((train, "training"), (val, "validation")):
+        warning = rare_classes(store, videos, name)
+        if warning is not None:
+            _log.warning("%s", warning)
     select = recipe.training.select
     if select != LAST:
         reason = f"training.select: {select} reads it to choose the epoch"

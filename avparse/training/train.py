@@ -9,6 +9,8 @@ import torch
 
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
+from avparse.evaluation.comparison import compare_with_labels
+from avparse.evaluation.sufficiency import doubts
 from avparse.labels.table import RefinedLabels
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
@@ -63,7 +65,13 @@ def train(
     trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
     trainer.fit()
     trainer.finish()
-    return Run.open(run.path)
+    finished = Run.open(run.path)
+    if store.annotated[trainer.val_indices].all():
+        parser = finished.parser(trainer.fabric.device)
+        scores = compare_with_labels(parser, trainer.table, trainer.val_indices, finished.recipe.decoding)
+        for doubt in doubts(scores, "validation"):
+            _log.warning("%s: %s", run.path, doubt)
+    return finished
 
 
 def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels | None, init: Run | None) -> None:

@@ -11,6 +11,7 @@ recipe has teachers, what they say of a video is evidence as well.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -45,6 +46,7 @@ from avparse.training.recipe import Recipe
 from avparse.training.schedule import StepDecay
 from avparse.training.workspace import Workspace
 
+_log = logging.getLogger(__name__)
 _NO_FEATURES = Features({})
 _UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
 
@@ -104,6 +106,12 @@ class PlusDenoiser:
         learner = _Learner(self.config, task_spec(workspace.store))
         penalty, table = learner.choose(judged, fold)
         write_text(workspace.folder / "penalties.md", table)
+        if penalty is None:
+            _log.warning(
+                "rlld-plus: on %d validation videos no policy earns more than the class prior; the labels are those of "
+                "'class-prior'",
+                len(reward),
+            )
         policy = learner.learn(judged, penalty)
         given = torch.from_numpy(workspace.given)
         with torch.no_grad():
