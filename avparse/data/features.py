@@ -44,8 +44,9 @@ class TaskSpec(Settings):
             for these, others in ((self.classes, data.classes), (data.classes, self.classes))
         )
         if lacking or new:
-            parts = [f"{which} {', '.join(names[:5])}" for which, names in (("without", lacking), ("with", new)) if names]
-            found.append(f"other classes ({' and '.join(parts)})")
+            named = (("without", lacking), ("with", new))
+            parts = " and ".join(f"{which} {', '.join(names[:5])}" for which, names in named if names)
+            found.append(f"other classes ({parts})")
         elif self.classes != data.classes:
             order = f"{', '.join(data.classes[:5])} in place of {', '.join(self.classes[:5])}"
             found.append(f"the same classes in another order ({order})")

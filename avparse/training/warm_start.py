@@ -37,8 +37,8 @@ def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Ten
 
     Raises:
         UserError: the run was trained on other classes, or on the same ones in another order, since its heads belong to
-            positions; or the recipe's parser has other tensors, or says something else with the same ones; the settings that
-            make the difference are named.
+            positions; or the recipe's parser has other tensors, or says something else with the same ones; the
+            settings that make the difference are named.
     """
     _check_data(init, spec)
     weights = init.weights()
@@ -62,9 +62,11 @@ def _check_data(init: Run, spec: TaskSpec) -> None:
     own = init.info.spec
     classes = own.differences(own.model_copy(update={"classes": spec.classes}))
     if classes:
-        raise UserError(f"{init.path}: cannot be started from, as its heads belong to positions: the data have {classes[0]}")
+        raise UserError(
+            f"{init.path}: cannot be started from, its heads belong to positions: the data have {classes[0]}"
+        )
     shared = {name: size for name, size in own.streams.items() if spec.streams.get(name) == size}
-    others = own.model_copy(update={"streams": shared}).differences(spec)  # other dimensions are refused with the weights
+    others = own.model_copy(update={"streams": shared}).differences(spec)  # loading refuses other dimensions
     if others:
         _log.warning("%s: was trained on other features than this run: the data have %s", init.path, "; ".join(others))
 
