@@ -26,11 +26,11 @@ def _close(a: ParserOutput, b: ParserOutput, names: tuple[str, ...], segments: i
 
 def check_padding(parser: Parser, segments: int) -> None:
     """In a padded batch the result for a video is what it is alone."""
-    alone = streams(2, segments)
-    padded = {n: torch.cat((x, torch.full((2, 5, x.shape[-1]), 1e3)), dim=1) for n, x in alone.items()}
+    unpadded = streams(2, segments)
+    padded = {n: torch.cat((x, torch.full((2, 5, x.shape[-1]), 1e3)), dim=1) for n, x in unpadded.items()}
     mask = torch.arange(segments + 5).expand(2, -1) < segments
     with torch.no_grad():
-        a, b = parser(Features(alone)), parser(Features(padded, mask, mask))
+        a, b = parser(Features(unpadded)), parser(Features(padded, mask, mask))
     _close(a, b, (*SEGMENTS, *VIDEOS), segments)
     for name in SEGMENTS:
         assert (getattr(b, name)[:, segments:] == 0).all()
@@ -55,7 +55,7 @@ def check_absence(parser: Parser) -> None:
     assert torch.allclose(a.visual_segments[0], both.visual_segments[0], atol=1e-6)
 
 
-def check_apart(parser: Parser) -> None:
+def check_unimodal(parser: Parser) -> None:
     """Without ``cross`` each modality is parsed as if the other were absent."""
     given = streams(2, 7)
     nothing = torch.zeros(2, 7, dtype=torch.bool)
@@ -65,15 +65,15 @@ def check_apart(parser: Parser) -> None:
             output: ParserOutput = parser(Features(given, audio, visual), cross=cross)
         return output
 
-    apart, together = parse(False), parse(True)
+    unimodal, together = parse(False), parse(True)
     heard, seen = parse(True, ~nothing, nothing), parse(True, nothing, ~nothing)
-    _close(apart, heard, ("audio_segments", "audio"), 7)
-    _close(apart, seen, ("visual_segments", "visual"), 7)
-    assert not torch.allclose(apart.audio_segments, together.audio_segments, atol=1e-4)
+    _close(unimodal, heard, ("audio_segments", "audio"), 7)
+    _close(unimodal, seen, ("visual_segments", "visual"), 7)
+    assert not torch.allclose(unimodal.audio_segments, together.audio_segments, atol=1e-4)
     given["frames"] = given["frames"] + 3
     changed = parse(False)
-    assert torch.equal(apart.audio_segments, changed.audio_segments)
-    assert not torch.equal(apart.visual_segments, changed.visual_segments)
+    assert torch.equal(unimodal.audio_segments, changed.audio_segments)
+    assert not torch.equal(unimodal.visual_segments, changed.visual_segments)
 
 
 def check_gradients(parser: Parser) -> None:

@@ -156,8 +156,8 @@ def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str
     rows, val = labels.rows(store.videos, store.weak), store.select("val")
     if store.annotated[rows].all():
         truth = _modality_truth(store, rows)
-        kept = torch.from_numpy(np.stack((labels.audio, labels.visual))) >= 0.5
-        quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
+        suggested = torch.from_numpy(np.stack((labels.audio, labels.visual))) >= 0.5
+        quality = score_denoising(labels.given, suggested[0], suggested[1], truth[0], truth[1], labels.classes)
         return f"Against the truth of the training split, percent:\n\n{quality.as_markdown(per_class)}"
     if not store.annotated[val].all():
         return "How many of them are wrong cannot be told: neither training nor validation videos have dense truth."

@@ -201,14 +201,14 @@ def parser_for(run: Run, classes: Path | None, vectors: Path | None = None) -> t
         changed = with_classes(parser, names, vectors)
     except UserError as error:
         raise UserError(f"--classes {classes}: {error}") from None
-    untaught = [name for name in names if name not in parser.spec.classes]
-    if untaught and not all(labels.config.tells for labels in label_embeddings(parser)):
+    untrained = [name for name in names if name not in parser.spec.classes]
+    if untrained and not all(labels.config.tells for labels in label_embeddings(parser)):
         _log.warning(
             "%s was trained on label vectors that say nothing of a class; what it finds of %s is arbitrary",
             run.path,
-            ", ".join(untaught),
+            ", ".join(untrained),
         )
-    return changed, untaught
+    return changed, untrained
 
 
 def parse_extracted(
@@ -301,7 +301,7 @@ def parse_files(
         UserError: none could be read, an unknown class, or a run that cannot parse videos, or not these classes.
     """
     paths = _files(inputs)
-    parser, untaught = parser_for(run, classes, vectors)
+    parser, untrained = parser_for(run, classes, vectors)
     only = _restriction(labels, parser.spec.classes, paths)
     names, titles = _unique_names(paths), _titles(paths)
     parsed: list[Parsed] = []
@@ -319,7 +319,7 @@ def parse_files(
     if not parsed:
         raise UserError(failures[0].reason)
     write_events_csv(out / "events.csv", [p.timeline for p in parsed])
-    note = f"The parser was not trained on: {', '.join(untaught)}." if untaught else ""
+    note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
     entries = [report_video(p, note=note) for p in parsed]
     write_report(out / "report.html", entries, title="avparse", rule=run.recipe.decoding)
     kept.remove()

@@ -27,7 +27,7 @@ from avparse.training.run import Run
 
 
 @dataclass(frozen=True)
-class Judgement:
+class LabelQuality:
     """How good the pseudo labels of some videos are.
 
     Attributes:
@@ -46,7 +46,7 @@ class Judgement:
         return "\n".join(quality.as_markdown(name + about, per_class) for name, quality in self.stages.items())
 
 
-def judge_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = ()) -> Judgement:
+def score_pseudo_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = ()) -> LabelQuality:
     """Return how good the pseudo labels of an annotated split are.
 
     Args:
@@ -73,7 +73,7 @@ def judge_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence
             output = predict(parser, table, indices)
             labels = repair(labels, output, store, indices, config.flip, config.modalities)
             stages[f"After pass {number + 1} of PLD"] = score_segment_labels(labels, store)
-    return Judgement(stages, _about(making, store, indices, split), store)
+    return LabelQuality(stages, _about(making, store, indices, split), store)
 
 
 def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning, changes: Sequence[str] = ()) -> str:

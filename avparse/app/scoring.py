@@ -11,9 +11,9 @@ from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import bootstrap
 from avparse.evaluation.comparison import (
-    ALONE,
     COPIED,
     GIVEN_LABELS,
+    PARSER_ONLY,
     compare_with_labels,
     score_split,
     score_table,
@@ -134,7 +134,7 @@ def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _intervals(name: str, scores: ParsingScores) -> str:
-    found, of = bootstrap(scores), "the parser alone" if name == ALONE else name
+    found, of = bootstrap(scores), "the parser alone" if name == PARSER_ONLY else name
     low, high = found["segment_type"], found["event_type"]
     return (
         f"95 % bootstrap interval of {of}: segment Type {low.low:.1f} to {low.high:.1f}, "

@@ -16,7 +16,7 @@ from avparse.models.decoding import DecodingRule
 
 Bits = npt.NDArray[np.bool_]
 
-ALONE = "parser"
+PARSER_ONLY = "parser"
 GIVEN_LABELS = "parser given weak labels"
 COLUMNS = ("segment A", "V", "AV", "Type", "Event", "event A", "V", "AV", "Type", "Event")  # the order of FIGURES
 COPIED = "weak label copied everywhere"
@@ -51,12 +51,12 @@ def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rul
     audio, visual = (x.numpy() for x in rule.decide(predict(rule.reading(parser), table, indices)))
     heard, seen, mask = table.store.dense_truth(indices)
     figures = score_parsing(audio, visual, heard, seen, mask).as_dict()
-    apart = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
+    single_modality = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
     unaligned = []
     for level in LEVELS:
-        audible, visible = apart[f"{level}_audio"], apart[f"{level}_visual"]
+        audible, visible = single_modality[f"{level}_audio"], single_modality[f"{level}_visual"]
         kinds = (audible, visible, figures[f"{level}_audio_visual"])
-        unaligned += [*kinds, sum(kinds) / 3, apart[f"{level}_event"]]
+        unaligned += [*kinds, sum(kinds) / 3, single_modality[f"{level}_event"]]
         figures |= {f"{level}_audible": audible, f"{level}_visible": visible}
     figures |= {m: sum(figures[f"{level}_{m}"] for level in LEVELS) / len(LEVELS) for m in MODALITIES}
     return figures | {MEAN: float(np.mean([figures[f] for f in FIGURES])), UNALIGNED: float(np.mean(unaligned))}
@@ -78,7 +78,7 @@ def compare_with_labels(
     weak = torch.from_numpy(table.store.weak[indices])
     everywhere = weak.unsqueeze(1).expand(-1, mask.shape[1], -1)
     decisions = {
-        ALONE: rule.decide(output),
+        PARSER_ONLY: rule.decide(output),
         GIVEN_LABELS: rule.decide(output, allowed=weak),
         COPIED: (everywhere, everywhere),
     }

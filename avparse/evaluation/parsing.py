@@ -229,8 +229,8 @@ def _checked(tracks: dict[str, Binary], mask: Binary | None) -> tuple[list[Bits]
     shapes = {name: tuple(values.shape) for name, values in tracks.items()}
     first = next(iter(shapes.values()))
     if len(set(shapes.values())) > 1 or len(first) != 3:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UserError(f"scoring needs four arrays of one shape [N, T, C], found {told}")
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise UserError(f"scoring needs four arrays of one shape [N, T, C], found {found}")
     if 0 in first:
         raise UserError(f"nothing to score: the arrays have shape {first} [N, T, C]; give at least one video")
     if mask is not None and tuple(mask.shape) != first[:2]:

@@ -97,12 +97,12 @@ def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> P
     fold = np.random.default_rng(0).permutation(count) % tuning.folds
     per_video = np.empty((0, 0))
     for number in range(tuning.folds):
-        judged = np.flatnonzero(fold == number)
+        held_out = np.flatnonzero(fold == number)
         thresholds = tune(videos.part(np.flatnonzero(fold != number)), given, tuning)
-        scored = videos.part(judged).score(thresholds).per_video
+        scored = videos.part(held_out).score(thresholds).per_video
         if not per_video.size:
             per_video = np.empty((count, scored.shape[1]))
-        per_video[judged] = scored
+        per_video[held_out] = scored
     return ParsingScores(per_video)
 
 

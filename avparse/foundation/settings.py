@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, model_validator
 
 from avparse.foundation.errors import UserError, nearest
 
@@ -13,9 +13,24 @@ T = TypeVar("T")
 
 
 class Settings(BaseModel):
-    """Base of every settings class: immutable, no unknown keys, NaN and infinity refused."""
+    """Base of every settings class: immutable, no unknown keys, NaN and infinity refused.
+
+    Attributes:
+        renamed: the key that an earlier version wrote -> the key that is written today. Both are read.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        for old, new in cls.renamed.items():
+            if old in value and new in value:
+                raise UserError(f"'{old}' is an earlier name of '{new}'; give only '{new}'")
+        return {cls.renamed.get(key, key): item for key, item in value.items()}
 
     @classmethod
     def read(cls, value: Any, where: str) -> Self:
@@ -44,9 +59,19 @@ def lookup(registry: Mapping[str, T], name: object, what: str) -> T:
 
 
 class PartConfig(Settings):
-    """Base of the settings of a part that is chosen by name; each part narrows ``name`` to its own."""
+    """Base of the settings of a part that is chosen by name; each part narrows ``name`` to its own.
 
+    Attributes:
+        former_names: names that earlier versions gave the part; they are read as well.
+    """
+
+    former_names: ClassVar[tuple[str, ...]] = ()
     name: str
+
+
+def current_name(registry: Mapping[str, Any], name: object) -> object:
+    """Return the name under which ``registry`` lists a part today, for one of its former names; others as they are."""
+    return next((known for known, part in registry.items() if name in part.Config.former_names), name)
 
 
 def build(registry: Mapping[str, Callable[..., T]], config: PartConfig, *arguments: Any) -> T:
@@ -65,8 +90,9 @@ def read_part(registry: Mapping[str, Any], what: str, value: Any, default: str |
         given = {"name": default, **given}
     if not isinstance(given, Mapping) or "name" not in given:
         raise UserError(f"give the {what} a 'name'; known: {', '.join(sorted(registry))}")
-    config: type[PartConfig] = lookup(registry, given["name"], what).Config
-    return config.read(given, f"{what} '{given['name']}'")
+    name = current_name(registry, given["name"])
+    config: type[PartConfig] = lookup(registry, name, what).Config
+    return config.read({**given, "name": name}, f"{what} '{name}'")
 
 
 def part_of(registry: Mapping[str, Any], what: str, default: str | None = None) -> tuple[Any, ...]:

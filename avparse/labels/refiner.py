@@ -11,7 +11,7 @@ from avparse.data.features import Batch, Step
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
 
-Reads = Literal["nothing", "training", "alone"]
+Reads = Literal["nothing", "training", "unimodal"]
 
 
 class Refiner(Protocol):
@@ -21,7 +21,7 @@ class Refiner(Protocol):
     def reads(self) -> Reads:
         """Which pass of the parser is shown to :meth:`refine`.
 
-        ``training``: the very output that the loss will read; ``alone``: an extra pass, in training mode and without
+        ``training``: the very output that the loss will read; ``unimodal``: an extra pass, in training mode and without
         gradient, in which neither modality sees the other; ``nothing``: none, the output is None.
         """
 

@@ -67,9 +67,10 @@ class FollowGuide:
         Raises:
             UserError: the parser has no guides.
         """
-        said: Tensor = getattr(output, self.config.of)
+        predicted: Tensor = getattr(output, self.config.of)
         return real_mean(
-            (said - _guides(output)[self.config.of].detach()).square().mean(dim=-1), has_modality(batch, self.config.of)
+            (predicted - _guides(output)[self.config.of].detach()).square().mean(dim=-1),
+            has_modality(batch, self.config.of),
         )
 
 
@@ -95,10 +96,10 @@ class KeepApart:
         Raises:
             UserError: the predictions of guides are to be compared, and the parser has none.
         """
-        said = _guides(output) if self.config.of == "guides" else {m: getattr(output, m) for m in MODALITIES}
+        predicted = _guides(output) if self.config.of == "guides" else {m: getattr(output, m) for m in MODALITIES}
         masks = [present for m in MODALITIES if (present := has_modality(batch, m)) is not None]
         both = torch.stack(masks).all(dim=0) if masks else None
-        return -real_mean((said["audio"] - said["visual"]).square().mean(dim=-1), both)
+        return -real_mean((predicted["audio"] - predicted["visual"]).square().mean(dim=-1), both)
 
 
 def _guides(output: ParserOutput) -> dict[str, Tensor]:

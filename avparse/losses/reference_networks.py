@@ -66,13 +66,13 @@ class ReferenceLabels:
         """
         config, guides = self.config, _references(output)
         number = ("audio", "visual").index(config.of)
-        said, target = guides.probabilities[number], getattr(targets, config.of)
-        tokens = guides.tokens[number] if guides.tokens is not None else said
-        each = asymmetric(said, target, config.focus, config.margin)
+        predicted, target = guides.probabilities[number], getattr(targets, config.of)
+        tokens = guides.tokens[number] if guides.tokens is not None else predicted
+        each = asymmetric(predicted, target, config.focus, config.margin)
         early = step.epoch < config.warmup
         if not early:
             confirmed = target * (getattr(output, config.of).detach() >= config.confirmed)
-            each = (each + asymmetric(said, confirmed, config.focus, config.margin)) / 2
+            each = (each + asymmetric(predicted, confirmed, config.focus, config.margin)) / 2
         each = each + config.tokens[0 if early else 1] * asymmetric(tokens, target, config.focus, config.margin)
         return real_mean(each.sum(dim=-1), has_modality(batch, config.of))
 
@@ -120,10 +120,10 @@ class ClassConsistency:
     def targets(self, output: ParserOutput, targets: Targets) -> Tensor:
         """Return the targets ``[B, C]`` of the parser's probabilities, without gradient."""
         number = ("audio", "visual").index(self.config.of)
-        said = _references(output).probabilities[number].detach()
+        predicted = _references(output).probabilities[number].detach()
         own: Tensor = getattr(output, self.config.of).detach()
-        sure = (said >= self.config.present) | (said <= self.config.absent)
-        return own.lerp(said, getattr(targets, self.config.of) * sure)
+        sure = (predicted >= self.config.present) | (predicted <= self.config.absent)
+        return own.lerp(predicted, getattr(targets, self.config.of) * sure)
 
 
 class ReferenceContrast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,15 +30,16 @@ class DecodingRule(Settings):
             ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and its own for visual.
         segment_threshold: for both modalities' segments.
         audio_gate_threshold, visual_gate_threshold: for the gates.
-        alone: share of every probability that comes from a second pass, in which neither modality sees the other
-            (CMPAE, CoLeaF: 0.3).
+        unimodal_share: share of every probability that comes from a second pass, in which neither modality sees the
+            other (CMPAE, CoLeaF: 0.3).
     """
 
+    renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}
     gate: Literal["union", "own", "mixed"] = "union"
     segment_threshold: Threshold = 0.5
     audio_gate_threshold: Threshold = 0.5
     visual_gate_threshold: Threshold = 0.5
-    alone: float = Field(0.0, ge=0, lt=1)
+    unimodal_share: float = Field(0.0, ge=0, lt=1)
 
     @property
     def by_class(self) -> bool:
@@ -48,12 +49,14 @@ class DecodingRule(Settings):
 
     def reading(self, parser: Callable[..., ParserOutput]) -> Callable[[Features], ParserOutput]:
         """Return what to parse with before :meth:`decide`: the parser, or a blend of its two passes."""
-        if not self.alone:
+        if not self.unimodal_share:
             return parser
 
         def blended(features: Features) -> ParserOutput:
-            together, apart = parser(features), parser(features, cross=False)
-            values = {name: getattr(together, name).lerp(getattr(apart, name), self.alone) for name in _BLENDED}
+            together, unimodal = parser(features), parser(features, cross=False)
+            values = {
+                name: getattr(together, name).lerp(getattr(unimodal, name), self.unimodal_share) for name in _BLENDED
+            }
             return replace(together, **values)
 
         return blended

@@ -225,8 +225,8 @@ def frames_mend(problem: str, *parsers: PartConfig) -> str:
         rates |= getattr(getattr(parser, "stem", None), "rates", {})
     if not any(name in problem for name in rates):
         return problem
-    apart = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
-    return f"{problem}; frames apart: {apart}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
+    per_frame = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
+    return f"{problem}; frames apart: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
 
 
 def _read_json(path: Path) -> Any:

@@ -236,7 +236,7 @@ class Trainer:
         targets = (self.source if smoothing is None or step.epoch < smoothing else self.unsmoothed)(batch)
         for refiner in self.refiners:
             shown = output if refiner.reads == "training" else None
-            if refiner.reads == "alone":
+            if refiner.reads == "unimodal":
                 with torch.no_grad():
                     shown = self.model(batch.features, cross=False)
             targets = refiner.refine(targets, shown, batch, step)

@@ -20,7 +20,7 @@ from avparse.training.run import Run, frames_mend
 
 _log = logging.getLogger(__name__)
 _VIDEOS, _SEGMENTS = 4, 10
-_SAID = ("audio_segments", "visual_segments", "audio", "visual", "video")
+_PREDICTIONS = ("audio_segments", "visual_segments", "audio", "visual", "video")
 
 
 def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Tensor]:
@@ -102,12 +102,12 @@ def _changed(config: PartConfig, name: str, given: Mapping[str, Any]) -> PartCon
 def _same(a: PartConfig, b: PartConfig | None, spec: TaskSpec, weights: Mapping[str, Tensor]) -> bool:
     """Whether both parsers say the same of random videos, with cross-modal attention and without."""
     try:
-        return b is not None and all(map(torch.equal, _said(a, spec, weights), _said(b, spec, weights)))
+        return b is not None and all(map(torch.equal, _predictions(a, spec, weights), _predictions(b, spec, weights)))
     except UserError:
         return False
 
 
-def _said(config: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> list[Tensor]:
+def _predictions(config: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> list[Tensor]:
     parser = build_parser(config, spec)
     load_weights(parser, weights, "start")
     generator = torch.Generator().manual_seed(0)
@@ -115,7 +115,7 @@ def _said(config: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> 
     features = Features({n: torch.randn(*shape, d, generator=generator) for n, d in spec.streams.items()})
     with torch.no_grad():
         outputs = [parser.eval()(features, cross=cross) for cross in (True, False)]
-    return [getattr(output, name) for output in outputs for name in _SAID]
+    return [getattr(output, name) for output in outputs for name in _PREDICTIONS]
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,16 @@ class Workspace:
         prepared = (prepared or Prepared()).with_segments(self.segments)
         Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
         return run.parser(self.device)
+
+    def rename_folders(self, renamed: Mapping[str, str]) -> None:
+        """Rename runs below :attr:`folder` that an earlier version began, so that :meth:`fit` continues them.
+
+        Args:
+            renamed: the word before the number in an earlier name (``apart`` in ``apart0``) -> the word of today.
+        """
+        for earlier, today in renamed.items():
+            for path in sorted(self.folder.glob(f"{earlier}[0-9]*")):
+                path.rename(path.with_name(today + path.name.removeprefix(earlier)))
 
     def video_probabilities(self, parser: Parse, indices: Indices) -> Tensor:
         """Return the video-level probabilities ``[2, N, C]`` of audio and visual."""

@@ -281,7 +281,7 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     torch.save(golden.network("cmpae_ca").state, tmp_path / "cmpae.pt")
     run = import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "run").run
     assert run.info.spec.streams["frames"] == 8 * 2048
-    assert run.recipe.decoding.alone == 0.3
+    assert run.recipe.decoding.unimodal_share == 0.3
     simulate(tmp_path / "llp", seed=0, train=8, val=8, test=8, workers=1)
     pooled = FeatureStore.open(tmp_path / "llp")
     mend = (
@@ -310,7 +310,7 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     assert command("import", "llp", *source, "--keep-frames", "-o", tmp_path / "kept")[0] == 0
     assert command("evaluate", "--run", run.path, "--data", tmp_path / "kept", "--split", "val")[0] == 0
     into = ("train", "cmpae", "--data", tmp_path / "kept", "--init", run.path, "-o", tmp_path / "trained")
-    changes = ["training.epochs=1", "denoiser=null", "parser.decoder.apart=both"]
+    changes = ["training.epochs=1", "denoiser=null", "parser.decoder.unimodal_absence=both"]
     given = [x for change in changes for x in ("--set", change)]
     code, _, err = command(*into, *given)
     assert code == 2

@@ -134,7 +134,7 @@ def test_recipes_of_one_cost_are_one_row() -> None:
     groups = [*same, *([name] for name in alone)]
     names = [group[n] for n in range(3) for group in groups if len(group) > n]
     assert profiling.alike(names, Conditions()) == groups
-    assert profiling.alike(["han", "ma", "mgn"], Conditions(changes=("decoding.alone=0.1",))) == [
+    assert profiling.alike(["han", "ma", "mgn"], Conditions(changes=("decoding.unimodal_share=0.1",))) == [
         ["han", "ma"],
         ["mgn"],
     ]

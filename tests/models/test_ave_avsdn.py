@@ -46,18 +46,18 @@ def test_absent_modality_is_off_and_leaks_nothing(system: str) -> None:
 
 
 def test_without_cross_avsdn_reads_each_modality_as_if_the_other_were_absent() -> None:
-    masking.check_apart(_parser("avsdn"))
+    masking.check_unimodal(_parser("avsdn"))
 
 
 def test_ave_lets_the_modalities_meet_in_the_choice_of_frames_only() -> None:
     parser, given = _parser("ave"), masking.streams(2, 7)
     silent = torch.zeros(2, 7, dtype=torch.bool)
     with torch.no_grad():
-        together, apart = parser(Features(given)), parser(Features(given), cross=False)
-        alone = parser(Features(given, silent))
-    assert torch.equal(together.audio_segments, apart.audio_segments)
-    assert not torch.allclose(together.visual_segments, apart.visual_segments, atol=1e-5)
-    assert torch.allclose(apart.visual_segments, alone.visual_segments, atol=1e-6)
+        together, unimodal = parser(Features(given)), parser(Features(given), cross=False)
+        deaf = parser(Features(given, silent))
+    assert torch.equal(together.audio_segments, unimodal.audio_segments)
+    assert not torch.allclose(together.visual_segments, unimodal.visual_segments, atol=1e-5)
+    assert torch.allclose(unimodal.visual_segments, deaf.visual_segments, atol=1e-6)
 
 
 @pytest.mark.parametrize("system", ["ave", "avsdn"])

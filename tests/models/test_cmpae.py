@@ -31,7 +31,7 @@ from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
 from tests import golden
-from tests.masking import SPEC, check_absence, check_apart, check_gradients, check_padding, streams
+from tests.masking import SPEC, check_absence, check_gradients, check_padding, check_unimodal, streams
 from tests.toy import toy_store
 
 FRAMES = 8
@@ -40,7 +40,7 @@ FRAMES = 8
 def _parser(**decoder: object) -> Parser:
     torch.manual_seed(0)
     stem = {"name": "linear", "width": 16, "visual": ["frames"], "activation": "elu"}
-    encoder = {"name": "han", "heads": 2, "feedforward": 24, "alone": 0.2}
+    encoder = {"name": "han", "heads": 2, "feedforward": 24, "unimodal_share": 0.2}
     parts = {"stem": stem, "encoder": encoder, "decoder": {"name": "evidence", **decoder}}
     return Parser(ParserConfig.read(parts, "test"), SPEC).eval()
 
@@ -121,9 +121,9 @@ def test_golden_train_step() -> None:
         y = given["target"] = given["label"]
         batch = Batch(torch.arange(len(y)), Features({}), y)
         nothing = y.unsqueeze(1)
-        alone = ParserOutput(nothing, nothing, arrays[f"in/a_prob_est_{i}"], arrays[f"in/v_prob_est_{i}"], y)
+        unimodal = ParserOutput(nothing, nothing, arrays[f"in/a_prob_est_{i}"], arrays[f"in/v_prob_est_{i}"], y)
         step = Step(parameters["epoch"] - 1, i, parameters["batches"])
-        after = refiner.refine(WeakLabels(WeakLabels.Config())(batch), alone, batch, step)
+        after = refiner.refine(WeakLabels(WeakLabels.Config())(batch), unimodal, batch, step)
         torch.testing.assert_close(after.audio, arrays[f"out/Pa_after_{i}"])
         torch.testing.assert_close(after.visual, arrays[f"out/Pv_after_{i}"])
         output = ParserOutput(nothing, nothing, given["a_prob"], given["v_prob"], given["global_prob"])
@@ -153,15 +153,15 @@ def test_padding_changes_nothing(segments: int) -> None:
 
 def test_absence_cross_and_gradients() -> None:
     check_absence(_parser())
-    check_apart(_parser())
+    check_unimodal(_parser())
     check_gradients(_parser())
 
 
 def test_the_released_pass_without_attention_still_sees_both() -> None:
     given = streams(2, 7)
     changed = {**given, "frames": given["frames"] + 3}
-    for apart, same in (("own", True), ("both", False)):
-        parser = _parser(apart=apart)
+    for absence, same in (("own", True), ("both", False)):
+        parser = _parser(unimodal_absence=absence)
         with torch.no_grad():
             a, b = (parser(Features(x), cross=False).audio_segments for x in (given, changed))
         assert torch.equal(a, b) is same
@@ -182,9 +182,9 @@ def test_the_encoder_blends_two_passes() -> None:
     stem = parser.stem(Features(streams(2, 7)))
     with torch.no_grad():
         blend = parser.encoder(stem, None, None)
-        parser.encoder.alone = 0.0
-        together, apart = parser.encoder(stem, None, None), parser.encoder(stem, None, None, cross=False)
-    assert torch.allclose(blend.visual, 0.8 * together.visual + 0.2 * apart.visual, atol=1e-6)
+        parser.encoder.unimodal_share = 0.0
+        together, unimodal = parser.encoder(stem, None, None), parser.encoder(stem, None, None, cross=False)
+    assert torch.allclose(blend.visual, 0.8 * together.visual + 0.2 * unimodal.visual, atol=1e-6)
 
 
 def test_frames_of_a_segment_are_mapped_one_by_one() -> None:
@@ -216,11 +216,11 @@ def test_mutual_learning_leaves_out_what_is_absent() -> None:
     heard = torch.ones(4, 3, dtype=torch.bool)
     heard[1] = False
     given["a_prob"][1], given["a_uct"][1] = 0, 1  # as a parser gives an absent modality
-    alone = {n: x[1:2] for n, x in given.items()}
+    second = {n: x[1:2] for n, x in given.items()}
     # With audio absent everything is compared with visual.
-    both = {**alone, "a_prob": alone["v_prob"], "a_uct": alone["v_uct"]}
+    both = {**second, "a_prob": second["v_prob"], "a_uct": second["v_uct"]}
     for number in (0, 1):
-        assert torch.allclose(_mutual(alone, number, (heard[1:2], None)), _mutual(both, number))
+        assert torch.allclose(_mutual(second, number, (heard[1:2], None)), _mutual(both, number))
         each = [
             _mutual({n: x[i : i + 1] for n, x in given.items()}, number, (heard[i : i + 1], None)) for i in range(4)
         ]
@@ -240,10 +240,10 @@ def test_mutual_learning_needs_uncertainty() -> None:
 def test_a_rule_blends_two_passes() -> None:
     parser, features = _parser(), Features(streams(3, 7))
     with torch.no_grad():
-        together, apart = parser(features), parser(features, cross=False)
-        blend = DecodingRule(alone=0.3).reading(parser)(features)
+        together, unimodal = parser(features), parser(features, cross=False)
+        blend = DecodingRule(unimodal_share=0.3).reading(parser)(features)
     for name in ("audio_segments", "visual_segments", "audio", "visual", "video"):
-        expected = 0.7 * getattr(together, name) + 0.3 * getattr(apart, name)
+        expected = 0.7 * getattr(together, name) + 0.3 * getattr(unimodal, name)
         assert torch.allclose(getattr(blend, name), expected, atol=1e-6), name
     assert DecodingRule().reading(parser) is parser
 
@@ -319,13 +319,13 @@ def test_figures_that_epochs_are_selected_by(tmp_path: Path) -> None:
     assert figures["mean"] == pytest.approx(np.mean(list(ten.values())))
     audio, visual = (x.numpy() for x in rule.decide(parser(table.batch(indices).features)))
     heard, seen, mask = store.dense_truth(indices)
-    apart = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
-    assert figures["event_audible"] == pytest.approx(apart["event_audio"])
-    assert figures["segment_visible"] == pytest.approx(apart["segment_visual"])
+    single_modality = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
+    assert figures["event_audible"] == pytest.approx(single_modality["event_audio"])
+    assert figures["segment_visible"] == pytest.approx(single_modality["segment_visual"])
     parts = []
     for level in ("segment", "event"):
-        three = [apart[f"{level}_audio"], apart[f"{level}_visual"], ten[f"{level}_audio_visual"]]
-        parts += [*three, np.mean(three), apart[f"{level}_event"]]
+        three = [single_modality[f"{level}_audio"], single_modality[f"{level}_visual"], ten[f"{level}_audio_visual"]]
+        parts += [*three, np.mean(three), single_modality[f"{level}_event"]]
     assert figures["unaligned"] == pytest.approx(np.mean(parts))
 
 

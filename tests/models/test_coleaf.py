@@ -142,9 +142,9 @@ def test_golden_train_step(label: str) -> None:
     batch, nothing = Batch(torch.arange(videos), Features({}), y), y.unsqueeze(1)
     refiner = JoMoLD(JoMoLD.Config(warmup_epochs=parameters["warm_up_epoch"]))
     refiner.set_ratios(x["noise_ratio_audio"], x["noise_ratio_visual"])
-    alone = ParserOutput(nothing, nothing, x["a_prob_est"], x["v_prob_est"], y)
+    unimodal = ParserOutput(nothing, nothing, x["a_prob_est"], x["v_prob_est"], y)
     step = Step(epoch, parameters["batch_index"], 4)
-    targets = refiner.refine(WeakLabels(WeakLabels.Config())(batch), alone, batch, step)
+    targets = refiner.refine(WeakLabels(WeakLabels.Config())(batch), unimodal, batch, step)
     torch.testing.assert_close(targets.audio, arrays["out/Pa_after"])
     torch.testing.assert_close(targets.visual, arrays["out/Pv_after"])
     output = ParserOutput(nothing, nothing, x["a_prob"], x["v_prob"], x["global_prob"])
@@ -235,7 +235,7 @@ def test_a_recipe_may_train_one_modality(tmp_path: Path) -> None:
 def _coleaf(**guides: object):
     torch.manual_seed(0)
     stem = {"name": "linear", "width": 16, "visual": ["frames"], "activation": "elu"}
-    parts = {"stem": stem, "encoder": {"name": "han", "alone": 0.2}, "decoder": "evidence"}
+    parts = {"stem": stem, "encoder": {"name": "han", "unimodal_share": 0.2}, "decoder": "evidence"}
     config = ParserConfig.read({**parts, "guides": {"name": "references", "feedforward": 24, **guides}}, "test")
     return build_parser(config, SPEC).train()
 

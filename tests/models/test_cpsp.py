@@ -21,7 +21,7 @@ from avparse.models.official import ignored_names
 from avparse.training.recipe import load_recipe
 from avparse.training.train import train
 from tests import golden
-from tests.masking import SPEC, check_absence, check_apart, check_gradients, check_padding
+from tests.masking import SPEC, check_absence, check_gradients, check_padding, check_unimodal
 from tests.toy import toy_store
 
 STEP = Step(0, 0, 1)
@@ -106,7 +106,7 @@ def test_padding_changes_nothing(segments: int) -> None:
 
 def test_absence_and_cross_and_gradients() -> None:
     check_absence(_parser())
-    check_apart(_parser())
+    check_unimodal(_parser())
     check_gradients(_parser())
 
 

@@ -118,7 +118,7 @@ def test_absent_modality_is_off_and_leaks_nothing() -> None:
 
 
 def test_without_cross_each_modality_is_as_if_the_other_were_absent() -> None:
-    masking.check_apart(_parser())
+    masking.check_unimodal(_parser())
 
 
 def test_every_weight_learns() -> None:

@@ -115,7 +115,7 @@ def test_absent_modality_is_off_and_leaks_nothing(assignment: str) -> None:
 
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 def test_without_cross_each_modality_is_as_if_the_other_were_absent(assignment: str) -> None:
-    masking.check_apart(_parser(assignment=assignment))
+    masking.check_unimodal(_parser(assignment=assignment))
 
 
 def test_every_weight_learns_and_stays_finite_with_an_absent_modality() -> None:

@@ -74,11 +74,11 @@ def test_golden_swapped_slots_put_right() -> None:
 @pytest.mark.parametrize("segments", [1, 2, 7, 20])
 def test_padding_changes_nothing(decoder: str, segments: int) -> None:
     parser = _parser(decoder)
-    alone = _streams(2, segments)
-    padded = {n: torch.cat((x, torch.full((2, 5, x.shape[-1]), 1e3)), dim=1) for n, x in alone.items()}
+    unpadded = _streams(2, segments)
+    padded = {n: torch.cat((x, torch.full((2, 5, x.shape[-1]), 1e3)), dim=1) for n, x in unpadded.items()}
     mask = torch.arange(segments + 5).expand(2, -1) < segments
     with torch.no_grad():
-        a, b = parser(Features(alone)), parser(Features(padded, mask, mask))
+        a, b = parser(Features(unpadded)), parser(Features(padded, mask, mask))
     for name in ("audio_segments", "visual_segments"):
         assert torch.allclose(getattr(a, name), getattr(b, name)[:, :segments], atol=1e-6), name
         assert (getattr(b, name)[:, segments:] == 0).all()
@@ -117,15 +117,15 @@ def test_without_cross_each_modality_is_as_if_the_other_were_absent(decoder: str
         return parser(Features(streams, audio, visual), cross=cross)
 
     with torch.no_grad():
-        apart, together = parse(False), parse(True)
+        unimodal, together = parse(False), parse(True)
         heard, seen = parse(True, everything, nothing), parse(True, nothing, everything)
         streams["frames"] = streams["frames"] + 3
         changed = parse(False)
-    assert torch.allclose(apart.audio_segments, heard.audio_segments, atol=1e-6)
-    assert torch.allclose(apart.visual_segments, seen.visual_segments, atol=1e-6)
-    assert torch.equal(apart.audio_segments, changed.audio_segments)
-    assert not torch.equal(apart.visual_segments, changed.visual_segments)
-    assert not torch.allclose(apart.audio_segments, together.audio_segments, atol=1e-3)
+    assert torch.allclose(unimodal.audio_segments, heard.audio_segments, atol=1e-6)
+    assert torch.allclose(unimodal.visual_segments, seen.visual_segments, atol=1e-6)
+    assert torch.equal(unimodal.audio_segments, changed.audio_segments)
+    assert not torch.equal(unimodal.visual_segments, changed.visual_segments)
+    assert not torch.allclose(unimodal.audio_segments, together.audio_segments, atol=1e-3)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])

@@ -104,7 +104,7 @@ NETWORKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
 FIRST = {system: file for file, (system, *_) in reversed(NETWORKS.items())}
 HEAVY = {"mm_pyramid": "mm_pyramid_2levels"}  # the smaller file is as good
 WITH_GUIDES = {
-    "coleaf": ["parser.stem.rates={frames: 8}", "parser.decoder.apart=both", "denoiser=null"],
+    "coleaf": ["parser.stem.rates={frames: 8}", "parser.decoder.unimodal_absence=both", "denoiser=null"],
     "dhhn": [],
 }
 # Recipes that learn labels of segments need a teacher, which a store of random numbers has not.
@@ -284,7 +284,7 @@ def test_a_second_file_is_of_the_same_kind_and_of_a_system_that_has_two(tmp_path
             ["parser.encoder.layers=2", "parser.encoder.chain=false"],
             {"parser.encoder.chain=true"},
         ),
-        ("cmpae_ca", "cmpae", ["parser.stem.rates={frames: 8}"], {"parser.decoder.apart=both"}),
+        ("cmpae_ca", "cmpae", ["parser.stem.rates={frames: 8}"], {"parser.decoder.unimodal_absence=both"}),
         ("cpsp_avvp", "cpsp", ["parser.encoder.threshold=0.5"], {"parser.encoder.threshold=0.9"}),
     ],
 )

@@ -150,13 +150,13 @@ def test_the_sequential_order_respects_masks_too(norm: str) -> None:
     with torch.no_grad():
         whole, masked = parser(Features(streams)), parser(Features(longer, heard, seen))
         noise = {**longer, "frames": longer["frames"] + torch.tensor([0.0, 50.0])[:, None, None]}
-        again, alone = parser(Features(noise, heard, seen)), parser(Features(streams), cross=False)
+        again, unimodal = parser(Features(noise, heard, seen)), parser(Features(streams), cross=False)
     assert torch.allclose(whole.audio_segments[0], masked.audio_segments[0, :7], atol=1e-6)
     assert torch.allclose(whole.visual_segments[0], masked.visual_segments[0, :7], atol=1e-6)
     assert torch.equal(masked.audio_segments, again.audio_segments)
     assert (masked.visual_segments[1] == 0).all()
     # Audio is updated first, from what visual was; visual then sees the new audio: a change of either reaches both.
-    assert not torch.allclose(alone.audio_segments, whole.audio_segments, atol=1e-3)
+    assert not torch.allclose(unimodal.audio_segments, whole.audio_segments, atol=1e-3)
     with pytest.raises(UserError, match="norm 'pre' goes with order 'sequential'"):
         ParserConfig.read({**config, "encoder": {"name": "han", "norm": "pre"}}, "test")
 

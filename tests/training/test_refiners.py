@@ -81,8 +81,8 @@ def test_golden_denoising() -> None:
             before = WeakLabels(WeakLabels.Config())(batch)
             torch.testing.assert_close(before.visual, arrays[f"in/Pv_{i}"])
             step = Step(parameters["epoch"] - 1, i, parameters["iterations_per_epoch"])
-            alone = _output(arrays[f"in/a_prob_est_{i}"], arrays[f"in/v_prob_est_{i}"])
-            after = refiner.refine(before, alone, batch, step)
+            unimodal = _output(arrays[f"in/a_prob_est_{i}"], arrays[f"in/v_prob_est_{i}"])
+            after = refiner.refine(before, unimodal, batch, step)
             torch.testing.assert_close(after.audio, arrays[f"out/Pa_after_{i}"])
             torch.testing.assert_close(after.visual, arrays[f"out/Pv_after_{i}"])
             removed += int((after.visual == 0).sum()) + int((after.audio < labels).sum())
@@ -166,8 +166,8 @@ def test_jomold_never_adds_and_touches_only_positives(seed: int, masked: bool) -
     batch = _batch(labels, *masks)
     before = WeakLabels(WeakLabels.Config())(batch)
     copy = [x.clone() for x in (before.video, before.audio, before.visual)]
-    alone = _output(*torch.rand(2, 9, 5, generator=generator))
-    after = _jomold(*torch.rand(2, 5, generator=generator)).refine(before, alone, batch, LATER)
+    unimodal = _output(*torch.rand(2, 9, 5, generator=generator))
+    after = _jomold(*torch.rand(2, 5, generator=generator)).refine(before, unimodal, batch, LATER)
     assert all(torch.equal(x, y) for x, y in zip(copy, (before.video, before.audio, before.visual), strict=True))
     assert torch.equal(after.video, before.video)
     for mine, his in ((after.audio, before.audio), (after.visual, before.visual)):
@@ -181,12 +181,12 @@ def test_jomold_never_adds_and_touches_only_positives(seed: int, masked: bool) -
 
 def test_jomold_ratio_zero_removes_nothing_and_one_removes_all() -> None:
     labels = torch.ones(6, 3)
-    batch, alone = _batch(labels), _output(*torch.rand(2, 6, 3))
+    batch, unimodal = _batch(labels), _output(*torch.rand(2, 6, 3))
     before = WeakLabels(WeakLabels.Config())(batch)
-    nothing = _jomold(torch.zeros(3), torch.full((3,), 0.16)).refine(before, alone, batch, LATER)  # 0.16 x 6 < 1
+    nothing = _jomold(torch.zeros(3), torch.full((3,), 0.16)).refine(before, unimodal, batch, LATER)  # 0.16 x 6 < 1
     assert torch.equal(nothing.audio, before.audio)
     assert torch.equal(nothing.visual, before.visual)
-    everything = _jomold(torch.ones(3), torch.ones(3)).refine(before, alone, batch, LATER)
+    everything = _jomold(torch.ones(3), torch.ones(3)).refine(before, unimodal, batch, LATER)
     assert not everything.audio.any()
     assert not everything.visual.any()
 
@@ -207,9 +207,9 @@ def test_jomold_ranks_only_videos_with_both_modalities() -> None:
 
 def test_jomold_chains_and_decides_on_the_labels_as_they_were() -> None:
     labels = torch.ones(2, 1)
-    alone = _output(torch.tensor([[0.1], [0.9]]), torch.tensor([[0.9], [0.1]]))
+    unimodal = _output(torch.tensor([[0.1], [0.9]]), torch.tensor([[0.9], [0.1]]))
     half = torch.full((1,), 0.5)
-    after = _jomold(half, half).refine(Targets(labels, labels, labels), alone, _batch(labels), LATER)
+    after = _jomold(half, half).refine(Targets(labels, labels, labels), unimodal, _batch(labels), LATER)
     assert after.audio[:, 0].tolist() == [0, 1]
     assert after.visual[:, 0].tolist() == [1, 0]
 
@@ -228,10 +228,10 @@ def test_warmup(config: dict[str, Any], expected: list[float]) -> None:
     """Of eight labels that the modalities dispute in opposite order, as many go as the ratio says."""
     labels = torch.ones(8, 1)
     batch, before = _batch(labels), Targets(labels, labels, labels)
-    alone = _output(torch.linspace(0.1, 0.9, 8)[:, None], torch.linspace(0.9, 0.1, 8)[:, None])
+    unimodal = _output(torch.linspace(0.1, 0.9, 8)[:, None], torch.linspace(0.9, 0.1, 8)[:, None])
     refiner = _jomold(torch.ones(1), torch.zeros(1), **config)
     steps = [Step(s // 4, s % 4, 4) for s in range(6)]
-    kept = [refiner.refine(before, alone, batch, step).audio.sum().item() for step in steps]
+    kept = [refiner.refine(before, unimodal, batch, step).audio.sum().item() for step in steps]
     assert kept == [8 - math.floor(8 * e) for e in expected]
 
 
@@ -258,7 +258,7 @@ def test_queue_lets_rare_classes_be_denoised_and_resumes() -> None:
 
 def test_jomold_says_what_it_needs() -> None:
     refiner = JoMoLD(JoMoLD.Config())
-    assert refiner.reads == "alone"
+    assert refiner.reads == "unimodal"
     labels = torch.ones(1, 1)
     with pytest.raises(RuntimeError, match="set_ratios"):
         refiner.refine(Targets(labels, labels, labels), _output(labels, labels), _batch(labels), LATER)
@@ -271,9 +271,9 @@ def test_jomold_on_a_real_parser_and_ragged_data(tmp_path: Path) -> None:
     parser = Parser(ParserConfig.read(parts, "test"), task_spec(store)).train()
     batch = FeatureTable(store).batch(np.arange(32))
     with torch.no_grad():
-        alone = parser(batch.features, cross=False)
+        unimodal = parser(batch.features, cross=False)
     before = WeakLabels(WeakLabels.Config())(batch)
-    after = _jomold(torch.full((4,), 0.6), torch.full((4,), 0.6)).refine(before, alone, batch, Step(1, 0, 2))
+    after = _jomold(torch.full((4,), 0.6), torch.full((4,), 0.6)).refine(before, unimodal, batch, Step(1, 0, 2))
     assert (after.audio != before.audio).any()
     assert (after.visual != before.visual).any()
     loss = sum(_losses(parser(batch.features), after, batch).values())
@@ -340,8 +340,8 @@ def test_partners_share_no_label(seed: int, videos: int, n_partners: int, densit
     assert partners.shape == (videos, n_partners)
     assert (partners == draw_partners(labels, np.random.default_rng(seed), n_partners)).all()
     for video, others in enumerate(partners):
-        apart = ~(labels & labels[video]).any(axis=1)
-        assert apart[others].all() if apart.any() else (others == video).all()
+        disjoint = ~(labels & labels[video]).any(axis=1)
+        assert disjoint[others].all() if disjoint.any() else (others == video).all()
 
 
 def test_partners_are_uniform() -> None:

@@ -23,7 +23,7 @@ from avparse.labels.statistics.prior import ClassPrior
 from avparse.models.output import ParserOutput
 from avparse.models.parsers import AnyParser, Parser
 from avparse.training.denoisers import plus
-from avparse.training.denoisers.plus import PlusDenoiser, _Judged, _Learner, teacher_evidence
+from avparse.training.denoisers.plus import PlusDenoiser, _Annotated, _Learner, teacher_evidence
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.workspace import Workspace
@@ -38,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 def _recipe(*changes: str) -> Recipe:
-    few = ["denoiser.folds=2", "denoiser.taught_epochs=3", "denoiser.updates=40"]
+    few = ["denoiser.folds=2", "denoiser.finetune_epochs=3", "denoiser.updates=40"]
     return load_recipe("rlld-plus", [*SMALL, *few, *changes])
 
 
@@ -83,10 +83,10 @@ def test_learns_from_evidence_and_leaves_useless_evidence_alone(store: FeatureSt
     fold = torch.arange(400) % 4
     learner = _Learner(PlusDenoiser.Config(), task_spec(store))
     for evidence, better in ((telling, True), (torch.randn(400, 4, generator=rng), False)):
-        judged = _Judged(evidence, given, truth)
-        penalty, table = learner.choose(judged.only(fold < 3), torch.arange(300) % 4)
-        policy = learner.learn(judged.only(fold < 3), penalty)
-        test = judged.only(fold == 3)
+        videos = _Annotated(evidence, given, truth)
+        penalty, table = learner.choose(videos.only(fold < 3), torch.arange(300) % 4)
+        policy = learner.learn(videos.only(fold < 3), penalty)
+        test = videos.only(fold == 3)
         with torch.no_grad():
             logits = policy(Features({}), test.given.float(), test.evidence)
         prior = ClassPrior.count(given[fold < 3], truth[:, fold < 3], shrinkage=2.0).keep().unsqueeze(1)
@@ -99,7 +99,7 @@ def test_every_parser_judges_only_what_it_has_not_seen(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: dict[int, set[int]] = {}  # by parser: all videos that it or the parser it started from learned from
-    judged: dict[int, set[int]] = {}
+    predicted: dict[int, set[int]] = {}
     starts: list[tuple[dict[str, torch.Tensor], set[int]]] = []
     parsers = []
     fit = Workspace.fit
@@ -111,7 +111,7 @@ def test_every_parser_judges_only_what_it_has_not_seen(
         videos = set(prepared.only.tolist())
         if prepared.start is not None:
             known = [v for weights, v in starts if all(torch.equal(w, prepared.start[k]) for k, w in weights.items())]
-            assert len(known) == 1, "taught parsers start from one that was trained on weak labels"
+            assert len(known) == 1, "finetuned parsers start from one that was trained on weak labels"
             videos |= known[0]
             assert any(not torch.equal(w, prepared.start[k]) for k, w in parser.state_dict().items())
         else:
@@ -121,40 +121,40 @@ def test_every_parser_judges_only_what_it_has_not_seen(
         return parser
 
     def spied_predict(parser: Parser, table: FeatureTable, indices: Indices) -> ParserOutput:
-        judged.setdefault(id(parser), set()).update(indices.tolist())
+        predicted.setdefault(id(parser), set()).update(indices.tolist())
         return predict(parser, table, indices)
 
     monkeypatch.setattr(Workspace, "fit", spied_fit)
     monkeypatch.setattr(plus, "predict", spied_predict)
     workspace = Workspace(_recipe(), store, tmp_path, seed=1)
     PlusDenoiser(workspace.recipe.denoiser).prepare(workspace)  # type: ignore[arg-type]
-    assert len(parsers) == 6  # two parts; each is taught twice
-    assert judged.keys() == learned.keys()
-    for parser, videos in judged.items():
+    assert len(parsers) == 6  # two parts; each is finetuned twice
+    assert predicted.keys() == learned.keys()
+    for parser, videos in predicted.items():
         assert not videos & learned[parser]
-    assert set.union(*judged.values()) == {*workspace.train.tolist(), *workspace.val.tolist()}
+    assert set.union(*predicted.values()) == {*workspace.train.tolist(), *workspace.val.tolist()}
     assert "prior" in (tmp_path / "penalties.md").read_text()
 
 
 SIDE = "{teacher: simulated, score: logit, threshold: 20}"
 
 
-def test_what_teachers_say_is_evidence(tmp_path: Path) -> None:
+def test_what_scores_is_evidence(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", videos=160, ragged=True)
     for scores in SimulatedTeacher(SimulatedTeacher.Config(hallucinate_visual=0.1))(store):
         scores.save(store)
     recipe = _recipe(f"pseudo_labels={{audio: {SIDE}, visual: {SIDE}}}", "losses=[{name: video_bce, of: video}]")
     assert recipe.pseudo_labels is not None
     videos = store.select("val")
-    told = teacher_evidence(recipe.pseudo_labels, store, videos)
+    scores = teacher_evidence(recipe.pseudo_labels, store, videos)
     for row, video in enumerate(videos):  # by hand, from the scores
         start, length = int(store.first_row[video]), int(store.lengths[video])
         for number, modality in enumerate(MODALITIES):
             teacher = TeacherScores.load(store, "simulated", modality)
             above = teacher.cosines(np.arange(start, start + length)) * teacher.info.logit_scale > 20
             above &= store.weak[video] & store.present[start : start + length, number, None]
-            np.testing.assert_array_equal(told[row, :, 2 * number], above.any(axis=0))
-            np.testing.assert_allclose(told[row, :, 2 * number + 1], above.mean(axis=0), rtol=1e-6)
+            np.testing.assert_array_equal(scores[row, :, 2 * number], above.any(axis=0))
+            np.testing.assert_allclose(scores[row, :, 2 * number + 1], above.mean(axis=0), rtol=1e-6)
     # A good teacher makes a better policy than features that a few steps of training have hardly looked at.
     quality = []
     for name, asked in (("with", recipe), ("without", _recipe())):

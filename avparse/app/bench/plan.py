@@ -84,8 +84,8 @@ class DataSource(Settings):
 
     def version(self, fingerprint: str, path: str | Path) -> str:
         """Return the version of the data at ``path``; a store's fingerprint says nothing of its teachers."""
-        taught = self.simulate is not None and self.simulate.teachers
-        return f"{fingerprint}-{Path(path).name}" if taught else fingerprint
+        has_teachers = self.simulate is not None and self.simulate.teachers
+        return f"{fingerprint}-{Path(path).name}" if has_teachers else fingerprint
 
     def open(self, base: Path, out: Path) -> FeatureStore:
         """Open the store, simulated under ``out`` where need be; a relative path starts at ``base``.

@@ -14,7 +14,7 @@ import numpy as np
 from avparse.data.batching import FeatureTable
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.comparison import ALONE, COLUMNS, score_split
+from avparse.evaluation.comparison import COLUMNS, PARSER_ONLY, score_split
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.parsing import FIGURES
@@ -78,7 +78,7 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
     """
     path = run / "results.json"
     try:
-        scores = json.loads(path.read_text(encoding="utf-8"))["scores"][ALONE]
+        scores = json.loads(path.read_text(encoding="utf-8"))["scores"][PARSER_ONLY]
         values = {name: float(scores[name]) for name in FIGURES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}); remove the file to score the run again") from None

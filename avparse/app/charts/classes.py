@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from avparse.app.charts.style import COLOURS, Figure, about_data, look, save
-from avparse.app.pseudo_labels import Judgement
+from avparse.app.pseudo_labels import LabelQuality
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS
 from avparse.evaluation.per_class import ClassScores
@@ -22,15 +22,15 @@ _POINTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plot_judgement(judgement: Judgement, file: Path) -> list[Path]:
+def plot_label_quality(quality: LabelQuality, file: Path) -> list[Path]:
     """Draw pseudo labels into ``file``.png and ``file``.svg and return these; such an ending of ``file`` is dropped.
 
     Raises:
         UserError: they cannot be written there.
     """
     stem = file.with_suffix("") if file.suffix in (".png", ".svg") else file
-    title = about_data(f"Segments of {judgement.videos}", [judgement.data.manifest.description])
-    return save(draw({name: quality.classes for name, quality in judgement.stages.items()}, title), stem)
+    title = about_data(f"Segments of {quality.videos}", [quality.data.manifest.description])
+    return save(draw({name: stage.classes for name, stage in quality.stages.items()}, title), stem)
 
 
 def draw(stages: Mapping[str, ClassScores], title: str) -> Figure:

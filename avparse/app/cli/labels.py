@@ -77,15 +77,15 @@ def pseudo_labels(
     ] = None,
 ) -> None:
     """Make the pseudo labels of a recipe and tell how good they are."""
-    from avparse.app.pseudo_labels import judge_labels
+    from avparse.app.pseudo_labels import score_pseudo_labels
     from avparse.data.store import FeatureStore
 
-    judgement = judge_labels(recipe, FeatureStore.open(data), split, changes or [])
-    print(judgement.as_markdown(per_class))
+    quality = score_pseudo_labels(recipe, FeatureStore.open(data), split, changes or [])
+    print(quality.as_markdown(per_class))
     if chart is not None:
-        from avparse.app.charts.classes import plot_judgement
+        from avparse.app.charts.classes import plot_label_quality
 
-        for path in plot_judgement(judgement, chart):
+        for path in plot_label_quality(quality, chart):
             print(path)
 
 

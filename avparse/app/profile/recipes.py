@@ -155,7 +155,7 @@ def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
         recipe = load_recipe(name, conditions.changes)
         training = recipe.training
         key = (
-            *(recipe.parser, recipe.losses, recipe.decoding.alone),
+            *(recipe.parser, recipe.losses, recipe.decoding.unimodal_share),
             *(training.precision, training.cross, training.clip_norm, training.select_visual is None),
             None if _on_batches(recipe) is None else recipe.denoiser,
         )

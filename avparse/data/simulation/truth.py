@@ -84,12 +84,12 @@ def _place(
     uniform = generator.random((2, *heard.shape))
     audio, visual = (np.zeros((len(heard), segments, heard.shape[1]), dtype=bool) for _ in range(2))
     for c in range(heard.shape[1]):
-        (hears,), (alone,) = np.nonzero(heard[:, c]), np.nonzero(seen[:, c] & ~heard[:, c])
+        (hears,), (unheard,) = np.nonzero(heard[:, c]), np.nonzero(seen[:, c] & ~heard[:, c])
         both = seen[hears, c]
         sound = model.draw("audio", c, _ranked(room[0, hears, c], uniform[0, hears, c]))
         audio[hears, :, c] = timelines[sound]
-        sight = model.draw("visual", c, _ranked(room[1, alone, c], uniform[1, alone, c]))
-        visual[alone, :, c] = timelines[sight]
+        sight = model.draw("visual", c, _ranked(room[1, unheard, c], uniform[1, unheard, c]))
+        visual[unheard, :, c] = timelines[sight]
         sight = model.draw_visual(c, sound[both], uniform[1, hears[both], c])
         visual[hears[both], :, c] = timelines[sight]
     return audio, visual

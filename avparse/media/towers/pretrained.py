@@ -171,5 +171,5 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 def _one_line(error: BaseException) -> str:
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {said}"[:160]
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {reason}"[:160]

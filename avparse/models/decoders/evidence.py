@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -38,14 +38,15 @@ class EvidenceDecoder(nn.Module):
         Attributes:
             visual_dropout: of the encoded visual segments before all heads.
             gate_dropout: of the gated maps.
-            apart: what evidence against a class is read from where neither modality may see the other: its ``own``
-                modality, as if the other were absent, or ``both`` all the same, as in the released code.
+            unimodal_absence: what evidence against a class is read from where neither modality may see the other: its
+                ``own`` modality, as if the other were absent, or ``both`` all the same, as in the released code.
         """
 
+        renamed: ClassVar[dict[str, str]] = {"apart": "unimodal_absence"}
         name: Literal["evidence"] = "evidence"
         visual_dropout: float = Field(0.5, ge=0, lt=1)
         gate_dropout: float = Field(0.2, ge=0, lt=1)
-        apart: Literal["own", "both"] = "own"
+        unimodal_absence: Literal["own", "both"] = "own"
 
     def __init__(self, config: Config, width: int, classes: Sequence[str]) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class EvidenceDecoder(nn.Module):
     def _logits(self, x: Tensor, real: Tensor | None, cross: bool) -> Tensor:
         """Return the logits of evidence for and against, ``[2, B, T, C, 2]``, in float32."""
         both = x if real is None else x.masked_fill(~real, 0.0)
-        if cross or self.config.apart == "both":
+        if cross or self.config.unimodal_absence == "both":
             both = both.sum(dim=0).expand_as(x)
         gated = torch.stack([gate(y) for gate, y in zip(self.gates, both, strict=True)])
         gated = functional.leaky_relu(drop(gated, self.config.gate_dropout, self.training), _SLOPE)

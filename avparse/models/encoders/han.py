@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -87,9 +87,11 @@ class HANEncoder(nn.Module):
             norm: ``post``: after each sum; ``pre``: before what is added, and once at the end of each modality
                 (VALOR's option; with ``sequential`` only).
             alike: all layers start from the same weights (VALOR).
-            alone: share of the encoding that is made without cross-modal attention, by the same layers (CMPAE: 0.2).
+            unimodal_share: share of the encoding that is made without cross-modal attention, by the same layers
+                (CMPAE: 0.2).
         """
 
+        renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}
         name: Literal["han"] = "han"
         layers: int = Field(1, ge=1)
         heads: int = Field(1, ge=1)
@@ -99,7 +101,7 @@ class HANEncoder(nn.Module):
         order: Order = "parallel"
         norm: Norm = "post"
         alike: bool = False
-        alone: float = Field(0.0, ge=0, lt=1)
+        unimodal_share: float = Field(0.0, ge=0, lt=1)
 
         @model_validator(mode="after")
         def _consistent(self) -> Self:
@@ -109,7 +111,7 @@ class HANEncoder(nn.Module):
 
     def __init__(self, config: Config, width: int) -> None:
         super().__init__()
-        self.chain, self.alone = config.chain, config.alone
+        self.chain, self.unimodal_share = config.chain, config.unimodal_share
         sizes = (width, config.heads, config.feedforward, config.dropout)
         self.layers = nn.ModuleList(
             HybridAttentionLayer(*sizes, config.order, config.norm) for _ in range(config.layers)
@@ -126,8 +128,8 @@ class HANEncoder(nn.Module):
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         encoded = self._encode(x, mask, cross)
-        if cross and self.alone:
-            encoded = encoded.lerp(self._encode(x, mask, cross=False), self.alone)
+        if cross and self.unimodal_share:
+            encoded = encoded.lerp(self._encode(x, mask, cross=False), self.unimodal_share)
         audio, visual = encoded
         return Hidden(audio=audio, visual=visual)
 

@@ -53,8 +53,8 @@ class ModalityGuides(nn.Module):
 
     def forward(self, features: Features) -> Guidance:
         """Return what the guides say of the videos; zero for a modality that is absent."""
-        said = self.audio(features, features.audio_mask), self.visual(features, features.visual_mask)
-        return Guidance(torch.stack(said))
+        predicted = self.audio(features, features.audio_mask), self.visual(features, features.visual_mask)
+        return Guidance(torch.stack(predicted))
 
 
 class ModalityGuide(nn.Module):

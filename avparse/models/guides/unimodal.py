@@ -84,11 +84,11 @@ class UnimodalParser(nn.Module):
         segments = self.probability(dropped).float().sigmoid()
         real = None if mask is None else mask.unsqueeze(-1)
         weights = masked_softmax(self.attention(x).float(), real, dim=1)
-        said = tokens.float().mean(dim=-1).sigmoid()
+        of_tokens = tokens.float().mean(dim=-1).sigmoid()
         if real is not None:
-            segments, said = segments * real, said * real.any(dim=1)
+            segments, of_tokens = segments * real, of_tokens * real.any(dim=1)
         video = (weights * segments).sum(dim=1)
-        return self._output(segments, video, x, said)
+        return self._output(segments, video, x, of_tokens)
 
     def _encode(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the tokens ``[B, C, D]`` and the segments ``[B, T, D]`` after attention to each other."""
@@ -98,7 +98,7 @@ class UnimodalParser(nn.Module):
         encoded = self.layer(both, src_key_padding_mask=absent)
         return encoded[:, :count], encoded[:, count:]
 
-    def _output(self, segments: Tensor, video: Tensor, hidden: Tensor, said: Tensor) -> ParserOutput:
+    def _output(self, segments: Tensor, video: Tensor, hidden: Tensor, of_tokens: Tensor) -> ParserOutput:
         """Return the output in which the other modality is zero."""
 
         def sides(own: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,5 +106,5 @@ class UnimodalParser(nn.Module):
             return (own, other) if self.config.of == "audio" else (other, own)
 
         return ParserOutput(
-            *sides(segments), *sides(video), video, hidden=Hidden(*sides(hidden)), tokens=torch.stack(sides(said))
+            *sides(segments), *sides(video), video, hidden=Hidden(*sides(hidden)), tokens=torch.stack(sides(of_tokens))
         )

@@ -28,10 +28,10 @@ def _evidence(recipe: str, in_layers: tuple[str, ...] = ()) -> OfficialSystem:
 
     def config(state: StateDict) -> ParserConfig:
         feedforward = len(state["hat_encoder.layers.0.linear1.weight"])
-        encoder = {"name": "han", "layers": han_layers(state), "feedforward": feedforward, "alone": 0.2}
+        encoder = {"name": "han", "layers": han_layers(state), "feedforward": feedforward, "unimodal_share": 0.2}
         width = state["fc_prob.weight"].shape[1]
         stem = {"name": "linear", "width": width, "activation": "elu", "rates": {"frames": LLP_FRAMES}}
-        return parser_config(encoder, {"name": "evidence", "apart": "both"}, stem)
+        return parser_config(encoder, {"name": "evidence", "unimodal_absence": "both"}, stem)
 
     def spec(state: StateDict) -> TaskSpec:
         found = llp_spec({name.replace(".0.", "."): tensor for name, tensor in state.items()})

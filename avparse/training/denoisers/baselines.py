@@ -120,12 +120,12 @@ class InformedCeiling:
         half = torch.from_numpy(workspace.random("halves").permutation(len(given)) % 2)
         right = torch.zeros(truth.shape, dtype=torch.float64)
         for side in (0, 1):
-            taught = replace(oracle, only=workspace.train[(half != side).numpy()])
-            parser = workspace.fit(f"half{side}", workspace.recipe.plain(self.config.epochs), taught)
-            judged = half == side
-            features = _evidence(workspace.video_probabilities(parser, workspace.train[judged.numpy()]))
-            classifier = ValidationClassifier.fit(features, given[judged], truth[:, judged])
-            right[:, judged] = classifier.keep_probability(features, given[judged].float())
+            other_half = replace(oracle, only=workspace.train[(half != side).numpy()])
+            parser = workspace.fit(f"half{side}", workspace.recipe.plain(self.config.epochs), other_half)
+            held_out = half == side
+            features = _evidence(workspace.video_probabilities(parser, workspace.train[held_out.numpy()]))
+            classifier = ValidationClassifier.fit(features, given[held_out], truth[:, held_out])
+            right[:, held_out] = classifier.keep_probability(features, given[held_out].float())
         return _prepared(workspace, (right >= 0.5) & given, right, "improbable by the informed parser")
 
 

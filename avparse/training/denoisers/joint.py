@@ -100,7 +100,7 @@ class JointPolicy:
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
         """Return the targets less the labels that the best policy so far drops; every few batches, learn first."""
         if step.step == 0:
-            self._judge()
+            self._select_actor()
         if step.step % self.config.every == 0:
             self._learn()
         if step.progress < self.config.warmup:
@@ -155,7 +155,7 @@ class JointPolicy:
         """Ascend the reward once, on some of the rewarding videos."""
         config, pool = self.config, self.reward_videos
         drawn = torch.randperm(len(pool), generator=self.generator)[: config.reward_videos].numpy()
-        logits, labels, truth = self._look(self.policy, pool[drawn])
+        logits, labels, truth = self._evaluate(self.policy, pool[drawn])
         if config.rollouts:
             draws = sample(logits.expand(config.rollouts, *logits.shape), labels, self.generator, config.may_empty)
             advantage = leave_one_out(label_f(draws.labels, truth & labels.bool()))
@@ -168,16 +168,16 @@ class JointPolicy:
         self.optimizer.step()
 
     @torch.no_grad()
-    def _judge(self) -> None:
+    def _select_actor(self) -> None:
         """Let the policy act from now on, if it is the best so far on the selecting half."""
-        logits, labels, truth = self._look(self.policy, self.select_videos)
+        logits, labels, truth = self._evaluate(self.policy, self.select_videos)
         kept = greedy(logits, labels, may_empty=self.config.may_empty).labels
         reward = label_f(kept, truth & labels.bool()).mean().cpu()
         if reward > self.best:
             self.best = reward
             self.actor.load_state_dict(self.policy.state_dict())
 
-    def _look(self, policy: KeepPolicy, videos: Indices) -> tuple[Tensor, Tensor, Tensor]:
+    def _evaluate(self, policy: KeepPolicy, videos: Indices) -> tuple[Tensor, Tensor, Tensor]:
         """Return the keep logits ``[2, B, C]``, labels ``[B, C]`` and truth ``[2, B, C]`` of validation videos."""
         batch = self.table.batch(videos)
         truth = torch.stack([self._truth[i] for i in videos], dim=1).to(batch.weak.device)

@@ -106,7 +106,7 @@ class JoMoLD:
         warmup_epochs: float = Field(0.9, ge=0)
         queue: int = Field(0, ge=0)
 
-    reads: Reads = "alone"
+    reads: Reads = "unimodal"
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -131,7 +131,7 @@ class JoMoLD:
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
         """Return the targets with noisy entries at exactly zero; both modalities are judged before either changes."""
         if output is None or not self._state:
-            raise RuntimeError("JoMoLD needs set_ratios() and the output of a pass 'alone'")
+            raise RuntimeError("JoMoLD needs set_ratios() and the output of the unimodal pass")
         ratios, recent = (self._state[name].to(batch.weak.device) for name in ("ratios", "recent"))
         losses = torch.stack(
             (cross_entropy(output.audio, targets.audio), cross_entropy(output.visual, targets.visual))
@@ -210,7 +210,7 @@ class JointModalityDenoising:
     def prepare(self, workspace: Workspace) -> Prepared:
         """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""
         if self.config.static:
-            return Prepared(labels=self._judge_once(workspace))
+            return Prepared(labels=self._remove_once(workspace))
         path = workspace.folder / "ratios.json"
         if not path.is_file():
             ratios = self._ratios(self._estimate(workspace), torch.from_numpy(workspace.given))
@@ -255,7 +255,7 @@ class JointModalityDenoising:
             )
         )
 
-    def _judge_once(self, workspace: Workspace) -> RefinedLabels:
+    def _remove_once(self, workspace: Workspace) -> RefinedLabels:
         """Rank all labels of a class at once; those of videos that lack a modality stay."""
         given, probabilities = torch.from_numpy(workspace.given), self._estimate(workspace)
         both = _have_both(probabilities)

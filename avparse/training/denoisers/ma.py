@@ -54,8 +54,8 @@ def draw_partners(
         partners[clash] = rng.integers(count, size=int(clash.sum()))
         clash = _share_label(labels, partners)
     for video in np.flatnonzero(clash.any(axis=1)):
-        apart = np.flatnonzero(~(labels & labels[video]).any(axis=1))
-        partners[video, clash[video]] = rng.choice(apart, int(clash[video].sum())) if len(apart) else video
+        disjoint = np.flatnonzero(~(labels & labels[video]).any(axis=1))
+        partners[video, clash[video]] = rng.choice(disjoint, int(clash[video].sum())) if len(disjoint) else video
     return partners
 
 
@@ -151,7 +151,9 @@ class ModalityExchange:
             raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
         parser = workspace.fit("base", base.plain(self.config.epochs, select="last"))
         partners = draw_partners(workspace.given, workspace.random("partners"), self.config.partners)
-        alone = torch.from_numpy(partners[:, :1] == np.arange(len(partners))[:, None])  # [N, 1], no partner exists
+        without_partner = torch.from_numpy(
+            partners[:, :1] == np.arange(len(partners))[:, None]
+        )  # [N, 1], no partner exists
         own = workspace.video_probabilities(parser, workspace.train)
         pairs = [_exchanged(parser, workspace, partners[:, k], sound) for k in range(self.config.partners)]
         foreign_visual, foreign_audio = (torch.stack(side) for side in zip(*pairs, strict=True))  # [K, 2, N, C] each
@@ -159,7 +161,7 @@ class ModalityExchange:
         removals = exchange_removals(
             (foreign_visual[:, 0], foreign_visual[:, 1]),
             (foreign_audio[:, 0], foreign_audio[:, 1]),
-            given & ~alone,
+            given & ~without_partner,
             (class_errors(own[0], given), class_errors(own[1], given)),
             self.config.rule,
         )

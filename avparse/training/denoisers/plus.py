@@ -4,16 +4,16 @@ The paper judges thousands of draws by one number, after a training run. But the
 every single validation label whether keeping it was right. So here the reward of a draw is the F score of the labels
 that it keeps, video by video; an episode is one step long, its expected reward has an exact gradient, and no network
 needs to be trained for a reward. What the policy knows of a video comes from parsers that have never learned from it
-and whose modalities never see each other, so that what is only heard does not look as if it were seen: one taught by
-the weak labels of the training split, and the same one taught further by the truth of validation videos. Where the
-recipe has teachers, what they say of a video is evidence as well.
+and whose modalities never see each other, so that what is only heard does not look as if it were seen: one trained on
+the weak labels of the training split, and the same one finetuned on the truth of validation videos. Where the recipe
+has teachers, their scores of a video are evidence as well.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -48,6 +48,7 @@ from avparse.training.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _NO_FEATURES = Features({})
+_RENAMED_FOLDERS = {"apart": "unimodal", "taught": "finetuned"}  # as earlier versions named them
 _UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
 
 
@@ -67,9 +68,10 @@ class PlusDenoiser:
         Attributes:
             epochs: of the parsers on weak labels; None: as many as the run has.
             parts: of the training split; each is judged by parsers that learned from the others.
-            folds: of the rewarding videos; each is judged by parsers that were not taught by its truth, and the
-                penalty is chosen by them in turn.
-            taught_epochs, taught_rate, taught_batch: of the teaching on validation truth; 0 epochs leaves it out.
+            folds: folds of the rewarding videos; the evidence on each comes from parsers that were not finetuned on its
+                truth, and the penalty is chosen by cross-validation over them.
+            finetune_epochs, finetune_rate, finetune_batch: epochs, learning rate and batch size of the finetuning on
+                validation truth; 0 epochs leaves it out.
             updates, rate: of the policy's Adam.
             penalties: to choose from, per rewarding video; the prior as it is always belongs to them.
             inter_weight: of the expected soft inter-reward, which rewards keeping.
@@ -78,13 +80,18 @@ class PlusDenoiser:
                 final training are then selected on the other.
         """
 
+        renamed: ClassVar[dict[str, str]] = {
+            "taught_epochs": "finetune_epochs",
+            "taught_rate": "finetune_rate",
+            "taught_batch": "finetune_batch",
+        }
         name: Literal["rlld-plus"] = "rlld-plus"
         epochs: int | None = Field(None, ge=1)
         parts: int = Field(2, ge=2)
         folds: int = Field(4, ge=2)
-        taught_epochs: int = Field(25, ge=0)
-        taught_rate: float = Field(3e-4, gt=0)
-        taught_batch: int = Field(32, ge=1)
+        finetune_epochs: int = Field(25, ge=0)
+        finetune_rate: float = Field(3e-4, gt=0)
+        finetune_batch: int = Field(32, ge=1)
         updates: int = Field(200, ge=1)
         rate: float = Field(0.05, gt=0)
         penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.3, 1.0, 3.0, 10.0), min_length=1)
@@ -97,14 +104,15 @@ class PlusDenoiser:
 
     def prepare(self, workspace: Workspace) -> Prepared:
         """Return the labels that the learned policy keeps; each stays in at least one modality."""
+        workspace.rename_folders(_RENAMED_FOLDERS)
         reward, select = split_validation(workspace, self.config.val_split)
         if len(reward) < self.config.folds:
             raise UserError(f"rlld-plus: {len(reward)} rewarding videos for {self.config.folds} folds; set fewer folds")
         fold = torch.arange(len(reward)) % self.config.folds
         unknown, known = self._evidence(workspace, reward, fold)
-        judged = _Judged(known, torch.from_numpy(workspace.store.weak[reward]), workspace.modality_truth(reward))
+        videos = _Annotated(known, torch.from_numpy(workspace.store.weak[reward]), workspace.modality_truth(reward))
         learner = _Learner(self.config, task_spec(workspace.store))
-        penalty, table = learner.choose(judged, fold)
+        penalty, table = learner.choose(videos, fold)
         write_text(workspace.folder / "penalties.md", table)
         if penalty is None:
             _log.warning(
@@ -112,7 +120,7 @@ class PlusDenoiser:
                 "'class-prior'",
                 len(reward),
             )
-        policy = learner.learn(judged, penalty)
+        policy = learner.learn(videos, penalty)
         given = torch.from_numpy(workspace.given)
         with torch.no_grad():
             logits = policy(_NO_FEATURES, given.float(), unknown)
@@ -124,81 +132,82 @@ class PlusDenoiser:
         """Return the evidence ``[N, C K]`` on training and on rewarding videos, from parsers that never saw them."""
         given, table = torch.from_numpy(workspace.given), workspace.table()
         part = torch.from_numpy(workspace.random("parts").permutation(len(given)) % self.config.parts)
-        teachers, told = workspace.recipe.pseudo_labels, None
+        teachers, teacher_scores = workspace.recipe.pseudo_labels, None
         if teachers is not None:
-            told = [teacher_evidence(teachers, workspace.store, videos) for videos in (workspace.train, reward)]
+            splits = (workspace.train, reward)
+            teacher_scores = [teacher_evidence(teachers, workspace.store, videos) for videos in splits]
         unknown, known = torch.empty(0), list[Tensor]()
         for number in range(self.config.parts):
             mine = part == number
-            apart = workspace.recipe.plain(self.config.epochs, cross=False)
+            unimodal = workspace.recipe.plain(self.config.epochs, cross=False)
             others = Prepared(only=workspace.train[(~mine).numpy()])
-            parser = workspace.fit(f"apart{number}", apart, others)
-            judge = (workspace.train[mine.numpy()], reward)
-            unseen = [evidence(predict(parser, table, videos)) for videos in judge]
-            if self.config.taught_epochs:
-                taught = self._taught(workspace, f"taught{number}", parser, (*judge, fold))
-                unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, taught, strict=True)]
-            if told is not None:
-                pairs = zip(unseen, (told[0][mine], told[1]), strict=True)
+            parser = workspace.fit(f"unimodal{number}", unimodal, others)
+            unseen_videos = (workspace.train[mine.numpy()], reward)
+            unseen = [evidence(predict(parser, table, videos)) for videos in unseen_videos]
+            if self.config.finetune_epochs:
+                finetuned = self._finetuned(workspace, f"finetuned{number}", parser, (*unseen_videos, fold))
+                unseen = [torch.cat(pair, dim=-1) for pair in zip(unseen, finetuned, strict=True)]
+            if teacher_scores is not None:
+                pairs = zip(unseen, (teacher_scores[0][mine], teacher_scores[1]), strict=True)
                 unseen = [torch.cat(pair, dim=-1) for pair in pairs]
             # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit. A
             # teacher that says nothing of a label (NaN) is taken to say of it what it says on average.
             labels = unseen[0][given[mine]]
             labels = labels[~labels.isnan().any(dim=-1)]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
-            judged, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
-            unknown = unknown if number else judged.new_zeros(*given.shape, judged.shape[-1])
-            unknown[mine] = judged
+            training, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
+            unknown = unknown if number else training.new_zeros(*given.shape, training.shape[-1])
+            unknown[mine] = training
             known.append(rewarding)
         return unknown.flatten(1), torch.stack(known).mean(dim=0).flatten(1)
 
-    def _taught(
-        self, workspace: Workspace, name: str, parser: AnyParser, judge: tuple[Indices, Indices, Tensor]
+    def _finetuned(
+        self, workspace: Workspace, name: str, parser: AnyParser, unseen_videos: tuple[Indices, Indices, Tensor]
     ) -> list[Tensor]:
-        """Teach copies of ``parser`` the truth of all folds but one; return what they say of the videos to judge.
+        """Finetune copies of ``parser``, each on the truth of all folds but one; return their evidence on other videos.
 
         Args:
-            workspace: where they are taught.
-            name: of the runs.
-            parser: the start.
-            judge: training videos (the mean of all copies judges them), rewarding videos (each is judged by the copy
-                that was not taught by it) and the fold of each.
+            workspace: the place in which they are trained.
+            name: the first part of the names of their runs.
+            parser: the parser that they start from.
+            unseen_videos: training videos, whose evidence is the mean over all copies; rewarding videos, each of whose
+                evidence is that of the copy which was not finetuned on it; and the fold of each rewarding video.
 
         Returns:
-            Evidence ``[N, C, K]`` on both.
+            Evidence ``[N, C, K]`` on the training videos and on the rewarding videos.
         """
-        train, reward, fold = judge
-        recipe, table = self._teaching(workspace.recipe), workspace.table()
+        train, reward, fold = unseen_videos
+        recipe, table = self._finetuning(workspace.recipe), workspace.table()
         on_train, on_reward = list[Tensor](), torch.empty(0)
         for number in range(self.config.folds):
             out = fold == number
-            lesson = _lesson(workspace, reward[(~out).numpy()], reward[out.numpy()], parser)
-            copy = workspace.fit(f"{name}-{number}", recipe, lesson)
+            truth = _known_truth(workspace, reward[(~out).numpy()], reward[out.numpy()], parser)
+            copy = workspace.fit(f"{name}-{number}", recipe, truth)
             on_train.append(evidence(predict(copy, table, train)))
             held_out = evidence(predict(copy, table, reward[out.numpy()]))
             on_reward = on_reward if number else held_out.new_zeros(len(reward), *held_out.shape[1:])
             on_reward[out] = held_out
         return [torch.stack(on_train).mean(dim=0), on_reward]
 
-    def _teaching(self, recipe: Recipe) -> Recipe:
-        """Return the recipe that teaches dense truth: video and segment labels of each modality, and nothing else."""
+    def _finetuning(self, recipe: Recipe) -> Recipe:
+        """Return a recipe that learns dense truth: video and segment labels of each modality, and nothing else."""
         config = self.config
         training = {
-            "batch_size": config.taught_batch,
-            "optimizer": recipe.training.optimizer.model_copy(update={"rate": config.taught_rate}),
-            "schedule": StepDecay.Config(every=config.taught_epochs, factor=1.0),
+            "batch_size": config.finetune_batch,
+            "optimizer": recipe.training.optimizer.model_copy(update={"rate": config.finetune_rate}),
+            "schedule": StepDecay.Config(every=config.finetune_epochs, factor=1.0),
             "select": "last",
             "cross": False,
         }
         losses = [VideoCrossEntropy.Config(of=m) for m in MODALITIES] + [
             SegmentCrossEntropy.Config(of=m) for m in MODALITIES
         ]
-        plain = recipe.plain(config.taught_epochs, **training)
+        plain = recipe.plain(config.finetune_epochs, **training)
         return plain.model_copy(update={"losses": tuple(losses), "labels": _UNSMOOTHED})
 
 
-def _lesson(workspace: Workspace, videos: Indices, held_out: Indices, parser: AnyParser) -> Prepared:
-    """Return the truth of ``videos``, to teach a copy of ``parser``."""
+def _known_truth(workspace: Workspace, videos: Indices, held_out: Indices, parser: AnyParser) -> Prepared:
+    """Return the truth of ``videos``, for a copy of ``parser`` to learn from."""
     store = workspace.store
     audio, visual, _ = (torch.from_numpy(x) for x in store.dense_truth(videos))
     truth = torch.stack((audio, visual)).any(dim=2)
@@ -229,15 +238,15 @@ def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -
 
 
 @dataclass
-class _Judged:
-    """Videos whose labels can be judged: evidence ``[N, C K]``, labels ``[N, C]``, modality truth ``[2, N, C]``."""
+class _Annotated:
+    """Videos whose truth is known: evidence ``[N, C K]``, labels ``[N, C]``, modality truth ``[2, N, C]``."""
 
     evidence: Tensor
     given: Tensor
     truth: Tensor
 
-    def only(self, which: Tensor) -> _Judged:
-        return _Judged(self.evidence[which], self.given[which], self.truth[:, which])
+    def only(self, which: Tensor) -> _Annotated:
+        return _Annotated(self.evidence[which], self.given[which], self.truth[:, which])
 
 
 class _Learner:
@@ -246,31 +255,31 @@ class _Learner:
     def __init__(self, config: PlusDenoiser.Config, spec: TaskSpec) -> None:
         self.config, self.spec = config, spec
 
-    def choose(self, judged: _Judged, fold: Tensor) -> tuple[float | None, str]:
+    def choose(self, videos: _Annotated, fold: Tensor) -> tuple[float | None, str]:
         """Return the penalty with the highest reward on held-out folds, None for the prior; and a table of all."""
         choices: list[float | None] = [None, *self.config.penalties]
         rewards = dict.fromkeys(choices, 0.0)
         for penalty in track(choices, "RLLD-plus", unit="penalty"):
             for number in range(self.config.folds):
-                policy = self.learn(judged.only(fold != number), penalty)
-                rewards[penalty] += _greedy_reward(policy, judged.only(fold == number))
-        rewards = {p: 100 * r / (2 * len(judged.given)) for p, r in rewards.items()}
+                policy = self.learn(videos.only(fold != number), penalty)
+                rewards[penalty] += _greedy_reward(policy, videos.only(fold == number))
+        rewards = {p: 100 * r / (2 * len(videos.given)) for p, r in rewards.items()}
         lines = [f"| {'prior' if p is None else p} | {r:.2f} |" for p, r in rewards.items()]
         table = "| penalty | held-out reward (label F, percent) |\n|---|---:|\n" + "\n".join(lines) + "\n"
         return max(choices, key=lambda p: rewards[p]), table
 
-    def learn(self, judged: _Judged, penalty: float | None) -> EvidencePolicy:
+    def learn(self, videos: _Annotated, penalty: float | None) -> EvidencePolicy:
         """Return the policy that these videos teach; without a penalty that is the class prior as it is."""
         config = self.config
-        policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, judged.evidence.shape[-1])
-        policy.start_from(ClassPrior.count(judged.given, judged.truth, shrinkage=2.0).keep_logits(policy.bound))
+        policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, videos.evidence.shape[-1])
+        policy.start_from(ClassPrior.count(videos.given, videos.truth, shrinkage=2.0).keep_logits(policy.bound))
         if penalty is None:
             return policy
         optimizer = torch.optim.Adam(policy.parameters(), lr=config.rate)
-        labels = judged.given.float()
+        labels = videos.given.float()
         for _ in range(config.updates):
-            logits = policy(_NO_FEATURES, labels, judged.evidence)  # [2, N, C]
-            reward = expected_label_f(logits, labels, judged.truth).mean()
+            logits = policy(_NO_FEATURES, labels, videos.evidence)  # [2, N, C]
+            reward = expected_label_f(logits, labels, videos.truth).mean()
             if config.inter_weight:
                 reward = reward + config.inter_weight * config.inter.expected(logits, labels, may_empty=True).mean()
             optimizer.zero_grad(set_to_none=True)
@@ -280,11 +289,11 @@ class _Learner:
 
 
 @torch.no_grad()
-def _greedy_reward(policy: EvidencePolicy, judged: _Judged) -> float:
+def _greedy_reward(policy: EvidencePolicy, videos: _Annotated) -> float:
     """Return the sum of the label F over videos and modalities, for the labels that are kept without chance."""
-    logits = policy(_NO_FEATURES, judged.given.float(), judged.evidence)
-    kept = greedy(logits, judged.given, may_empty=True).labels
-    return float(label_f(kept, judged.truth & judged.given).sum())
+    logits = policy(_NO_FEATURES, videos.given.float(), videos.evidence)
+    kept = greedy(logits, videos.given, may_empty=True).labels
+    return float(label_f(kept, videos.truth & videos.given).sum())
 
 
 def _logit(probability: Tensor) -> Tensor:

@@ -231,9 +231,9 @@ class _Learner:
         if self.config.joint_reward:
             reward = dict.fromkeys(MODALITIES, sum(reward.values()))
         advantage = {m: self.baselines[m].advantage(reward[m]) for m in MODALITIES}
-        told = {f"advantage_{m}": a if a is not None else 0.0 for m, a in advantage.items()}
+        advantages = {f"advantage_{m}": a if a is not None else 0.0 for m, a in advantage.items()}
         if any(a is None for a in advantage.values()):
-            return told
+            return advantages
         weights = torch.tensor([advantage[m] for m in MODALITIES], device=self.fabric.device).unsqueeze(-1)
         count = sum(len(t.index) for t in transitions)
         self.optimizer.zero_grad(set_to_none=True)
@@ -242,7 +242,7 @@ class _Learner:
             log_pi = log_probability(self._logits(batch), transition.keep, batch.weak, self.config.all_classes)
             self.fabric.backward(-(weights * log_pi).sum() / count)
         self.optimizer.step()
-        return told
+        return advantages
 
     def _logits(self, batch: Batch) -> Tensor:
         with self.fabric.autocast():

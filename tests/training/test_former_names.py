@@ -1,0 +1,76 @@
+"""Recipes and run folders that hold the names of earlier versions are read, and interrupted runs go on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from avparse.training.recipe import load_recipe
+from avparse.training.run import Run
+from avparse.training.train import train
+from tests.toy import toy_store
+
+FORMER = {
+    "unimodal_share": "alone",
+    "unimodal_absence": "apart",
+    "finetune_epochs": "taught_epochs",
+    "finetune_rate": "taught_rate",
+    "finetune_batch": "taught_batch",
+}
+SMALL = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.batch_size=32", "training.epochs=1"]
+FEW = ["denoiser.folds=2", "denoiser.finetune_epochs=1", "denoiser.updates=5"]
+
+
+def _as_written_before(text: str) -> str:
+    for today, former in FORMER.items():
+        text = re.sub(rf"\b{today}(?=:)", former, text)
+    return text
+
+
+@pytest.mark.parametrize("name", ["coleaf", "ma", "rlld", "rlld-plus"])
+def test_a_recipe_with_the_former_names_is_the_same_recipe(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    former = tmp_path / "former.yaml"
+    former.write_text(_as_written_before(recipe.as_yaml()), encoding="utf-8")
+    assert former.read_text(encoding="utf-8") != recipe.as_yaml()
+    assert load_recipe(former) == recipe
+
+
+def test_a_recipe_of_an_earlier_version() -> None:
+    """As it was written; what is read carries the names of today."""
+    recipe = load_recipe(Path(__file__).parent / "coleaf_former.yaml")
+    assert recipe.parser.encoder.unimodal_share == 0.2  # type: ignore[attr-defined]
+    assert recipe.parser.decoder.unimodal_absence == "both"  # type: ignore[attr-defined]
+    assert recipe.decoding.unimodal_share == 0.3
+    assert not set(FORMER.values()) & set(re.findall(r"\w+(?=:)", recipe.as_yaml()))
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "store", videos=120)
+    whole = train(load_recipe("rlld-plus", [*SMALL, *FEW]), store, tmp_path / "whole", checkpoint_seconds=0)
+    weights = (whole.path / "parser.safetensors").read_bytes()
+
+    former = tmp_path / "former"
+    shutil.copytree(whole.path, former)
+    for left in ("labels.parquet", "parser.safetensors", "results.json", "results.md", "denoised/penalties.md"):
+        (former / left).unlink()
+    for left in ("checkpoints", "denoised/finetuned0-1", "denoised/unimodal1", "denoised/finetuned1-0"):
+        shutil.rmtree(former / left)
+    shutil.rmtree(former / "denoised/finetuned1-1")
+    for today, before in (("unimodal0", "apart0"), ("finetuned0-0", "taught0-0")):
+        (former / "denoised" / today).rename(former / "denoised" / before)
+    for recipe in (former / "recipe.yaml", *former.glob("denoised/*/recipe.yaml")):
+        recipe.write_text(_as_written_before(recipe.read_text(encoding="utf-8")), encoding="utf-8")
+    begun = (former / "denoised" / "apart0" / "metrics.jsonl").read_bytes()
+
+    resumed = train(whole.recipe, store, former, resume=True)
+    assert (resumed.path / "parser.safetensors").read_bytes() == weights
+    assert (former / "labels.parquet").read_bytes() == (whole.path / "labels.parquet").read_bytes()
+    assert (former / "denoised" / "unimodal0" / "metrics.jsonl").read_bytes() == begun  # not trained again
+    assert not list((former / "denoised").glob("apart*"))
+    assert not list((former / "denoised").glob("taught*"))
+    assert Run.open(former).recipe == whole.recipe
