@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from avparse.data.batching import Indices
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import bootstrap, bootstrap_difference
-from avparse.evaluation.comparison import ALONE, COPIED
+from avparse.evaluation.comparison import COPIED, PARSER_ONLY
 from avparse.evaluation.parsing import ParsingScores
 
 HANDFUL = 5
@@ -46,7 +46,7 @@ def doubts(scores: Mapping[str, ParsingScores], split: str) -> list[str]:
         scores: those of :func:`avparse.evaluation.comparison.compare_with_labels`.
         split: what the split is called in the warnings.
     """
-    parser, copied = scores[ALONE], scores[COPIED]
+    parser, copied = scores[PARSER_ONLY], scores[COPIED]
     found, count = [], len(parser.per_video)
     interval, theirs = bootstrap(parser)[_METRIC], bootstrap(copied)[_METRIC]
     gain = bootstrap_difference(parser, copied)[_METRIC]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avparse.evaluation import score_parsing
-from avparse.evaluation.comparison import ALONE, COPIED
+from avparse.evaluation.comparison import COPIED, PARSER_ONLY
 from avparse.evaluation.parsing import ParsingScores
 from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.training.recipe import load_recipe
@@ -30,7 +30,7 @@ def scores_of(videos: int, right: int, copied: int, seed: int = 0) -> dict[str, 
             video[rng.permutation(10)[count + rng.integers(-1, 2) :], 0] ^= True
         return score_parsing(said, said, truth, truth)
 
-    return {ALONE: flipped(right), COPIED: flipped(copied)}
+    return {PARSER_ONLY: flipped(right), COPIED: flipped(copied)}
 
 
 def test_a_parser_worse_than_copied_labels_is_told() -> None:
