@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: install demo test test-slow lint types bench clean
+.PHONY: install demo test test-slow lint docs licences bench clean
 
 install: $(INSTALLED)
 
@@ -28,6 +28,12 @@ lint: $(INSTALLED)  ## style, types, and the import contract of the layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(INSTALLED)  ## this documentation as a site: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+licences: $(INSTALLED)  ## the licences of all dependencies; fails on one that is unknown or not accepted
+	$(BIN)/python tools/licences.py
+
 bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_metrics
 	$(BIN)/python -m benchmarks.bench_training
@@ -38,4 +44,4 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_unseen_classes
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache

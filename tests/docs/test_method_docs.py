@@ -55,7 +55,7 @@ def _accepts(recipe: str, change: str) -> bool:
 
 
 def test_there_are_pages() -> None:
-    assert {"coteaching", "contrastive", "jomold", "leap", "ma", "mm_pyramid", "references", "rlld"} <= {
+    assert {"coteaching", "contrastive", "jomold", "leap", "ma", "mm_pyramid", "baselines", "rlld"} <= {
         page.stem for page in PAGES
     }
 

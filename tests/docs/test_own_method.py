@@ -1,4 +1,4 @@
-"""docs/extending.md is a program: its blocks are run as they stand, and what they add works with everything else."""
+"""docs/howto/own_method.md is a program: its blocks run as they stand, and what they add works with all else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from avparse.training.train import train
 from avparse.training.trainer import Trainer
 from tests.toy import toy_store
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "extending.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "howto" / "own_method.md"
 REGISTRIES: tuple[dict[str, Any], ...] = (DECODERS, DENOISERS, ENCODERS, LOSSES, PARSERS)
 TOY = "parser={name: recurrent, audio: [audio], visual: [frames, clips]}"
 
