@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from avparse.evaluation.comparison import COLUMNS, score_table
 from avparse.evaluation.denoising import score_denoising
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
+from avparse.foundation.reading import read_json
 from avparse.labels.table import RefinedLabels
 from avparse.media.pipeline import Failed
 from avparse.training.recipe import load_recipe
@@ -82,7 +82,7 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
     truth = [torch.from_numpy(side.any(axis=1)) for side in (audio, visual)]
     kept = [torch.from_numpy(labels.of(modality)[0] >= 0.5) for modality in MODALITIES]
     quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
-    results = {name: json.loads((r.path / "results.json").read_text(encoding="utf-8")) for name, r in runs.items()}
+    results = {name: read_json(r.path / "results.json") for name, r in runs.items()}
     videos = next(iter(results.values()))["videos"]
     text = (
         f"Labels of the {len(labels.videos)} training videos as {run.recipe.title} left them, against the truth of the "
@@ -97,7 +97,7 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
 
 def results_table(run: Run) -> ScoreTable:
     """Return the score table of a finished run for the report."""
-    results = json.loads((run.path / "results.json").read_text(encoding="utf-8"))
+    results = read_json(run.path / "results.json")
     rows: list[tuple[str, list[float | str | None]]] = [
         (name, list(figures.values())) for name, figures in results["scores"].items()
     ]

@@ -26,6 +26,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
+from avparse.foundation.reading import RECORDS, parse_json
 from avparse.foundation.settings import Settings
 
 Floats = npt.NDArray[np.float32]
@@ -213,9 +214,10 @@ class TeacherScores:
             seal = about.pop("sha256", "")
             if _digest(arrays, about) != seal:
                 raise UserError(f"{path}: its checksum is wrong, so it was changed; ask the teacher again")
-            info, videos = TeacherInfo.read(json.loads(about["about"]), str(path)), tuple(json.loads(about["videos"]))
+            told, videos = (parse_json(about[name], str(path), RECORDS) for name in ("about", "videos"))
+            info = TeacherInfo.read(told, str(path))
             subsets = Subsets(arrays["subset_members"], arrays["subset_texts"]) if "subset_texts" in arrays else None
-            found = cls(info, videos, arrays["lengths"], arrays["segments"], arrays["texts"], subsets)
+            found = cls(info, tuple(videos), arrays["lengths"], arrays["segments"], arrays["texts"], subsets)
         except (OSError, SafetensorError, KeyError) as error:
             reason = str(error).splitlines()[0][:120]
             raise UserError(f"{path}: cannot be read as a teacher's scores ({reason}); ask the teacher again") from None

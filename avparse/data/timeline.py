@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
+from avparse.foundation.reading import RECORDS, read_json
 
 Probabilities = npt.NDArray[np.float32]
 Decisions = npt.NDArray[np.bool_]
@@ -117,7 +117,7 @@ class Timeline:
             UserError: not JSON, or a field is missing or of the wrong shape.
         """
         try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+            raw = read_json(path, RECORDS, "write it again with 'avparse parse'")
             classes = tuple(raw["classes"])
             segments = _read_sides(raw["segments"], len(classes))
             attention = _read_sides(raw["attention"], len(classes)) if "attention" in raw else None
@@ -127,8 +127,8 @@ class Timeline:
             ]
             duration, unit = float(raw["duration"]), float(raw["segment_seconds"])
             return cls(raw["video"], duration, unit, classes, segments, events, attention)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not a JSON timeline ({error}); write it again with 'avparse parse'") from None
+        except UserError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: bad timeline field {error}; write it again with 'avparse parse'") from None
 

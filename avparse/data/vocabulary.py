@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.reading import read_text
 
 MODALITIES = ("audio", "visual")
 
@@ -68,11 +68,7 @@ class Vocabulary:
         Raises:
             UserError: the file cannot be read, or a name is unusable or named twice.
         """
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise UserError(f"{path}: cannot be read ({reason}); write one class name a line") from None
+        lines = read_text(path, mend="write one class name a line").splitlines()
         try:
             return cls(tuple(line.strip() for line in lines if line.strip()))
         except UserError as error:

@@ -18,3 +18,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{folded[close[0]]}'?"
     return f"; known: {', '.join(sorted(options))}"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with an escape (backslash, x, hexadecimal) for each character that a terminal might obey.
+
+    Names of files are others' to choose. Line ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is no UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

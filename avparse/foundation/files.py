@@ -9,13 +9,17 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from avparse.foundation import platform
 from avparse.foundation.errors import UserError
 
 _TEMPORARY = ".tmp-"
+_FORGOTTEN_S = 86_400.0  # a temporary name without an owner is left for a day
+_swept: set[tuple[int, str]] = set()
 
 
 @contextlib.contextmanager
@@ -38,7 +42,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
             errno.EPERM: "permission denied; choose a folder you may write to",
             errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
             errno.EEXIST: "a file stands where a folder is needed; choose another place",
+            errno.ENOTEMPTY: "it has been made by another process meanwhile; choose another name",
             errno.EISDIR: "a folder stands where a file is needed; choose another name",
+            errno.ELOOP: "a link stands there; remove it",
             errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
             errno.ENOENT: "its folder is gone or takes no files; choose another folder",
         }
@@ -58,15 +64,16 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(path)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
+        _sweep_once(target.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_own_prefix(), dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, target)
-            sync_folder(target.parent)
+            os.chmod(name, 0o666 & ~platform.umask())
+            platform.replace(name, target)
+            platform.sync_folder(target.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
@@ -99,31 +106,42 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if target.exists():
         raise UserError(f"{target} exists already; choose another name or remove it")
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
-        try:
-            yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    with open(file, "rb") as handle:
-                        os.fsync(handle.fileno())
-            os.chmod(temporary, 0o777 & ~_umask())
-            os.rename(temporary, target)
-            sync_folder(target.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    with writing(target), scratch_folder(target.parent) as temporary:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                platform.sync_file(file)
+        os.chmod(temporary, 0o777 & ~platform.umask())
+        os.rename(temporary, target)
+        platform.sync_folder(target.parent)
 
 
-def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Ask the disk to keep the folder's entries, so that a rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside ``parent`` that is gone when the block ends, unless it was renamed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep_once(parent)
+    temporary = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=parent))
     try:
-        with contextlib.suppress(OSError):  # some file systems refuse to sync a folder
-            os.fsync(descriptor)
+        yield temporary
     finally:
-        os.close(descriptor)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path, locked: bool = False) -> None:
+    """Remove temporary files and folders that processes which have ended left in ``folder``.
+
+    Args:
+        folder: where to look; subfolders are not entered.
+        locked: whether the caller holds the only right to write there, so that nothing temporary has a living owner.
+    """
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if locked or _is_left_over(path):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -132,7 +150,20 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _own_prefix() -> str:
+    return f"{_TEMPORARY}{platform.Owner.this()}-"
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder before the first time that this process writes there."""
+    known = (os.getpid(), os.path.abspath(folder))
+    if known not in _swept:
+        _swept.add(known)
+        sweep(folder)
+
+
+def _is_left_over(path: Path) -> bool:
+    owner = platform.Owner.parse(path.name.removeprefix(_TEMPORARY).rpartition("-")[0])
+    if owner is not None:
+        return owner.is_dead()
+    return path.lstat().st_mtime < time.time() - _FORGOTTEN_S

@@ -20,6 +20,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
+from avparse.foundation.reading import RECORDS, parse_json
 from avparse.labels.table import RefinedLabels
 
 Halves = npt.NDArray[np.float16]
@@ -138,7 +139,7 @@ class SegmentLabels:
             raise UserError(f"{path}: cannot be read as segment labels ({reason}); check the path") from None
         if about.get("kind") != _KIND:
             raise UserError(f"{path}: not a file of segment labels; make it with 'avparse'")
-        videos, classes = (tuple(json.loads(about[name])) for name in ("videos", "classes"))
+        videos, classes = (tuple(parse_json(about[name], str(path), RECORDS)) for name in ("videos", "classes"))
         return cls(videos, classes, arrays["lengths"], arrays.get("audio"), arrays.get("visual"))
 
 

@@ -24,6 +24,7 @@ from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
 from avparse.foundation.parquet import read_parquet
+from avparse.foundation.reading import RECORDS, parse_json
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -176,7 +177,7 @@ class RefinedLabels:
 def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
     """Return the eight columns with the types of the schema, none of them missing a value, and the listed videos."""
     try:
-        table = read_parquet(path)
+        table = read_parquet(path, SCHEMA.names)
         table.validate(full=True)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
@@ -185,7 +186,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
         if name not in table.column_names:
             raise UserError(f"{path}: column '{name}' is missing; the table needs {', '.join(SCHEMA.names)}")
     try:
-        videos = json.loads((table.schema.metadata or {}).get(_VIDEOS, b"[]"))
+        videos = parse_json((table.schema.metadata or {}).get(_VIDEOS, b"[]").decode(), str(path), RECORDS)
         if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):
             raise ValueError("the metadata 'videos' are no list of ids")
         table = table.select(SCHEMA.names).cast(SCHEMA)

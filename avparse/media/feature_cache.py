@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save
 
 from avparse import __version__
 from avparse.foundation.files import write_bytes
+from avparse.foundation.reading import parse_json
 from avparse.media.pipeline import Extracted
 
 _STREAM = "stream."
@@ -83,7 +84,7 @@ class KeptFeatures:
         """Return what was kept beside the arrays, None where it is not of the video as it is now."""
         try:
             with safe_open(self._file(path), framework="numpy") as file:
-                made: dict[str, Any] = json.loads(file.metadata()["made"])
+                made: dict[str, Any] = parse_json(file.metadata()["made"], str(path))
             return made if made["of"] == self._identity(path) else None
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):  # none, or not one of ours
             return None

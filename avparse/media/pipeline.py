@@ -17,7 +17,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.processes import cores, interrupts_held
+from avparse.foundation.platform import cores, interrupts_held
 from avparse.foundation.settings import lookup
 from avparse.media.decoding.chunks import read_chunks
 from avparse.media.extractors import EXTRACTORS, Extractor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.sufficiency import rare_classes
 from avparse.foundation.files import write_json
+from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
@@ -88,7 +88,7 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
     table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
     segments, pseudo = run.path / "segments.safetensors", _kept(run, store)
     if table.is_file():
-        val = np.array(json.loads(selected.read_text(encoding="utf-8")), dtype=np.int64) if selected.is_file() else None
+        val = np.array(read_json(selected, RECORDS), dtype=np.int64) if selected.is_file() else None
         own = SegmentLabels.load(segments) if segments.is_file() else None
         labels = RefinedLabels.load(table, store.vocabulary)
         return Prepared(labels=labels, segments=own, val=val).with_segments(pseudo)

@@ -14,6 +14,7 @@ from pydantic import Field
 from avparse.evaluation.comparison import SELECTABLE
 from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.reading import SETTINGS, parse_yaml, read_text
 from avparse.foundation.settings import PartConfig, Settings, build, part_of, read_part
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.sources import SOURCES, SmoothingConfig
@@ -131,18 +132,12 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
             raise UserError(f"{path}: no such recipe file")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); give a YAML file") from None
+        text = read_text(path, SETTINGS.size, "give a YAML file")
     elif str(name) in list_recipes():
         text = (resources.files("avparse") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise UserError(f"unknown recipe '{name}'{nearest(str(name), list_recipes())}")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    values = parse_yaml(text, str(name))
     if not isinstance(values, dict):
         raise UserError(f"{name}: a recipe is a table of settings")
     return values
@@ -160,11 +155,10 @@ def apply_change(values: dict[str, Any], change: str) -> None:
     path, equals, text = change.partition("=")
     if not equals:
         raise UserError(f"--set {change}: write it as key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {change}: the value is not YAML") from None
+    value = parse_yaml(text, f"--set {change[:60]}", "write the value as YAML")
     *parents, key = path.split(".")
+    if len(parents) > SETTINGS.depth:
+        raise UserError(f"--set {change[:60]}: no setting lies {len(parents)} tables deep; check the key")
     table: Any = values
     for depth, parent in enumerate(parents):
         table = table.setdefault(parent, {}) if isinstance(table, dict) else table[_place(table, parent, change)]

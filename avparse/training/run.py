@@ -37,6 +37,7 @@ from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
+from avparse.foundation.reading import read_json
 from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
@@ -152,9 +153,9 @@ class Run:
             raise UserError(f"{folder}: not a run folder (no run.json); make one with 'avparse train'")
         recipe, tuned = load_recipe(folder / "recipe.yaml"), folder / "decoding.json"
         if tuned.is_file():
-            rule = DecodingRule.read(_read_json(tuned), str(tuned))
+            rule = DecodingRule.read(read_json(tuned), str(tuned))
             recipe = recipe.model_copy(update={"decoding": rule})
-        return cls(folder, recipe, RunInfo.read(_read_json(folder / "run.json"), str(folder / "run.json")))
+        return cls(folder, recipe, RunInfo.read(read_json(folder / "run.json"), str(folder / "run.json")))
 
     def check_data(self, store: FeatureStore) -> None:
         """Refuse to resume on other data.
@@ -227,13 +228,6 @@ def frames_mend(problem: str, *parsers: PartConfig) -> str:
         return problem
     per_frame = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
     return f"{problem}; frames apart: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
 
 
 def _as_bytes(weights: Mapping[str, Tensor]) -> bytes:

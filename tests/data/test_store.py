@@ -719,7 +719,7 @@ from avparse.foundation.parquet import read_parquet
 
 process = psutil.Process()
 before = process.num_threads()
-read_parquet(sys.argv[1])
+read_parquet(sys.argv[1], ["a", "b"])
 print(process.num_threads() - before)
 """
 

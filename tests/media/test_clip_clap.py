@@ -534,7 +534,7 @@ def test_styles_are_the_published_settings(models: Path, clips: Path, store: Fea
         ("Dogg: a dog\n", "unknown class 'Dogg'; did you mean 'Dog'"),
         ("- a dog\n", "prompts are a table 'class: text'"),
         ("Dog: 3\n", "the prompt of 'Dog' is no text"),
-        ("Dog: [\n", "cannot be read as YAML"),
+        ("Dog: [\n", "not YAML"),
         (f"Dog: {'very ' * 200}big dog\n", "is longer than the 77 tokens it reads; shorten it"),
     ],
 )

@@ -143,7 +143,7 @@ ROOT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 def test_interrupts_stay_held_once_a_child_is_started(method: str) -> None:
     code = f"""
 import multiprocessing, signal
-from avparse.foundation.processes import interrupts_held
+from avparse.foundation.platform import interrupts_held
 with interrupts_held():
     multiprocessing.get_context({method!r}).Process(target=int).start()
     print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -12,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avparse.app.bench.plan import PlannedRun
-from avparse.foundation.errors import UserError
+from avparse.foundation import platform
 from avparse.foundation.files import write_json, write_text
+from avparse.foundation.reading import read_json
 from avparse.foundation.settings import Settings
 
 AVPARSE = (sys.executable, "-m", "avparse")
@@ -49,10 +48,7 @@ class Attempts(Settings):
         path, log = run.beside(".json"), run.beside(".log")
         if not path.is_file():
             return cls()
-        try:
-            found = cls.read(json.loads(path.read_text(encoding="utf-8")), str(path)).attempts
-        except ValueError as error:
-            raise UserError(f"{path}: cannot be read ({error}); remove it to forget the times") from None
+        found = cls.read(read_json(path, mend="remove it to forget the times"), str(path)).attempts
         alive = log.stat().st_mtime if log.is_file() else 0.0
         ended = [a if a.seconds is not None else _lasted(a, alive) for a in found]
         return cls(attempts=tuple(ended))
@@ -111,7 +107,7 @@ class Job:
     def ask_to_stop(self) -> bool:
         """Ask the process, once, to save a checkpoint and end; False if there is none of ours."""
         if self._process is not None and not self._asked:
-            self._process.terminate()
+            platform.ask_to_stop(self._process)
             self._asked = True
         return self._process is not None
 
@@ -134,9 +130,7 @@ class Job:
     def _begin(self) -> bool:
         """Start the process, or go on waiting for another one; False if that has finished the run."""
         with open(self.run.beside(".log"), "ab") as log:
-            try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if platform.lock(log) is False:
                 return True
             if self.run.finished:
                 return False
@@ -152,7 +146,7 @@ class Job:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"OMP_NUM_THREADS": str(self.launch.threads)},
-                start_new_session=True,  # Ctrl-C reaches the launcher only; a second signal would cost the checkpoint
+                **platform.own_group(),  # Ctrl-C reaches the launcher only; a second signal would cost the checkpoint
             )
         return True
 

@@ -27,7 +27,7 @@ from avparse.app.bench.table import RunResult, System, as_csv, as_markdown, read
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
-from avparse.foundation.processes import cores
+from avparse.foundation.platform import cores
 from avparse.foundation.progress import track
 from avparse.training.interrupt import StopRequest
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from avparse.app.run_teacher import TEACHERS, teach
@@ -20,6 +19,7 @@ from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder
+from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import Settings, lookup
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
@@ -170,13 +170,7 @@ class Table(Settings):
         Raises:
             UserError: no such file, not YAML, or an unknown or bad key.
         """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); give a YAML table of runs") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-        return cls.read(values, str(path))
+        return cls.read(read_yaml(path, "give a YAML table of runs"), str(path))
 
     def recipes(self, path: Path) -> dict[str, Recipe]:
         """Return the recipe of each row, changes made; recipe files are found from the folder of the table's ``path``.

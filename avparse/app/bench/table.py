@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.parsing import FIGURES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
+from avparse.foundation.reading import read_json
 from avparse.labels.table import RefinedLabels
 from avparse.training.run import Run
 
@@ -78,7 +78,7 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
     """
     path = run / "results.json"
     try:
-        scores = json.loads(path.read_text(encoding="utf-8"))["scores"][PARSER_ONLY]
+        scores = read_json(path)["scores"][PARSER_ONLY]
         values = {name: float(scores[name]) for name in FIGURES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}); remove the file to score the run again") from None
@@ -93,7 +93,7 @@ def read_tuned(run: Path, store: FeatureStore, tuning: DecodingTuning, cache: Pa
     """Return the ten test scores of a finished run, percent, with its thresholds tuned; kept in ``cache``."""
     asked = tuning.model_dump(mode="json")
     try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
+        known = read_json(cache)
         if known["tuning"] == asked:
             return {name: float(known["scores"][name]) for name in FIGURES}
     except (OSError, ValueError, KeyError, TypeError):  # not there, or half a file of another program

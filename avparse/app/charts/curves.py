@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from avparse.app.charts.style import COLOURS, Figure, about_data, look, save
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS, TRACKS
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.reading import RECORDS, parse_json, read_text
 from avparse.training.run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -171,12 +171,12 @@ def _groups(runs: Sequence[Run], axis: str) -> list[Group]:
 def _read(path: Path, axis: str) -> History:
     """Read the numbers of a log; half a line at its end, of a run that was killed, is left out."""
     figures: dict[str, tuple[list[int], list[float]]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    lines = read_text(path, RECORDS.size).splitlines(keepends=True) if path.is_file() else []
     for number, line in enumerate(lines, 1):
         if not line.endswith("\n"):
             break
         try:
-            values = json.loads(line)
+            values = parse_json(line, str(path), nan=True)
             step = int(values.pop(axis)) + 1
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: line {number} is damaged; remove it") from None

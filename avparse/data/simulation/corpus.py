@@ -9,10 +9,8 @@ On disk::
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -29,9 +27,10 @@ from avparse.data.simulation.statistics import LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.foundation.files import write_json, writing
-from avparse.foundation.processes import cores, interrupts_held
+from avparse.foundation.files import sweep, write_json, writing
+from avparse.foundation.platform import cores, interrupts_held, leave_signals_to_parent
 from avparse.foundation.progress import track
+from avparse.foundation.reading import read_json
 from avparse.foundation.settings import lookup
 from avparse.media.synthesis.pictures import PICTURES
 from avparse.media.synthesis.render import Scene, render_video
@@ -129,15 +128,13 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / _SETTINGS
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
     if not any(folder.iterdir()):
         write_json(path, settings)
         return
     if not path.exists():
         raise UserError(f"{folder}: the folder is not empty and holds no corpus; choose another folder")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None
+    found = read_json(path, mend="choose another folder")
     changed = [key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]]
     if changed:
         raise UserError(f"{path}: a corpus with another {', '.join(changed)} is there; choose another folder")
@@ -182,7 +179,7 @@ def _rendered(jobs: Sequence[Job], processes: int) -> Iterator[None]:
 
 def _obey_parent() -> None:
     """Leave interrupts to the parent process, and end with it even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -31,6 +31,7 @@ from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.parquet import read_parquet
+from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import Settings
 
 FORMAT = 1
@@ -164,16 +165,9 @@ def read_manifest(folder: Path) -> Manifest:
         UserError: no store there, not JSON, another format version, or an inconsistent field.
     """
     path = folder / MANIFEST
-    try:
-        raw = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{folder}: no feature store there ({MANIFEST} is missing); give the folder of a store"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        raise UserError(f"{path}: not JSON; restore it from a copy or make the store again") from None
+    if not path.exists():
+        raise UserError(f"{folder}: no feature store there ({MANIFEST} is missing); give the folder of a store")
+    raw = read_json(path, RECORDS, "restore it from a copy or make the store again")
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
         raise UserError(f"{path}: store format {version!r}, this avparse reads {FORMAT}; make the store again with it")
@@ -197,7 +191,7 @@ def read_index(folder: Path, manifest: Manifest) -> pa.Table:
     """
     path = folder / INDEX
     try:
-        table = read_parquet(path)
+        table = read_parquet(path, INDEX_SCHEMA.names)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(f"{path}: cannot be read ({reason}); make the store again") from None

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import Field
 
 from avparse.data.llp_prompts import Style, class_prompts, subset_prompts, subsets_of
@@ -15,6 +14,7 @@ from avparse.data.scores import Bools
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
+from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import PartConfig
 from avparse.media.towers.tower import Device
 
@@ -91,10 +91,7 @@ def worded_subsets(config: TeacherConfig, modality: str, store: FeatureStore) ->
 
 
 def _read_prompts(path: Path) -> dict[str, str]:
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:120]})") from None
+    given = read_yaml(path)
     if not isinstance(given, dict):
         raise UserError(f"{path}: prompts are a table 'class: text', one class a line")
     bad: Sequence[Any] = [name for name, text in given.items() if not isinstance(text, str) or not text.strip()]

@@ -17,7 +17,7 @@ from avparse.data.scores import Floats
 from avparse.data.store import FeatureStore
 from avparse.data.store.npy import read_data, read_header
 from avparse.foundation.errors import UserError
-from avparse.foundation.processes import cores
+from avparse.foundation.platform import cores
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Piece, Tower, unit
 

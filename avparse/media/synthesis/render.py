@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.files import write_bytes, writing
+from avparse.foundation.files import scratch_folder, write_bytes, writing
 from avparse.foundation.settings import lookup
 from avparse.media.synthesis.pen import Drawing
 from avparse.media.synthesis.pictures import PICTURES
@@ -74,8 +73,8 @@ def render_video(path: str | os.PathLike[str], scene: Scene, seed: int) -> None:
         UserError: a class has no sound or picture, or the file cannot be written.
     """
     # Fast start moves the index in a second pass over a real file; only the finished bytes reach ``path``.
-    with writing(path), tempfile.TemporaryDirectory(prefix="avparse-synth-") as folder:
-        draft = Path(folder) / "draft.mp4"
+    with writing(path), scratch_folder(Path(path).parent) as folder:
+        draft = folder / "draft.mp4"
         _encode(draft, frames(scene, seed), mix(scene, seed))
         write_bytes(path, draft.read_bytes())
 

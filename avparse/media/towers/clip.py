@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.reading import read_json
 from avparse.media.decoding.chunks import Chunk, probe, read_chunks
 from avparse.media.towers.pretrained import find_checkpoint
 from avparse.media.towers.tower import Device, Floats, Piece, choose_device, embed_texts, identity, unit
@@ -156,7 +156,7 @@ def _statistics(path: Path) -> tuple[Floats, Floats]:
     if not path.is_file():
         return np.array(_MEAN, dtype=np.float32), np.array(_DEVIATION, dtype=np.float32)
     try:
-        stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stated: dict[str, Any] = read_json(path)
         mean, deviation = (np.array(stated[key], dtype=np.float32) for key in ("image_mean", "image_std"))
         if mean.shape != (3,) or deviation.shape != (3,) or not (deviation > 0).all():
             raise ValueError("three numbers each")

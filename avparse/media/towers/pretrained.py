@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import torch
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import sha256_of
+from avparse.foundation.reading import read_json
 
 _WEIGHTS = "model*.safetensors"
 _FILES = ["*.json", "*.txt", _WEIGHTS, "*/model.safetensors"]  # what is taken from the hub: never a pickle
@@ -150,8 +150,8 @@ def _from_hub(name: str) -> Path:
 def _model_type(folder: Path) -> str:
     path = folder / "config.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(path)["model_type"])
+    except (UserError, KeyError, TypeError):
         raise UserError(f"{path}: missing, or not that of a model; give the folder that holds the model") from None
 
 

@@ -7,7 +7,6 @@ modality fits its label worst while the other fits it best.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from avparse.data.batching import FeatureTable
 from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
+from avparse.foundation.reading import read_json
 from avparse.foundation.settings import PartConfig, build, lookup
 from avparse.labels.refiner import Reads
 from avparse.labels.sources import smooth
@@ -216,7 +216,7 @@ class JointModalityDenoising:
             ratios = self._ratios(self._estimate(workspace), torch.from_numpy(workspace.given))
             named = [dict(zip(workspace.store.vocabulary, side.tolist(), strict=True)) for side in ratios]
             write_json(path, dict(zip(MODALITIES, named, strict=True)))
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
         refiner.set_ratios(*(torch.tensor([kept[m][c] for c in workspace.store.vocabulary]) for m in MODALITIES))
         return Prepared(refiners=(refiner,))
