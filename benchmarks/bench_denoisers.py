@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 import torch
 
-from avparse.data.batching import epoch_order, task_spec
+from avparse.data.batching import epoch_order
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
@@ -36,7 +36,7 @@ from avparse.training.workspace import Workspace
 def epochs(recipe: str, store: FeatureStore, folder: Path, *changes: str) -> Callable[[], None]:
     """Return a function that trains one epoch, without validation."""
     settings = load_recipe(recipe, ["training.precision=bfloat16", *changes])
-    run = Run.create(folder, settings, 1, store, task_spec(store))
+    run = Run.create(folder, settings, store, 1)
     trainer = Trainer(run, store, prepared=prepare(run, store))
     order = trainer.train_indices[epoch_order(len(trainer.train_indices), 1, 0)]
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from avparse.app.run_teacher import teach
-from avparse.data.batching import batches, task_spec
+from avparse.data.batching import batches
 from avparse.data.features import Step
 from avparse.data.llp_prompts import subsets_of
 from avparse.data.scores import FOLDER, Subsets, TeacherInfo, TeacherScores
@@ -74,7 +74,7 @@ def least(jobs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, f
 
 def trainer_of(recipe: str, changes: list[str], store: FeatureStore, folder: Path) -> Trainer:
     settings = load_recipe(recipe, [_TEACHER, f"training.batch_size={_BATCH}", *changes])
-    run = Run.create(folder, settings.plain(), 1, store, task_spec(store))
+    run = Run.create(folder, settings.plain(), store, 1)
     trainer = Trainer(run, store, prepared=prepare(run, store))
     trainer.model.train()
     return trainer

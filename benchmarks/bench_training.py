@@ -22,7 +22,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from avparse.app.profile.measure import matrix_peak
-from avparse.data.batching import batches, epoch_order, task_spec
+from avparse.data.batching import batches, epoch_order
 from avparse.data.features import Step
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
@@ -65,7 +65,7 @@ def main() -> None:
         for precision, dtype in _PRECISIONS.items():
             for size in (16, 128):
                 recipe = load_recipe("han", [f"training.batch_size={size}", f"training.precision={precision}"])
-                run = Run.create(Path(folder) / f"{precision}-{size}", recipe, 1, store, task_spec(store))
+                run = Run.create(Path(folder) / f"{precision}-{size}", recipe, store, 1)
                 trainer = Trainer(run, store)
                 before = matrix_peak(dtype) / 1e9
                 seconds, work = epoch(trainer)

@@ -21,6 +21,7 @@ from avparse.foundation.settings import build, lookup
 from avparse.labels.statistics.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
+from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
@@ -40,7 +41,7 @@ def denoise(
     recipe: str | Path = "han",
     changes: Sequence[str] = (),
     seed: int = 1,
-    accelerator: str = "auto",
+    device: str = "auto",
 ) -> RefinedLabels:
     """Run a denoiser and return the labels that it leaves; :func:`describe_labels` tells how good they are.
 
@@ -52,7 +53,7 @@ def denoise(
         recipe: recipe of the parsers that the denoiser trains on the way.
         changes: settings of the recipe to replace, such as ``training.epochs=10`` or ``denoiser.partners=3``.
         seed: seed of everything random.
-        accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
 
     Raises:
         UserError: ``out`` exists or has an ending other than ``.parquet``, an unknown method or setting, a working
@@ -69,11 +70,11 @@ def denoise(
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
     if target is None:
         with tempfile.TemporaryDirectory(prefix="avparse-") as folder:
-            return _labels(Path(folder) / "work", settings, seed, store, accelerator)
+            return _labels(Path(folder) / "work", settings, seed, store, device)
     if target.exists():
         raise UserError(f"{target}: exists already; choose another name or remove it")
     work = target.with_name(f"{target.name}.work")
-    labels = _labels(work, settings, seed, store, accelerator)
+    labels = _labels(work, settings, seed, store, device)
     labels.save(target)
     shutil.rmtree(work)
     return labels
@@ -123,7 +124,7 @@ def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) 
     return load_recipe(recipe, [*first, *changes])
 
 
-def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, accelerator: str) -> RefinedLabels:
+def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: str) -> RefinedLabels:
     """Let the recipe's denoiser work in a folder, begun or taken up, and return its labels."""
     if not work.exists():
         run = begin(recipe, store, work, seed)
@@ -134,7 +135,7 @@ def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, accelera
             raise UserError(
                 f"{work}: was begun with another method, recipe, setting or seed; give the same or remove it"
             )
-    labels = prepare(run, store, accelerator).labels
+    labels = prepare(run, store, Compute(device)).labels
     assert labels is not None, "a denoiser that leaves labels returns them"
     return labels
 

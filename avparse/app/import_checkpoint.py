@@ -109,7 +109,7 @@ def import_checkpoint(
         fingerprint="+".join(sums),
         description=f"weights of '{system}' imported from {named}",
     )
-    run = Run.of_parsers(out, settings, info, parsers)
+    run = Run.from_parsers(out, settings, info, parsers)
     used = sum(p.numel() for parser in parsers for p in parser.parameters())
     return Imported(
         run, used, tuple(ignored_names(system, states[0])), half=select_visual is not None and visual is None

@@ -1,7 +1,8 @@
-"""Where steps are computed, and how precisely."""
+"""Where and how precisely a run is computed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning_fabric import Fabric
@@ -10,6 +11,21 @@ Precision = Literal["float32", "bfloat16"]
 _PRECISIONS: dict[Precision, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
-def fabric(accelerator: str, precision: Precision = "float32") -> Fabric:
-    """Return what runs steps on one device, ``cpu``, ``cuda``, ``mps`` or ``auto``."""
-    return Fabric(accelerator=accelerator, devices=1, precision=_PRECISIONS[precision])
+@dataclass(frozen=True)
+class Compute:
+    """Where a run is computed. Results do not depend on it, but for rounding on other devices.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
+        resident: whether all features are held on the device; see :class:`avparse.data.batching.FeatureTable`.
+    """
+
+    device: str = "auto"
+    resident: bool | None = None
+
+    def fabric(self, precision: Precision = "float32") -> Fabric:
+        """Return what runs steps on the device."""
+        return Fabric(accelerator=self.device, devices=1, precision=_PRECISIONS[precision])
+
+
+AUTO = Compute()

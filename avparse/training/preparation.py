@@ -17,11 +17,12 @@ from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.devices import AUTO, Compute
 from avparse.training.dry_run import dry_run
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import LAST, Recipe
 from avparse.training.registry import DENOISERS
-from avparse.training.run import Run
+from avparse.training.run import Run, Start
 from avparse.training.warm_start import starting_weights
 from avparse.training.workspace import Workspace
 
@@ -54,8 +55,8 @@ def begin(
     _check_splits(recipe, store, labels)
     pseudo = pseudo_labels(recipe, store)
     dry_run(recipe, spec, pseudo)
-    start = None if init is None else starting_weights(init, recipe, spec)
-    return Run.create(out, recipe, seed, store, spec, labels, start, pseudo)
+    weights = None if init is None else starting_weights(init, recipe, spec)
+    return Run.create(out, recipe, store, seed, Start(labels, pseudo, weights))
 
 
 def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | None) -> None:
@@ -78,7 +79,7 @@ def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | N
             store.require_truth(read, "the recipe's denoiser reads it", "choose one that does not")
 
 
-def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: bool | None = None) -> Prepared:
+def prepare(run: Run, store: FeatureStore, compute: Compute = AUTO) -> Prepared:
     """Make the run's pseudo labels and let its denoiser do its work, or take up what is there of either.
 
     Pseudo labels are kept in the run as ``pseudo.safetensors``, refined labels as ``labels.parquet``, and the segment
@@ -96,7 +97,7 @@ def prepare(run: Run, store: FeatureStore, accelerator: str = "cpu", resident: b
         return Prepared(segments=pseudo)
     folder = run.path / "denoised"
     folder.mkdir(exist_ok=True)
-    workspace = Workspace(run.recipe, store, folder, run.info.seed, accelerator, resident, pseudo)
+    workspace = Workspace(run.recipe, store, folder, run.info.seed, compute, pseudo)
     denoiser: Denoiser = build(DENOISERS, config)
     prepared = denoiser.prepare(workspace).with_segments(pseudo)
     if prepared.val is not None:

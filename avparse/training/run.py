@@ -33,6 +33,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from avparse import __version__
+from avparse.data.batching import task_spec
 from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
@@ -67,6 +68,21 @@ class RunInfo(Settings):
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a new run starts from, beside its recipe and seed; it is kept in the run's folder.
+
+    Attributes:
+        labels: refined labels of the training split, in place of the recipe's denoiser.
+        pseudo: the pseudo labels that the recipe makes.
+        weights: weights of the parser, None for random ones.
+    """
+
+    labels: RefinedLabels | None = None
+    pseudo: SegmentLabels | None = None
+    weights: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """A run folder with its recipe and facts; the recipe of an opened run has the decoding rule that the run tuned."""
 
@@ -75,28 +91,15 @@ class Run:
     info: RunInfo
 
     @classmethod
-    def create(
-        cls,
-        path: str | Path,
-        recipe: Recipe,
-        seed: int,
-        store: FeatureStore,
-        spec: TaskSpec,
-        labels: RefinedLabels | None = None,
-        start: Mapping[str, Tensor] | None = None,
-        pseudo: SegmentLabels | None = None,
-    ) -> Run:
+    def create(cls, path: str | Path, recipe: Recipe, store: FeatureStore, seed: int, start: Start = Start()) -> Run:
         """Make a new run folder.
 
         Args:
             path: the folder.
             recipe: what is trained.
-            seed: of everything random.
             store: the data.
-            spec: what the parser must know of them.
-            labels: take the place of the recipe's denoiser.
-            start: weights that the parser starts from; kept in the folder.
-            pseudo: the pseudo labels that the recipe makes; kept in the folder.
+            seed: seed of everything random.
+            start: labels and weights that the run starts from.
 
         Raises:
             UserError: the folder exists or cannot be written, or the labels were made for other data.
@@ -104,13 +107,13 @@ class Run:
         folder = Path(path)
         if folder.exists():
             raise UserError(f"{folder}: the run folder exists; resume it with --resume or choose another name")
-        if labels is not None:
-            labels.rows(store.videos, store.weak)
+        if start.labels is not None:
+            start.labels.rows(store.videos, store.weak)
             recipe = recipe.model_copy(update={"denoiser": None})
         info = RunInfo(
             version=__version__,
             seed=seed,
-            spec=spec,
+            spec=task_spec(store),
             data=str(store.path),
             fingerprint=store.fingerprint,
             description=store.manifest.description,
@@ -118,16 +121,16 @@ class Run:
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
             write_json(temporary / "run.json", info.model_dump(mode="json"))
-            if labels is not None:
-                labels.save(temporary / "labels.parquet")
-            if start is not None:
-                write_bytes(temporary / "start.safetensors", _as_bytes(start))
-            if pseudo is not None:
-                pseudo.save(temporary / "pseudo.safetensors")
+            if start.labels is not None:
+                start.labels.save(temporary / "labels.parquet")
+            if start.weights is not None:
+                write_bytes(temporary / "start.safetensors", _as_bytes(start.weights))
+            if start.pseudo is not None:
+                start.pseudo.save(temporary / "pseudo.safetensors")
         return cls(folder, recipe, info)
 
     @classmethod
-    def of_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[AnyParser]) -> Run:
+    def from_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[AnyParser]) -> Run:
         """Make a run folder around a parser that was trained elsewhere, or around two: for audio, and for visual.
 
         Raises:

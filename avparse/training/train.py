@@ -12,6 +12,7 @@ from avparse.data.vocabulary import Vocabulary
 from avparse.evaluation.comparison import compare_with_labels
 from avparse.evaluation.sufficiency import doubts
 from avparse.labels.table import RefinedLabels
+from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
@@ -28,7 +29,7 @@ def train(
     *,
     seed: int = 1,
     resume: bool = False,
-    accelerator: str = "cpu",
+    device: str = "auto",
     resident: bool | None = None,
     checkpoint_seconds: float = 30.0,
     labels: RefinedLabels | None = None,
@@ -43,9 +44,10 @@ def train(
         out: run folder, new unless ``resume``.
         seed: of initialisation, order and dropout.
         resume: go on with the run in ``out``; a run not begun is begun.
-        accelerator: see :class:`Trainer`.
-        resident: see :class:`Trainer`.
-        checkpoint_seconds: see :class:`Trainer`.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
+        resident: hold all features on the device (True), read every batch from the disk (False), or decide by their
+            size (None).
+        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
         labels: refined labels of the training split, in place of the recipe's denoiser.
         init: a run whose parser this one starts from; parsers that a denoiser trains on the way do not.
 
@@ -61,8 +63,8 @@ def train(
         _tell_difference(run, recipe, seed, labels, init)
     else:
         run = begin(recipe, store, out, seed, labels, init)
-    prepared = prepare(run, store, accelerator, resident)
-    trainer = Trainer(run, store, accelerator, resident, checkpoint_seconds, prepared)
+    compute = Compute(device, resident)
+    trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
     trainer.fit()
     trainer.finish()
     finished = Run.open(run.path)

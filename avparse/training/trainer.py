@@ -30,7 +30,7 @@ from avparse.models.output import ParserOutput
 from avparse.models.parsers.build import build_parser, networks
 from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
-from avparse.training.devices import fabric
+from avparse.training.devices import AUTO, Compute
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.prepared import Prepared
@@ -65,25 +65,23 @@ class Trainer:
     Args:
         run: the run folder; a checkpoint in it is resumed.
         store: training and validation data; the validation split is annotated.
-        accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        resident: see :class:`FeatureTable`.
-        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
         prepared: what a denoiser made: labels in place of the weak ones, refiners for every batch.
+        compute: the device of the run.
+        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
     """
 
     def __init__(
         self,
         run: Run,
         store: FeatureStore,
-        accelerator: str = "cpu",
-        resident: bool | None = None,
-        checkpoint_seconds: float = 30.0,
         prepared: Prepared | None = None,
+        compute: Compute = AUTO,
+        checkpoint_seconds: float = 30.0,
     ) -> None:
         prepared = prepared or Prepared()
         self.run, self.recipe = run, run.recipe
         self.checkpoint_seconds = checkpoint_seconds
-        self.fabric = fabric(accelerator, self.recipe.training.precision)
+        self.fabric = compute.fabric(self.recipe.training.precision)
         self.fabric.launch()
         self.train_indices = store.select("train") if prepared.only is None else prepared.only
         self.val_indices = store.select("val") if prepared.val is None else prepared.val
@@ -94,7 +92,7 @@ class Trainer:
         start = run.start() if prepared.start is None else prepared.start
         if start is not None:
             load_weights(self.parser, start, str(run.path))
-        self.table = FeatureTable(store, device=self.fabric.device, resident=resident)
+        self.table = FeatureTable(store, device=self.fabric.device, resident=compute.resident)
         self.model, self.optimizer = self.fabric.setup(self.parser, self.recipe.training.optimizer.build(self.parser))
         self.networks = networks(self.parser)
         labels = self.recipe.labels

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avparse.data.batching import FeatureTable, Indices, task_spec
+from avparse.data.batching import FeatureTable, Indices
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Decisions
 from avparse.evaluation.prediction import Parse, predict
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.parsers import AnyParser
-from avparse.training.devices import fabric
+from avparse.training.devices import AUTO, Compute
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe
 from avparse.training.run import Run
@@ -34,8 +34,7 @@ class Workspace:
         store: the data.
         folder: the denoiser's own, inside the run; what lies there already need not be done again.
         seed: of everything random.
-        accelerator: see :class:`avparse.training.train.Trainer`.
-        resident: see :class:`avparse.data.batching.FeatureTable`.
+        compute: the device of the parsers that are trained on the way.
         segments: pseudo labels of the training split, None where the recipe makes none.
     """
 
@@ -43,8 +42,7 @@ class Workspace:
     store: FeatureStore
     folder: Path
     seed: int
-    accelerator: str = "cpu"
-    resident: bool | None = None
+    compute: Compute = AUTO
     segments: SegmentLabels | None = None
 
     @property
@@ -78,12 +76,12 @@ class Workspace:
 
     def table(self) -> FeatureTable:
         """Return random access to the features."""
-        return FeatureTable(self.store, device=self.device, resident=self.resident)
+        return FeatureTable(self.store, device=self.device, resident=self.compute.resident)
 
     @property
     def device(self) -> torch.device:
         """Where parsers of this workspace live."""
-        return fabric(self.accelerator).device
+        return self.compute.fabric().device
 
     def random(self, purpose: str) -> np.random.Generator:
         """Return a generator that depends on seed and purpose alone, apart from those that order the epochs."""
@@ -100,9 +98,9 @@ class Workspace:
             run = Run.open(path)
             run.check_data(self.store)
         else:
-            run = Run.create(path, recipe, self.seed, self.store, task_spec(self.store))
+            run = Run.create(path, recipe, self.store, self.seed)
         prepared = (prepared or Prepared()).with_segments(self.segments)
-        Trainer(run, self.store, self.accelerator, self.resident, prepared=prepared).fit()
+        Trainer(run, self.store, prepared, self.compute).fit()
         return run.parser(self.device)
 
     def rename_folders(self, renamed: Mapping[str, str]) -> None:

@@ -72,7 +72,7 @@ def test_table_report_and_training(store: FeatureStore, tmp_path: Path, command:
 def test_two_steps_are_the_recipe(store: FeatureStore, tmp_path: Path) -> None:
     """Denoise, then train with the table: to the last bit what the recipe with that denoiser does."""
     whole = train(load_recipe("ma", SMALL), store, tmp_path / "whole", seed=4)
-    labels = denoise(store, "exchange", tmp_path / "l", recipe="ma", changes=SMALL, seed=4, accelerator="cpu")
+    labels = denoise(store, "exchange", tmp_path / "l", recipe="ma", changes=SMALL, seed=4, device="cpu")
     assert (tmp_path / "l").read_bytes() == (whole.path / "labels.parquet").read_bytes()
     steps = train(load_recipe("ma", SMALL), store, tmp_path / "steps", seed=4, labels=labels)
     assert (steps.path / "parser.safetensors").read_bytes() == (whole.path / "parser.safetensors").read_bytes()
@@ -82,7 +82,7 @@ def test_resumed_training_keeps_its_labels(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe("han", SMALL)
-    labels = denoise(store, "oracle", tmp_path / "l", changes=SMALL, accelerator="cpu")
+    labels = denoise(store, "oracle", tmp_path / "l", changes=SMALL, device="cpu")
     whole = train(recipe, store, tmp_path / "whole", labels=labels)
     weak = train(recipe, store, tmp_path / "weak")
     _stop_at(monkeypatch, 2)
@@ -202,7 +202,7 @@ def test_refusals_of_denoise(
 
 def test_tables_for_other_data_are_refused(store: FeatureStore, tmp_path: Path, command: Command) -> None:
     out = tmp_path / "labels.parquet"
-    labels = denoise(store, "oracle", out, changes=SMALL, accelerator="cpu")
+    labels = denoise(store, "oracle", out, changes=SMALL, device="cpu")
     other = toy_store(tmp_path / "other", seed=9, videos=160)
 
     def call(data: FeatureStore, table: Path) -> tuple[int, str, str]:
@@ -223,7 +223,7 @@ def test_tables_for_other_data_are_refused(store: FeatureStore, tmp_path: Path, 
 
 def test_a_table_edited_by_hand_is_used(store: FeatureStore, tmp_path: Path) -> None:
     """A user may overrule single rows with any tool."""
-    denoise(store, "class-prior", tmp_path / "l.parquet", changes=SMALL, accelerator="cpu")
+    denoise(store, "class-prior", tmp_path / "l.parquet", changes=SMALL, device="cpu")
     frame = pd.read_parquet(tmp_path / "l.parquet")
     frame.loc[0, ["target", "suggested_label", "reason"]] = [0.0, False, "seen by me"]
     frame.to_parquet(tmp_path / "mine.parquet")

@@ -445,7 +445,7 @@ def test_a_run_keeps_the_labels_it_began_with(store: FeatureStore, tmp_path: Pat
 
 def test_a_denoiser_takes_segment_labels_away_too(store: FeatureStore, tmp_path: Path) -> None:
     recipe = small("oracle", PSEUDO, SEGMENTS)
-    run = Run.create(tmp_path / "run", recipe, 1, store, train_spec(store))
+    run = Run.create(tmp_path / "run", recipe, store, 1)
     for prepared in (prepare(run, store), prepare(run, store)):  # made, and taken up
         assert prepared.labels is not None
         assert prepared.segments is not None

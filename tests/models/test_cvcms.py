@@ -218,9 +218,7 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     base = Run.open(run.path / "denoised" / "base")
     assert (base.recipe.title, base.recipe.parser.encoder.name, base.recipe.training.epochs) == ("MA + CL", "han", 1)
     assert (base.recipe.parser.stem.width, base.recipe.training.batch_size) == (8, 5)
-    trainer = Trainer(
-        Run.create(tmp_path / "other", load_recipe("cvcms", [*small, "denoiser=null"]), 1, store, run.info.spec), store
-    )
+    trainer = Trainer(Run.create(tmp_path / "other", load_recipe("cvcms", [*small, "denoiser=null"]), store, 1), store)
     batch = trainer.table.batch(trainer.train_indices)
     weak = batch.weak
     targets = [trainer._targets(batch, Step(epoch, 0, 1), None) for epoch in (1, 2)]  # type: ignore[arg-type]

@@ -614,7 +614,7 @@ def test_thresholds_by_class_are_mended_where_the_run_has_them(tmp_path: Path) -
     decoder = "parser.decoder={name: leap, heads: 2, labels: orthogonal}"
     recipe, spec = load_recipe("han", [decoder, "parser.stem.width=16"]), task_spec(store)
     info = RunInfo(version="test", seed=1, spec=spec, data=str(store.path), fingerprint=store.fingerprint)
-    made = Run.of_parsers(tmp_path / "run", recipe, info, [build_parser(recipe.parser, spec)])
+    made = Run.from_parsers(tmp_path / "run", recipe, info, [build_parser(recipe.parser, spec)])
     (tmp_path / "classes.txt").write_text("Bark\nRain\n")
     assert parser_for(made, tmp_path / "classes.txt")[1] == ["Rain"]
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avparse.data.batching import FeatureTable, Indices, task_spec
+from avparse.data.batching import FeatureTable, Indices
 from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.prediction import Parse
@@ -141,7 +141,7 @@ def test_the_informed_know_more_than_the_weak_labels(tmp_path: Path) -> None:
     accuracy = {}
     for name, epochs in (("validation-classifier", 30), ("informed-ceiling", 30), ("ma", 10)):
         recipe = _recipe(name, *changes, f"denoiser.epochs={epochs}")
-        run = Run.create(tmp_path / name, recipe, 1, big, task_spec(big))
+        run = Run.create(tmp_path / name, recipe, big, 1)
         labels = prepare(run, big).labels
         assert labels is not None
         accuracy[name] = float((_kept(labels) == truth)[:, given].mean())

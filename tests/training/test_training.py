@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from avparse.data.batching import FeatureTable, epoch_order, stream_statistics, task_spec
+from avparse.data.batching import FeatureTable, epoch_order, stream_statistics
 from avparse.data.features import Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import score_split
@@ -80,8 +80,8 @@ def _identical(a: Path, b: Path) -> None:
 
 def test_stopping_at_every_step_changes_nothing(store: FeatureStore, tmp_path: Path) -> None:
     recipe = _recipe("training.epochs=2")
-    whole = train(recipe, store, tmp_path / "whole", seed=5)
-    Run.create(tmp_path / "pieces", recipe, 5, store, whole.info.spec)
+    train(recipe, store, tmp_path / "whole", seed=5)
+    Run.create(tmp_path / "pieces", recipe, store, 5)
     stops = 0
     while True:
         trainer = Trainer(Run.open(tmp_path / "pieces"), store, checkpoint_seconds=0)
@@ -273,7 +273,7 @@ def test_parts_that_do_not_fit_are_told_before_anything_runs(
 def test_gradients_are_clipped_network_by_network(store: FeatureStore, tmp_path: Path, recipe: str, count: int) -> None:
     width = ["parser.stem.width=24", "parser.encoder.feedforward=24"]
     settings = load_recipe(recipe, [*width, "training.clip_norm=0.001", "training.batch_size=16"])
-    run = Run.create(tmp_path / "run", settings, 0, store, task_spec(store))
+    run = Run.create(tmp_path / "run", settings, store, 0)
     trainer = Trainer(run, store)
     parts = networks(trainer.parser)
     ids = [id(p) for part in parts for p in part]

@@ -35,7 +35,7 @@ def denoise(
 
     store = FeatureStore.open(data)
     store.verify()
-    refined = run_denoiser(store, method, out, recipe=recipe, changes=changes or [], seed=seed, accelerator=device)
+    refined = run_denoiser(store, method, out, recipe=recipe, changes=changes or [], seed=seed, device=device)
     print(describe_labels(refined, store, per_class))
 
 

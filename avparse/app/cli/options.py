@@ -21,7 +21,7 @@ Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 
 
 def _present(device: str) -> str:
-    """Refuse an accelerator that this machine lacks."""
+    """Refuse a device that this machine lacks."""
     if device in {"cuda", "mps"}:
         import torch
 

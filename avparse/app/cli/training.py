@@ -43,7 +43,7 @@ def train(
     store.verify()
     refined = None if labels is None else load_labels(labels, store)
     start = None if init is None else Run.open(init)
-    run = run_training(settings, store, out, seed=seed, resume=resume, accelerator=device, labels=refined, init=start)
+    run = run_training(settings, store, out, seed=seed, resume=resume, device=device, labels=refined, init=start)
     results = run.path / "results.md"
     print(results.read_text(encoding="utf-8") if results.exists() else f"{run.path}: trained; no annotated test split")
 

@@ -38,6 +38,7 @@ from avparse.labels.segments import SegmentLabels, from_padded
 from avparse.models.parsers import AnyParser, Parser, SplitParser
 from avparse.training.denoisers import DENOISERS
 from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.devices import Compute
 from avparse.training.preparation import prepare
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe, list_recipes, load_recipe
@@ -169,12 +170,12 @@ def _on_batches(recipe: Recipe) -> Denoiser | None:
     return denoiser if denoiser is not None and denoiser.leaves == "refiners" else None
 
 
-def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, accelerator: str) -> Sequence[Refiner]:
+def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, compute: Compute) -> Sequence[Refiner]:
     """Return what the recipe's denoiser does in every batch, as it is before anything was learned."""
     denoiser = _on_batches(recipe)
     if denoiser is None:
         return ()
-    workspace = _EmptyWorkspace(recipe, store, folder, 0, accelerator, segments=_random_labels(recipe, store))
+    workspace = _EmptyWorkspace(recipe, store, folder, 0, compute, _random_labels(recipe, store))
     return denoiser.prepare(workspace).refiners
 
 
@@ -188,16 +189,16 @@ def measure(name: str, conditions: Conditions) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         store = _random_store(Path(folder) / "store", _spec(recipe, conditions), conditions.batch_size)
         torch.manual_seed(0)
-        run = Run.create(Path(folder) / "run", recipe, 0, store, task_spec(store))
-        segments = _random_labels(recipe, store)
+        run = Run.create(Path(folder) / "run", recipe, store, 0)
+        segments, compute = _random_labels(recipe, store), Compute(conditions.device)
         if conditions.denoise:
             if segments is not None:
                 segments.save(run.path / "pseudo.safetensors")
-            prepared = prepare(run, store, conditions.device)
+            prepared = prepare(run, store, compute)
         else:
-            prepared = Prepared(segments=segments, refiners=_refiners(recipe, store, Path(folder), conditions.device))
+            prepared = Prepared(segments=segments, refiners=_refiners(recipe, store, Path(folder), compute))
         memory = Memory()
-        trainer = Trainer(run, store, conditions.device, prepared=prepared)
+        trainer = Trainer(run, store, prepared, compute)
         return _measured(name, trainer, conditions, memory)
 
 

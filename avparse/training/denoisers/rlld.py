@@ -31,7 +31,6 @@ from avparse.losses import LOSSES
 from avparse.models.parsers.build import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth
-from avparse.training.devices import fabric
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
@@ -125,7 +124,7 @@ class _Learner:
     def __init__(self, config: RLLDDenoiser.Config, workspace: Workspace) -> None:
         self.config, self.workspace = config, workspace
         recipe, store = workspace.recipe, workspace.store
-        self.fabric = fabric(workspace.accelerator, recipe.training.precision)
+        self.fabric = workspace.compute.fabric(recipe.training.precision)
         self.table: FeatureTable = workspace.table()
         pseudo = workspace.segments
         self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
