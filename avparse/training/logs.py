@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -48,10 +49,9 @@ class RunLog:
     def __init__(self, folder: Path, keep_epochs: int = 0) -> None:
         self._lines = JsonLines(folder / "metrics.jsonl", "epoch", keep_epochs)
         self._curves: Any = None
-        if importlib.util.find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415 (optional, slow to import)
-
-            self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=keep_epochs or None)
+        if importlib.util.find_spec("tensorboard") is not None:  # optional and slow to import: loaded only here
+            tensorboard = importlib.import_module("torch.utils.tensorboard.writer")
+            self._curves = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=keep_epochs or None)
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
         """Add the figures of one epoch."""
