@@ -109,20 +109,22 @@ def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> P
 def _fit(scores: Scores, truth: Bits, tuning: Tuning) -> Scores:
     """Return the threshold of each class with the best F, drawn towards the threshold of all classes together."""
     possible = np.isfinite(scores)
-    common = _best(scores[possible], truth[possible], int((truth & ~possible).sum()))
+    common = best_threshold(scores[possible], truth[possible], int((truth & ~possible).sum()))
     if tuning.shared:
         return np.full(scores.shape[2], common, dtype=np.float32)
     found = np.empty(scores.shape[2], dtype=np.float32)
     for c in range(scores.shape[2]):
         where = possible[..., c]
         count = int(where.any(axis=1).sum())
-        own = _best(scores[where, c], truth[where, c], int((truth[..., c] & ~where).sum())) if count else common
+        own = (
+            best_threshold(scores[where, c], truth[where, c], int((truth[..., c] & ~where).sum())) if count else common
+        )
         weight = count / (count + tuning.prior) if count else 0.0
         found[c] = weight * own + (1 - weight) * common
     return found
 
 
-def _best(scores: Scores, truth: Bits, missed: int) -> float:
+def best_threshold(scores: Scores, truth: Bits, missed: int) -> float:
     """Return the threshold, one of the scores or just below all, with the best F; among equal ones the lowest.
 
     Args:

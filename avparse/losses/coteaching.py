@@ -72,7 +72,9 @@ class CoTeaching:
                 differ = eligible & ((p > 0.5) != (q > 0.5)).any(dim=-1)
                 eligible = torch.where(differ.any(), differ, eligible)  # where all agree, choose among all
             for own, peer in ((losses[0], losses[1]), (losses[1], losses[0])):
-                trusted = _trusted(peer.detach(), target, eligible, self.config.share(modality, step), self.config)
+                trusted = trusted_entries(
+                    peer.detach(), target, eligible, self.config.share(modality, step), self.config
+                )
                 total = total + _mean(own, trusted)
         return total
 
@@ -105,7 +107,7 @@ class JoCoR:
             supervised = cross_entropy(p, target) + cross_entropy(q, target)
             joint = (1 - weight) * supervised + weight * _divergence(p, q)
             eligible = _present(batch, modality, target)
-            trusted = _trusted(joint.detach(), target, eligible, self.config.share(modality, step), self.config)
+            trusted = trusted_entries(joint.detach(), target, eligible, self.config.share(modality, step), self.config)
             total = total + _mean(joint, trusted)
         return total
 
@@ -126,8 +128,19 @@ def _present(batch: Batch, modality: str, like: Tensor) -> Tensor:
     return torch.ones(len(like), dtype=torch.bool, device=like.device) if mask is None else mask.any(dim=-1)
 
 
-def _trusted(losses: Tensor, target: Tensor, eligible: Tensor, share: float, config: _SelectionConfig) -> Tensor:
-    """Return ``[B, C]`` boolean: the entries that remain when the ``share`` of largest losses is left out."""
+def trusted_entries(losses: Tensor, target: Tensor, eligible: Tensor, share: float, config: _SelectionConfig) -> Tensor:
+    """Select the entries that remain when the units with the largest losses are left out.
+
+    Args:
+        losses: loss ``[B, C]`` of each class of each video.
+        target: target ``[B, C]`` in [0, 1].
+        eligible: whether each video ``[B]`` takes part in the selection.
+        share: share of the units that is left out.
+        config: settings, which say what a unit is.
+
+    Returns:
+        Whether each entry ``[B, C]`` is selected.
+    """
     if config.granularity == "video":
         return _smallest(losses.sum(dim=-1), eligible, share).unsqueeze(-1).expand_as(losses)
     given = (target > 0.5) & eligible.unsqueeze(-1)

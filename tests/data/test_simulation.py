@@ -38,7 +38,7 @@ def statistics() -> LabelStatistics:
 
 
 @pytest.fixture(scope="module")
-def test_truth(statistics: LabelStatistics) -> Truth:
+def scored_truth(statistics: LabelStatistics) -> Truth:
     return draw_truth(statistics, "test", 6000, 10, seed=11)
 
 
@@ -87,22 +87,22 @@ def test_label_sets_have_the_frequencies_counts_and_pairs(statistics: LabelStati
 # Truth
 
 
-def test_truth_has_the_shares_and_densities_of_llp(test_truth: Truth) -> None:
-    weak, heard, seen = test_truth.weak, test_truth.audio.any(1), test_truth.visual.any(1)
+def test_truth_has_the_shares_and_densities_of_llp(scored_truth: Truth) -> None:
+    weak, heard, seen = scored_truth.weak, scored_truth.audio.any(1), scored_truth.visual.any(1)
     assert heard[weak].mean() == pytest.approx(0.947, abs=0.015)
     assert seen[weak].mean() == pytest.approx(0.645, abs=0.02)
     assert (heard & seen)[weak].mean() == pytest.approx(0.603, abs=0.02)
-    assert test_truth.audio.mean() == pytest.approx(0.049, abs=0.0015)
-    assert test_truth.visual.mean() == pytest.approx(0.0387, abs=0.0015)
-    assert (test_truth.audio & test_truth.visual).mean() == pytest.approx(0.0317, abs=0.0015)
+    assert scored_truth.audio.mean() == pytest.approx(0.049, abs=0.0015)
+    assert scored_truth.visual.mean() == pytest.approx(0.0387, abs=0.0015)
+    assert (scored_truth.audio & scored_truth.visual).mean() == pytest.approx(0.0317, abs=0.0015)
     assert (heard | seen).any(1).all()
-    assert (~test_truth.audio.any(2)).mean() == pytest.approx(0.103, abs=0.03)
-    assert (~test_truth.visual.any(2)).mean() == pytest.approx(0.196, abs=0.03)
+    assert (~scored_truth.audio.any(2)).mean() == pytest.approx(0.103, abs=0.03)
+    assert (~scored_truth.visual.any(2)).mean() == pytest.approx(0.196, abs=0.03)
     assert ((heard | seen) & ~weak).sum() / len(weak) == pytest.approx(65 / 1849, abs=0.01)
 
 
-def test_weak_labels_read_as_modality_labels_are_as_noisy_as_in_llp(train_truth: Truth, test_truth: Truth) -> None:
-    for truth in (train_truth, test_truth):
+def test_weak_labels_read_as_modality_labels_are_as_noisy_as_in_llp(train_truth: Truth, scored_truth: Truth) -> None:
+    for truth in (train_truth, scored_truth):
         assert 0.34 <= 1 - truth.visual.any(1)[truth.weak].mean() <= 0.37
         assert 0.04 <= 1 - truth.audio.any(1)[truth.weak].mean() <= 0.06
 
@@ -128,10 +128,10 @@ def test_train_holds_unlabelled_events_as_often_as_val_and_test_have_more(
         ("audio", [100.0, 57.4, 63.89, 73.76, 81.36, 100.0, 52.85, 62.62, 71.82, 79.87]),
     ],
 )
-def test_reference_points_of_the_test_split(test_truth: Truth, reading: str, expected: list[float]) -> None:
-    audio, visual = test_truth.audio, test_truth.visual
+def test_reference_points_of_the_test_split(scored_truth: Truth, reading: str, expected: list[float]) -> None:
+    audio, visual = scored_truth.audio, scored_truth.visual
     everywhere = np.ones_like(audio)
-    weak = everywhere & test_truth.weak[:, None]
+    weak = everywhere & scored_truth.weak[:, None]
     predicted = {
         "weak": (weak, weak),
         "nothing": (~everywhere, ~everywhere),

@@ -14,7 +14,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import score_parsing
-from avparse.evaluation.teacher_thresholds import ScoredVideos, Thresholds, Tuning, _best, cross_validate, tune
+from avparse.evaluation.teacher_thresholds import ScoredVideos, Thresholds, Tuning, best_threshold, cross_validate, tune
 from avparse.labels.pseudo import PseudoLabels
 from avparse.training.recipe import load_recipe
 from tests.conftest import Command
@@ -53,7 +53,7 @@ def test_the_best_threshold_is_that_of_a_sweep(seed: int) -> None:
     scores = rng.integers(0, 8, 30).astype(np.float32)  # many are equal
     truth = scores + rng.normal(0, 3, 30) > rng.integers(0, 8)
     missed = int(rng.integers(0, 3))
-    ours = _best(scores, truth, missed)
+    ours = best_threshold(scores, truth, missed)
     candidates = [float(np.nextafter(scores.min(), np.float32(-9))), *sorted(set(scores.tolist()))]
     values = [plain_f(scores, truth, missed, c) for c in candidates]
     assert ours == candidates[values.index(max(values))]  # of equal ones the lowest
@@ -62,10 +62,10 @@ def test_the_best_threshold_is_that_of_a_sweep(seed: int) -> None:
 
 def test_the_ends_of_the_sweep() -> None:
     scores = np.array([1.0, 2.0, 3.0], np.float32)
-    assert _best(scores, np.array([True, True, True]), 0) < 1  # everything on: the threshold is below all
-    assert _best(scores, np.array([False, False, False]), 0) == 3  # nothing on
-    assert _best(scores, np.array([False, True, True]), 0) == 1  # strictly above
-    assert _best(np.empty(0, np.float32), np.empty(0, bool), 2) == 0
+    assert best_threshold(scores, np.array([True, True, True]), 0) < 1  # everything on: the threshold is below all
+    assert best_threshold(scores, np.array([False, False, False]), 0) == 3  # nothing on
+    assert best_threshold(scores, np.array([False, True, True]), 0) == 1  # strictly above
+    assert best_threshold(np.empty(0, np.float32), np.empty(0, bool), 2) == 0
 
 
 def test_shrinkage_is_the_weighted_mean() -> None:

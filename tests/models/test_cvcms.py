@@ -16,7 +16,7 @@ from avparse.losses.cross_video import CrossVideoContrast
 from avparse.models import Hidden, Parser, ParserConfig, ParserOutput, load_official
 from avparse.models.official import ignored_names
 from avparse.models.output import Mixed
-from avparse.training.denoisers.ma import ModalityExchange, _base
+from avparse.training.denoisers.ma import ModalityExchange, base_recipe
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
@@ -230,9 +230,9 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
 
 def test_the_base_of_the_exchange_is_the_run_itself_where_none_is_named() -> None:
     recipe = load_recipe("ma")
-    assert _base(ModalityExchange.Config(), recipe) is recipe
+    assert base_recipe(ModalityExchange.Config(), recipe) is recipe
     with pytest.raises(UserError, match="did you mean 'han'"):
-        _base(ModalityExchange.Config(base="hann"), recipe)
+        base_recipe(ModalityExchange.Config(base="hann"), recipe)
     with pytest.raises(UserError, match="denoiser 'exchange': settings: base_set changes the recipe that base names"):
         load_recipe("ma", ["denoiser.base_set=[training.epochs=2]"])
 
@@ -246,7 +246,7 @@ def test_a_base_of_its_own_is_trained_as_published_but_in_the_precision_of_the_r
     ]
     recipe, published = load_recipe("cvcms", ours), load_recipe("ma+cl").training
     assert recipe.denoiser is not None
-    base = _base(recipe.denoiser, recipe).training
+    base = base_recipe(recipe.denoiser, recipe).training
     assert published.precision == "float32"
     assert base == published.model_copy(update={"precision": "bfloat16"})
 
@@ -254,10 +254,10 @@ def test_a_base_of_its_own_is_trained_as_published_but_in_the_precision_of_the_r
 def test_a_base_of_its_own_is_changed_by_base_set() -> None:
     changed = "denoiser.base_set=[training.batch_size=32, losses.bce_video.weight=2]"
     recipe = load_recipe("cvcms", ["training.precision=bfloat16", changed])
-    base = _base(recipe.denoiser, recipe)
+    base = base_recipe(recipe.denoiser, recipe)
     assert (base.training.batch_size, base.training.epochs, base.losses[2].weight) == (32, 12, 2)
     assert base.training.precision == "bfloat16"
     exact = ModalityExchange.Config(base="ma", base_set=("training.precision=float32",))
-    assert _base(exact, recipe).training.precision == "float32"
+    assert base_recipe(exact, recipe).training.precision == "float32"
     with pytest.raises(UserError, match=r"unknown key 'training.batchsize'; did you mean 'batch_size'"):
-        _base(ModalityExchange.Config(base="ma", base_set=("training.batchsize=32",)), recipe)
+        base_recipe(ModalityExchange.Config(base="ma", base_set=("training.batchsize=32",)), recipe)

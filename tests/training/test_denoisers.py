@@ -29,11 +29,11 @@ from avparse.foundation.errors import UserError
 from avparse.labels.sources import WeakLabels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
-from avparse.losses.coteaching import CoTeaching, JoCoR, _trusted
+from avparse.losses.coteaching import CoTeaching, JoCoR, trusted_entries
 from avparse.models.output import ParserOutput
 from avparse.training.denoisers.baselines import InformedCeiling
 from avparse.training.denoisers.jomold import JointModalityDenoising, JoMoLD
-from avparse.training.denoisers.ma import ModalityExchange, _exchanged
+from avparse.training.denoisers.ma import ModalityExchange, exchanged_probabilities
 from avparse.training.preparation import prepare
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe, load_recipe
@@ -247,23 +247,27 @@ def test_killed_in_the_base_training(store: FeatureStore, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("ragged", [False, True])
 def test_exchanged_pass_is_that_of_the_pair(ragged: bool, tmp_path: Path) -> None:
-    """Against pairs put together one by one; videos of one length only, as a pair has the longer's otherwise."""
+    """Against pairs put together one by one; partners are of the same length, as a pair has the longer's otherwise."""
     store = toy_store(tmp_path / "toy", videos=100, ragged=ragged)
     workspace = Workspace(_recipe("ma", "training.epochs=1"), store, tmp_path / "work", seed=1)
     workspace.folder.mkdir()
     parser = workspace.fit("base", workspace.recipe.plain())
     indices, table = workspace.train, FeatureTable(store)
-    partners = np.random.default_rng(0).integers(len(indices), size=len(indices))
-    foreign_visual, foreign_audio = _exchanged(parser, workspace, partners, ("audio",))
+    lengths, rng = store.lengths[indices], np.random.default_rng(0)
+    partners = np.array([rng.choice(np.flatnonzero(lengths == length)) for length in lengths])
+    foreign_visual, foreign_audio = exchanged_probabilities(parser, workspace, partners, ("audio",))
+    compared = list[int]()
     for n in range(0, len(indices), 7):
         own, other = (table.batch(indices[[i]]).features for i in (n, partners[n]))
-        if own.shape != other.shape:
-            continue
+        assert own.shape == other.shape
         for result, heard, seen in ((foreign_visual, own, other), (foreign_audio, other, own)):
             mixed = {s: (heard if s == "audio" else seen).streams[s] for s in own.streams}
             with torch.no_grad():
                 output = parser(Features(mixed))
             torch.testing.assert_close(result[:, n], torch.cat((output.audio, output.visual)), rtol=1e-4, atol=1e-6)
+        compared.append(own.shape[1])
+    assert len(compared) == 9
+    assert (len(set(compared)) > 2) == ragged
 
 
 def test_exchange_needs_to_know_what_is_sound(workspace: Workspace) -> None:
@@ -391,7 +395,9 @@ def test_trusted_is_the_rule_by_hand(seed: int, share: float, granularity: str) 
     losses, target = rng.random((7, 3)).round(1), rng.random((7, 3)) < 0.4
     eligible = rng.random(7) < 0.7
     config = CoTeaching.Config(granularity=granularity)
-    found = _trusted(*(torch.from_numpy(x) for x in (losses, target.astype(float), eligible)), share, config).numpy()
+    found = trusted_entries(
+        *(torch.from_numpy(x) for x in (losses, target.astype(float), eligible)), share, config
+    ).numpy()
     if granularity == "video":
         units = [b for b in range(7) if eligible[b]]
         best = sorted(units, key=lambda b: torch.from_numpy(losses)[b].sum().item())

@@ -55,13 +55,13 @@ def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_states_overlap_by_a_quarter_and_walk_through_the_split() -> None:
     order = np.random.default_rng(0).permutation(1000)
-    states = list(rlld._states(order, steps=9, size=128, overlap=0.25))
+    states = list(rlld.episode_states(order, steps=9, size=128, overlap=0.25))
     assert [len(s) for s in states] == [128] * 9
     for before, after in itertools.pairwise(states):
         assert len(np.intersect1d(before, after)) == 32
         assert len(np.unique(after)) == 128
     assert len(np.unique(np.concatenate(states))) == 128 + 8 * 96
-    short = list(rlld._states(order[:20], steps=3, size=16, overlap=0.25))
+    short = list(rlld.episode_states(order[:20], steps=3, size=16, overlap=0.25))
     assert [len(s) for s in short] == [16, 16, 16]
 
 

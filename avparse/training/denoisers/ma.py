@@ -145,7 +145,7 @@ class ModalityExchange:
         Raises:
             UserError: the base's recipe is unknown or bad, or its parser does not say which streams are sound.
         """
-        base = _base(self.config, workspace.recipe)
+        base = base_recipe(self.config, workspace.recipe)
         sound = getattr(base.parser, "audio", None)
         if sound is None:
             raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
@@ -155,7 +155,7 @@ class ModalityExchange:
             partners[:, :1] == np.arange(len(partners))[:, None]
         )  # [N, 1], no partner exists
         own = workspace.video_probabilities(parser, workspace.train)
-        pairs = [_exchanged(parser, workspace, partners[:, k], sound) for k in range(self.config.partners)]
+        pairs = [exchanged_probabilities(parser, workspace, partners[:, k], sound) for k in range(self.config.partners)]
         foreign_visual, foreign_audio = (torch.stack(side) for side in zip(*pairs, strict=True))  # [K, 2, N, C] each
         given = torch.from_numpy(workspace.given)
         removals = exchange_removals(
@@ -173,8 +173,8 @@ class ModalityExchange:
         )
 
 
-def _base(config: ModalityExchange.Config, recipe: Recipe) -> Recipe:
-    """Return the recipe of the parser that does the test."""
+def base_recipe(config: ModalityExchange.Config, recipe: Recipe) -> Recipe:
+    """Return the recipe of the parser that does the test: that of the run, or the one that the settings name."""
     if config.base is None:
         return recipe
     base = load_recipe(config.base, [f"training.precision={recipe.training.precision}", *config.base_set])
@@ -183,8 +183,20 @@ def _base(config: ModalityExchange.Config, recipe: Recipe) -> Recipe:
 
 
 @torch.no_grad()
-def _exchanged(parser: Parse, workspace: Workspace, partners: Indices, sound: Collection[str]) -> tuple[Tensor, Tensor]:
-    """Return the probabilities ``[2, N, C]`` of the training videos with their partners' picture, and sound."""
+def exchanged_probabilities(
+    parser: Parse, workspace: Workspace, partners: Indices, sound: Collection[str]
+) -> tuple[Tensor, Tensor]:
+    """Parse the training videos with one track of their partners in place of their own.
+
+    Args:
+        parser: parser that was trained on the original pairs.
+        workspace: workspace whose training videos are parsed.
+        partners: position ``[N]`` of the partner of each training video, among the training videos.
+        sound: names of the streams that are sound; all others are picture.
+
+    Returns:
+        Video-level probabilities ``[2, N, C]`` (audio, visual) with the partner's picture, and with its sound.
+    """
     table, train = workspace.table(), workspace.train
     answers: tuple[list[Tensor], list[Tensor]] = ([], [])
     for rows in batches(np.arange(len(partners)), 256):

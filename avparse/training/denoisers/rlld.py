@@ -190,7 +190,7 @@ class _Learner:
         self.policy.eval()
         transitions, inter, quality = [], [], _SampledQuality(self.workspace)
         order = np.random.default_rng(seeds[2]).permutation(self.workspace.train)
-        for number, index in enumerate(_states(order, config.steps, config.batch_size, config.overlap)):
+        for number, index in enumerate(episode_states(order, config.steps, config.batch_size, config.overlap)):
             batch = self.table.batch(index)
             with torch.no_grad():
                 actions = sample(self._logits(batch), batch.weak, generator)
@@ -287,7 +287,7 @@ class _SampledQuality:
         return values
 
 
-def _states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[Indices]:
+def episode_states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[Indices]:
     """Yield the videos of each state: a random part of the one before, and unseen ones from ``order`` [8].
 
     The order is walked through again where the split is smaller than an episode.
