@@ -42,7 +42,7 @@ class LabelQuality:
 
     def as_markdown(self, per_class: bool = False) -> str:
         """Return a table a stage, if wanted with every class."""
-        about = f", {self.videos}, percent. Data: {self.data.manifest.description or self.data.path}."
+        about = f", {self.videos}, percent. Data: {self.data.about}."
         return "\n".join(quality.as_markdown(name + about, per_class) for name, quality in self.stages.items())
 
 
@@ -119,7 +119,7 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
     write_text(out, tuned.as_yaml())
     caption = (
         f"Pseudo labels of {settings.title}, {_about(config, store, indices, 'val')}, percent. "
-        f"Data: {store.manifest.description or store.path}."
+        f"Data: {store.about}."
     )
     return score_table({name: scores.as_dict() for name, scores in rows.items()}, caption)
 

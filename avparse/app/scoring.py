@@ -100,11 +100,10 @@ def evaluate(
     total = len(store.select(split))
     count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
     tuned = "thresholds tuned on validation, " if tune else ""
-    about = f" Data: {store.manifest.description}." if store.manifest.description else ""
     warnings = [rare_classes(store, indices, split), *(doubts(scores, split) if len(opened) == 1 else [])]
     for warning in filter(None, warnings):
         _log.warning("%s", warning)
-    caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent.{about}"
+    caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent. Data: {store.about}."
     return Evaluation(caption, scores)
 
 

@@ -168,10 +168,9 @@ class Trainer:
         scores = compare_with_labels(parser, self.table, indices, rule)
         figures = {name: s.as_dict() for name, s in scores.items()}
         results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": figures}
-        about = f" Data: {store.manifest.description}." if store.manifest.description else ""
         caption = (
             f"{self.recipe.title}, seed {self.run.info.seed}, epoch {self.position.best_epoch + 1}, "
-            f"{len(indices)} test videos, percent.{about}"
+            f"{len(indices)} test videos, percent. Data: {store.about}."
         )
         self.run.save_results(results, score_table(figures, caption))
         return results

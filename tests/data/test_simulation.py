@@ -406,3 +406,10 @@ def test_full_size_within_the_stated_memory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 4 * 2**20  # KiB
     assert len(FeatureStore.open(tmp_path / "out").videos) == 11849
+
+
+def test_a_caption_names_the_data_without_the_settings_of_the_simulator(tmp_path: Path) -> None:
+    simulate(tmp_path / "store", seed=3, train=4, val=2, test=2, workers=0)
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.about == "simulated LLP, seed 3, packaged statistics"
+    assert "snr_audio" in store.manifest.description

@@ -133,7 +133,7 @@ class _Board:
     def write(self) -> None:
         """Write both tables."""
         write_text(self.out / "table.md", self.markdown())
-        source = f"measured, {'simulated' if self._simulated else self.store.manifest.description or self.store.path}"
+        source = f"measured, {'simulated' if self._simulated else self.store.about}"
         write_text(self.out / "table.csv", as_csv(self._systems(), source))
 
     def markdown(self) -> str:
@@ -144,7 +144,7 @@ class _Board:
         caption = (
             f"**{self.settings.title}**{about}. Scores on the test split and noise left (wrong labels among those "
             f"learnt from), percent, mean ± sample standard deviation over seeds. "
-            f"Data: {store.manifest.description or store.path}, version {store.fingerprint}; {sizes} videos. "
+            f"Data: {store.about}, version {store.fingerprint}; {sizes} videos. "
             f"Wall time of whole processes ({'; '.join(self._conditions) or 'none yet'}), ratio to the first row."
         )
         return as_markdown(self._systems(), caption, failed)

@@ -95,6 +95,11 @@ class FeatureStore:
                     video += block.videos
 
     @property
+    def about(self) -> str:
+        """What the data are, for captions: the description without the simulator's settings; the path without one."""
+        return self.manifest.description.partition(", knobs {")[0] or str(self.path)
+
+    @property
     def streams(self) -> dict[str, StreamInfo]:
         """Name -> dimension, dtype and extractor of each stream."""
         return self.manifest.streams
