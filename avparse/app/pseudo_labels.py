@@ -118,8 +118,7 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
     tuned = settings.model_copy(update={"pseudo_labels": config.model_copy(update=sides)})
     write_text(out, tuned.as_yaml())
     caption = (
-        f"Pseudo labels of {settings.title}, {_about(config, store, indices, 'val')}, percent. "
-        f"Data: {store.about}."
+        f"Pseudo labels of {settings.title}, {_about(config, store, indices, 'val')}, percent. Data: {store.about}."
     )
     return score_table({name: scores.as_dict() for name, scores in rows.items()}, caption)
 
