@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.store import FeatureStore
-from avparse.evaluation.bootstrap import bootstrap
+from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
 from avparse.evaluation.comparison import (
     COPIED,
     GIVEN_LABELS,
@@ -52,6 +52,33 @@ class Evaluation:
         table = score_table({name: scores.as_dict() for name, scores in self.scores.items()}, self.caption)
         parsers = {name: s for name, s in self.scores.items() if name not in (GIVEN_LABELS, COPIED)}
         return "\n".join([table, *(_intervals(name, scores) for name, scores in parsers.items())])
+
+    def differences(self) -> dict[str, dict[str, Interval]]:
+        """Return by how much each further run differs from the first one, metric by metric, with its 95 % interval.
+
+        Both are resampled together, video by video, so that an interval without zero tells them apart.
+
+        Raises:
+            UserError: fewer than two runs were scored.
+        """
+        first, *others = [s for name, s in self.scores.items() if name not in (GIVEN_LABELS, COPIED)]
+        if not others:
+            raise UserError("a comparison needs two runs; give a further --run")
+        names = list(self.scores)[1:]
+        return {name: bootstrap_difference(s, first) for name, s in zip(names, others, strict=True)}
+
+    def comparison(self) -> str:
+        """Return the differences as a Markdown table, in points, a row a run."""
+        first, rows = next(iter(self.scores)), self.differences()
+        lines = [
+            f"Difference to {first}, points with the 95 % interval of a paired bootstrap over the videos; an interval "
+            "without zero tells the two apart:",
+            "",
+            "| system | segment Type | event Type |",
+            "|---|---:|---:|",
+        ]
+        lines += [f"| {name} | {row['segment_type']} | {row['event_type']} |" for name, row in rows.items()]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"Evaluation: {self.caption}\n" + as_text({n: s.as_dict() for n, s in self.scores.items()})

@@ -178,3 +178,21 @@ def test_refusals(store: FeatureStore, runs: list[Run], tmp_path: Path, command:
     other = Run(runs[1].path, runs[1].recipe, runs[1].info.model_copy(update={"spec": spec}))
     with pytest.raises(UserError, match=f"differ from those that {runs[1].path} was trained on"):
         evaluate([runs[0], other], store)
+
+
+def test_a_comparison_is_the_difference_of_the_rows_with_an_interval(
+    store: FeatureStore, runs: list[Run], command: Command
+) -> None:
+    both = ("--run", runs[0].path, "--run", runs[1].path, "--data", store.path)
+    code, out, err = command("evaluate", *both, "--compare")
+    assert code == 0, err
+    scores, _, difference = out.partition("Difference to HAN, seed 0")
+    rows = [values for name, values in table(scores).items() if name.startswith("HAN")]
+    (line,) = [line for line in difference.splitlines() if line.startswith("| HAN, seed 1")]
+    found = re.findall(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", line)
+    for (value, low, high), column in zip(found, (3, 8), strict=True):
+        assert abs(float(value) - (rows[1][column] - rows[0][column])) <= 0.11
+        assert float(low) <= float(value) <= float(high)
+    code, _, err = command("evaluate", *both[:2], *both[4:], "--compare")
+    assert code == 2
+    assert "a comparison needs two runs" in err

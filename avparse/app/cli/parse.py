@@ -74,8 +74,15 @@ def evaluate(
     tune: Annotated[
         bool, typer.Option("--tune", help="First tune each parser's thresholds on the split 'val'; the run stays.")
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also show by how much the further runs differ from the first, and how surely."),
+    ] = False,
 ) -> None:
     """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
     from avparse.app.scoring import evaluate as run_evaluation
 
-    print(run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune))
+    evaluation = run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune)
+    print(evaluation)
+    if compare:
+        print(f"\n{evaluation.comparison()}")
