@@ -1,1 +1,1 @@
-"""What every layer stands on: errors that name the mend, atomic files, strict settings, progress."""
+"""Foundation that every package builds on: user errors, atomic files, strict settings, progress bars."""

@@ -1,4 +1,4 @@
-"""Errors a user can mend. The command line prints each as one line and exits with code 2."""
+"""Errors that a user can fix; the command line prints each as one line and exits with code 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input. The message is one line that names the file or field, what is wrong, and the mend."""
+    """Bad input; the message is one line that names the file or field, what is wrong, and how to fix it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: written under a temporary name, synced, then renamed."""
+"""Atomic files and folders: written under a temporary name, synced to disk, then renamed.
+
+A reader therefore finds either the complete old content or the complete new content, never a part.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ _swept: set[tuple[int, str]] = set()
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn the operating system's refusals while writing ``path`` into one clear line.
+    """Turn the operating system's errors while writing ``path`` into one clear line.
 
     Raises:
-        UserError: the disk is full, the folder is read-only or takes no files, a parent is not a folder, ``path``
-            itself is one, or its name is too long.
+        UserError: the disk is full, the folder is read-only or accepts no files, a parent is not a folder, ``path`` is
+            itself a folder, or its name is too long.
     """
     try:
         yield
@@ -56,7 +59,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a temporary binary file beside ``path`` that takes its place when the block ends without an error.
+    """Open a temporary binary file next to ``path`` that replaces it when the block ends without an error.
 
     Raises:
         UserError: the file cannot be written (full disk, read-only folder); nothing is left behind.
@@ -98,7 +101,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary folder next to ``path`` that is renamed to it when the block ends without an error.
 
     Raises:
         UserError: ``path`` exists already, or cannot be written; nothing is left behind.

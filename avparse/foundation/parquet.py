@@ -22,9 +22,9 @@ _FOOTER_BYTES, _FOOTER_ENTRIES = 64 << 20, 1_000_000
 def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table:
     """Read the named columns of a table in this thread, those that it has; what it declares is judged before.
 
-    ``pyarrow.parquet.read_table`` reads in threads of its own whatever it is told. One that lets go of the file when
-    the program has ended aborts it, after all work is done ("terminate called without an active exception", exit code
-    134). The file is opened once: another process may put a longer one in its place at any time.
+    ``pyarrow.parquet.read_table`` always starts threads of its own. One of them that closes the file after the program
+    has ended aborts the process although its results are complete ("terminate called without an active exception", exit
+    code 134). The file is opened only once, because another process may replace it by a longer one at any time.
 
     Raises:
         OSError: the file cannot be opened, or is no regular file.
@@ -38,7 +38,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
         schema = footer.schema_arrow
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
-            raise pa.ArrowInvalid(f"column '{twice[0]}' is there twice")
+            raise pa.ArrowInvalid(f"column '{twice[0]}' occurs twice")
         _check_declared(footer.metadata, size)
         texts = [column.path for column in footer.schema if column.physical_type == "BYTE_ARRAY"]
         file.seek(0)

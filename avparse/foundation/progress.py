@@ -1,4 +1,4 @@
-"""Progress of long work: a rate and the remaining time, on standard error."""
+"""Progress bars on standard error, with rate and remaining time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def track(
 ) -> tqdm[T]:
     """Wrap ``work`` in a progress bar; ``first`` items count as done already (a resumed run).
 
-    Without ``work`` the bar is moved by hand (``bar.update``). On a terminal it is redrawn often, elsewhere every ten
-    seconds, so that logs stay readable.
+    Without ``work`` the caller advances the bar (``bar.update``). On a terminal it is redrawn often, elsewhere every
+    ten seconds, so that logs stay readable.
     """
     terminal = sys.stderr.isatty()
     bar: tqdm[T] = tqdm(  # type: ignore[assignment]
@@ -35,6 +35,6 @@ def track(
 
 
 def say(line: str) -> None:
-    """Print to standard output at once, above any progress bar."""
+    """Print a line to standard output immediately, above any progress bar."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Strict settings: unknown keys and bad values are refused with the place, the reason and the nearest known name."""
+"""Strict settings: unknown keys and bad values are refused, naming the field, the reason and the nearest known name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Settings(BaseModel):
         """Validate ``value``; ``where`` names the file (and section) in the error.
 
         Raises:
-            UserError: one line with the field, what is wrong and the nearest known key.
+            UserError: a value is not accepted; one line names the field, what is wrong and the nearest known key.
         """
         if not isinstance(value, Mapping):
             raise UserError(f"{where}: expected a table of settings, found {type(value).__name__}")
@@ -48,10 +48,10 @@ class Settings(BaseModel):
 
 
 def lookup(registry: Mapping[str, T], name: object, what: str) -> T:
-    """Return ``registry[name]``.
+    """Return ``registry[name]``; ``what`` is the kind of part that the registry lists, for the error.
 
     Raises:
-        UserError: the name is unknown; the nearest known one is offered.
+        UserError: the name is unknown; the message offers the nearest known one.
     """
     if not isinstance(name, str) or name not in registry:
         raise UserError(f"unknown {what} '{name}'{nearest(str(name), registry)}")
@@ -75,15 +75,16 @@ def current_name(registry: Mapping[str, Any], name: object) -> object:
 
 
 def build(registry: Mapping[str, Callable[..., T]], config: PartConfig, *arguments: Any) -> T:
-    """Make the part that ``config`` names: ``registry[config.name](config, *arguments)``."""
+    """Create the part that ``config`` names: ``registry[config.name](config, *arguments)``."""
     return registry[config.name](config, *arguments)
 
 
 def read_part(registry: Mapping[str, Any], what: str, value: Any, default: str | None = None) -> PartConfig:
-    """Read ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``; without a name, ``default``'s.
+    """Read ``{name: NAME, ...}`` (or just ``NAME``) as ``registry[NAME].Config``; the name defaults to ``default``.
 
     Raises:
-        UserError: no name and no default, an unknown name, or settings that the part refuses; ``what`` says of what.
+        UserError: there is neither a name nor a default, the name is unknown, or the part refuses its settings; the
+            message names the kind of part, ``what``.
     """
     given = {"name": value} if isinstance(value, str) else value
     if default is not None and isinstance(given, Mapping):
@@ -98,7 +99,7 @@ def read_part(registry: Mapping[str, Any], what: str, value: Any, default: str |
 def part_of(registry: Mapping[str, Any], what: str, default: str | None = None) -> tuple[Any, ...]:
     """Return the pydantic annotations of a field that holds the settings of one part of ``registry``.
 
-    The field is read by :func:`read_part`. Use as ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
+    The field is read by :func:`read_part`. Example: ``encoder: Annotated[PartConfig, *part_of(ENCODERS, "encoder")]``.
     """
 
     def read(value: Any) -> PartConfig | None:
@@ -109,7 +110,7 @@ def part_of(registry: Mapping[str, Any], what: str, default: str | None = None) 
 
 def _first_line(cls: type[BaseModel], value: Mapping[str, Any], error: ValidationError) -> str:
     found = error.errors(include_url=False)
-    # An unknown key explains a missing one (a misspelling), so it is told first.
+    # An unknown key explains a missing one (a misspelling), so it is reported first.
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     field = ".".join(str(part) for part in first["loc"]) or "settings"
     if first["type"] == "extra_forbidden":
@@ -130,14 +131,14 @@ def _first_line(cls: type[BaseModel], value: Mapping[str, Any], error: Validatio
 
 def _known_keys(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = cls
-    for part in path:  # a number is a place in a list, whose field was the step before
+    for part in path:  # a number is an index into a list, whose field was the step before
         field = model.model_fields.get(str(part))
         model = next(_models(field.annotation), model) if field else model
     return list(model.model_fields)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the settings that an annotation is made of: ``Part | None``, ``tuple[Part, ...]``."""
+    """Yield the settings classes in an annotation such as ``Part | None`` or ``tuple[Part, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):

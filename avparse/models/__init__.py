@@ -1,4 +1,4 @@
-"""Parsers: feature streams in, probabilities of every class, segment and modality out."""
+"""Parsers: networks that map feature streams to probabilities of every class, segment and modality."""
 
 from avparse.models.decoding import DecodingRule
 from avparse.models.official import load_official

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: thresholds and gates, in one place."""
+"""The decoding rule: thresholds and gates that turn probabilities into decisions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _BLENDED = ("audio_segments", "visual_segments", "audio", "visual", "video")
 class DecodingRule(Settings):
     """A class is on in a segment iff the segment's probability and the gate both reach their thresholds.
 
-    Thresholds are inclusive, as in the published evaluation codes, and may be one number or one a class.
+    Thresholds are inclusive, as in the published evaluation codes. Each may be one number or one number per class.
 
     Attributes:
-        gate: which video-level probability opens a modality: ``union`` the video's (HAN, MM-Pyramid, MGN, VALOR),
-            ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and its own for visual.
-        segment_threshold: for both modalities' segments.
-        audio_gate_threshold, visual_gate_threshold: for the gates.
-        unimodal_share: share of every probability that comes from a second pass, in which neither modality sees the
-            other (CMPAE, CoLeaF: 0.3).
+        gate: video-level probability that gates a modality: ``union`` the video's (HAN, MM-Pyramid, MGN, VALOR),
+            ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and the modality's for visual.
+        segment_threshold: threshold of segment probabilities, in both modalities.
+        audio_gate_threshold, visual_gate_threshold: threshold of the gate of each modality.
+        unimodal_share: share of every probability that comes from a second, unimodal pass without cross-modal attention (CMPAE,
+            CoLeaF: 0.3).
     """
 
     renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}
@@ -43,7 +43,7 @@ class DecodingRule(Settings):
 
     @property
     def by_class(self) -> bool:
-        """Whether a threshold is given class by class, so that the rule belongs to certain classes."""
+        """Whether a threshold is given per class, so that the rule belongs to a certain list of classes."""
         thresholds = (self.segment_threshold, self.audio_gate_threshold, self.visual_gate_threshold)
         return any(isinstance(threshold, tuple) for threshold in thresholds)
 
@@ -62,7 +62,7 @@ class DecodingRule(Settings):
         return blended
 
     def gates(self, output: ParserOutput) -> tuple[Tensor, Tensor]:
-        """Return the probabilities ``[B, C]`` that open audio and visual."""
+        """Return the gate probabilities ``[B, C]`` of audio and of visual."""
         audio = output.audio if self.gate == "own" else output.video
         visual = output.video if self.gate == "union" else output.visual
         return audio, visual
@@ -71,8 +71,8 @@ class DecodingRule(Settings):
         """Return boolean decisions ``[B, T, C]`` for audio and visual.
 
         Args:
-            output: probabilities; gates may be ``[B, C]`` or, for stitched windows, ``[B, T, C]``.
-            allowed: ``[B, C]`` boolean; classes outside stay off (a video whose weak label is known).
+            output: probabilities of a parser; gates may be ``[B, C]`` or, for windows of a long video, ``[B, T, C]``.
+            allowed: boolean ``[B, C]``; classes outside it stay off (a video whose weak label is known).
         """
         decisions = []
         sides = zip(
@@ -85,7 +85,7 @@ class DecodingRule(Settings):
             if gate.dim() == segments.dim() - 1:
                 gate = gate.unsqueeze(-2)
             on = (segments >= _tensor(self.segment_threshold, segments)) & (gate >= _tensor(gate_threshold, gate))
-            # A modality that is absent has probability zero and stays off even at a threshold of zero.
+            # An absent modality has probability zero and stays off even at a threshold of zero.
             on &= segments > 0
             decisions.append(on if allowed is None else on & allowed.unsqueeze(-2))
         return decisions[0], decisions[1]
@@ -94,5 +94,7 @@ class DecodingRule(Settings):
 def _tensor(threshold: Threshold, like: Tensor) -> Tensor:
     value = torch.as_tensor(threshold, dtype=like.dtype, device=like.device)
     if value.dim() and value.shape[0] != like.shape[-1]:
-        raise UserError(f"decoding: {value.shape[0]} thresholds for {like.shape[-1]} classes; give one, or one a class")
+        raise UserError(
+            f"decoding: {value.shape[0]} thresholds for {like.shape[-1]} classes; give one, or one per class"
+        )
     return value

@@ -1,4 +1,4 @@
-"""What every parser returns."""
+"""The output of every parser, and the parts that it may carry."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Hidden:
     """Encoded segments of both modalities, each ``[B, T, H]``.
 
     Attributes:
-        stem: what was encoded; a parser sets it for its decoder.
-        cross: whether the modalities could see each other; likewise.
-        levels: of an encoder that encodes at several scales, what each of them made; the decodings of all are averaged.
+        audio, visual: encoded segments of each modality.
+        stem: output of the stem, which the encoder read; a parser sets it for its decoder.
+        cross: whether the modalities could attend to each other; a parser sets it for its decoder.
+        levels: encodings of each scale, of an encoder that has several; their decodings are averaged.
     """
 
     audio: Tensor
@@ -29,12 +30,12 @@ class Hidden:
 
 @dataclass
 class Uncertainty:
-    """How little evidence there is for or against, in (0, 1]; one where a modality is absent.
+    """Lack of evidence for or against a class, in (0, 1]; one where a modality is absent.
 
     Attributes:
-        audio, visual: ``[B, C]``.
-        video: ``[B]``, over all classes.
-        audio_segments, visual_segments: ``[B, T, C]``.
+        audio, visual: uncertainty ``[B, C]`` of each class in the modality.
+        video: uncertainty ``[B]`` of the video over all classes.
+        audio_segments, visual_segments: uncertainty ``[B, T, C]`` of each class in the segments.
     """
 
     audio: Tensor
@@ -46,12 +47,12 @@ class Uncertainty:
 
 @dataclass
 class Mixed:
-    """What was encoded of the videos of a batch with the picture of another one each.
+    """Encodings of the videos of a batch, each with the visual track of another video.
 
     Attributes:
-        partners: ``[B]``, whose picture.
-        hidden: the encoding.
-        time_logits: ``[2, B, T, C]``, of the decoder's weights over time.
+        partners: position ``[B]`` in the batch of the video whose visual track is used.
+        hidden: encoding of the mixed videos.
+        time_logits: logits ``[2, B, T, C]`` of the decoder's temporal pooling weights.
     """
 
     partners: Tensor
@@ -61,12 +62,13 @@ class Mixed:
 
 @dataclass
 class Guidance:
-    """What two networks say, of which one hears and the other one sees.
+    """Predictions of two networks of one modality each, audio and visual.
 
     Attributes:
-        probabilities: ``[2, B, C]``, audio and visual, that the modality contains the class; zero where it is absent.
-        tokens: ``[2, B, C]``, the same as class tokens have it, where the networks have such.
-        hidden: the segments as they encode them, where they show them.
+        probabilities: probability ``[2, B, C]`` that the modality contains the class; zero where it is absent.
+        tokens: probability ``[2, B, C]`` that the modality contains the class according to its class token, where the
+            networks have class tokens.
+        hidden: encoded segments, where the networks return them.
     """
 
     probabilities: Tensor
@@ -76,26 +78,26 @@ class Guidance:
 
 @dataclass
 class ParserOutput:
-    """Probabilities of a batch.
+    """Probabilities of the classes in a batch of videos, and further outputs for losses.
 
     Attributes:
-        audio_segments, visual_segments: ``[B, T, C]``, per segment.
-        audio, visual: ``[B, C]``, that the class occurs anywhere in that modality.
-        video: ``[B, C]``, that it occurs in either. Attentive pooling does not normalise its weights jointly, so
-            this value may exceed one (as in the published code); losses clamp it.
-        hidden: what the encoder made, for losses on representations.
-        stem: what the encoder read, likewise.
-        peers: the outputs that this one is the mean of, for losses that compare two parsers.
-        audio_logits, visual_logits: ``[B, T, C]``, of the segment probabilities, where the decoder has them; a loss
-            that reads them stays exact where a probability is 0 or 1 in float32.
-        attention: ``[2, B, T, C]``, audio and visual: how a class that is decoded by attention spreads it over the
-            segments of the video (a softmax over time; zero everywhere in a modality that is absent).
-        token_logits: ``[2, C, C]``, audio and visual: which class each learned class token is taken for.
-        uncertainty: where the decoder gathers evidence.
-        time_logits: ``[2, B, T, C]``, the weights over time before their softmax, of a decoder that pools.
-        mixed: the videos of the batch with foreign pictures, in training, where the parser is told to mix.
-        guides: what networks of one modality each say of audio and of visual, in training.
-        tokens: ``[2, B, C]``, audio and visual: the probabilities that class tokens in the video end with.
+        audio_segments, visual_segments: probability ``[B, T, C]`` of each class in each segment.
+        audio, visual: probability ``[B, C]`` that the class occurs anywhere in that modality.
+        video: probability ``[B, C]`` that the class occurs in either modality. Attentive pooling does not normalise its
+            weights jointly, so this value may exceed one (as in the published code); losses clamp it.
+        hidden: output of the encoder, for losses on representations.
+        stem: output of the stem, for losses on representations.
+        peers: outputs of which this one is the mean, for losses that compare two parsers.
+        audio_logits, visual_logits: logits ``[B, T, C]`` of the segment probabilities, where the decoder has them; a
+            loss that reads them stays exact where a probability is 0 or 1 in float32.
+        attention: attention ``[2, B, T, C]`` (audio, visual) of each class over the segments of the video, where the
+            decoder has one (a softmax over time; zero everywhere in a modality that is absent).
+        token_logits: class logits ``[2, C, C]`` (audio, visual) of each learned class token.
+        uncertainty: uncertainty of the predictions, where the decoder estimates evidence.
+        time_logits: logits ``[2, B, T, C]`` of the temporal pooling weights, where the decoder pools.
+        mixed: the videos of the batch with other videos' visual tracks, in training of a parser with ``mixing``.
+        guides: predictions of the guides, networks of one modality each, in training.
+        tokens: probabilities ``[2, B, C]`` (audio, visual) of the class tokens in the video.
 
     A modality that a video lacks, and padded segments, have probability zero.
     """

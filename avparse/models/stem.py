@@ -1,4 +1,4 @@
-"""From feature streams to one vector a segment and modality."""
+"""Stems: maps from feature streams to one vector per segment and modality."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _log = logging.getLogger(__name__)
 
 
 class LinearStem(nn.Module):
-    """A linear map a stream; several streams of a modality are concatenated and fused by one more linear map.
+    """One linear map per stream; several streams of a modality are concatenated and fused by one more linear map.
 
-    The stem of HAN and most systems after it. Without activation, frames may be averaged within a segment before the
-    first map instead of after it.
+    It is the stem of HAN and of most systems after it. Without activation, frames may be averaged within a segment
+    before the first map instead of after it.
     """
 
     class Config(PartConfig):
-        """Settings of the stem.
+        """Settings of the stem ``linear``.
 
         Attributes:
             audio, visual: names of the streams of each modality, in the order of their concatenation.
-            standardize: subtract the training split's mean and divide by its deviation, feature by feature. For
-                features that were not made by a normalised network.
-            activation: after every map (``elu``: CMPAE, CoLeaF).
-            rates: streams that hold several vectors a segment, one after the other, and how many. They are averaged
-                after their map.
-            pooling: ``guided`` lets the sound of the segment weigh several vectors of a visual stream instead (AVE).
-                Where no stream has several there is nothing to weigh, of which a line warns.
+            standardize: whether to subtract the training split's mean and divide by its deviation, feature by feature;
+                for features that were not made by a normalised network.
+            activation: function that is applied after every map (``elu``: CMPAE, CoLeaF).
+            rates: number of vectors per segment, by name of the streams that hold several, one after the other. They
+                are averaged after their map.
+            pooling: pooling of several vectors per segment: ``guided`` lets the segment's audio weigh those of a visual
+                stream (AVE). Where no stream has several, it has no effect, and a warning says so.
         """
 
         name: Literal["linear"] = "linear"
@@ -77,7 +77,7 @@ class LinearStem(nn.Module):
         }
         if config.pooling == "guided" and config.visual and not several:
             visual = ", ".join(config.visual)
-            _say_once(f"guided pooling has nothing to weigh: parser.stem.rates gives {visual} one vector a segment")
+            _say_once(f"guided pooling has no effect: parser.stem.rates gives {visual} one vector per segment")
         self.choices = nn.ModuleDict({name: GuidedPooling(config.width, rate) for name, rate in several.items()})
         if config.standardize:
             for name in self.maps:
@@ -97,7 +97,7 @@ class LinearStem(nn.Module):
             self.get_buffer(f"{name}_deviation").copy_(deviation.clamp_min(1e-6))
 
     def forward(self, features: Features, cross: bool = True) -> Hidden:
-        """Map the streams ``[B, T, D_s]`` to ``[B, T, width]`` a modality; without ``cross`` sound guides nothing."""
+        """Map the streams ``[B, T, D_s]`` to ``[B, T, width]`` per modality; without ``cross`` audio guides nothing."""
         audio = self.modality(features, "audio")
         return Hidden(audio=audio, visual=self.modality(features, "visual", audio if cross else None))
 
@@ -129,7 +129,7 @@ class LinearStem(nn.Module):
 
 @cache
 def _say_once(text: str) -> None:
-    """Warn, once however many parsers a program builds."""
+    """Warn once, however many parsers a program builds."""
     _log.warning(text)
 
 

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: read without running anything, and put into a parser by name."""
+"""Reading of weight files without running code from them, and loading of weights into a parser by name."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a file of tensors by name: ``.safetensors``, or what ``torch.save`` wrote of a state dict.
+    """Read a file of tensors by name: ``.safetensors``, or a state dict written by ``torch.save``.
 
     A pickle may hold instructions; only those that make tensors and plain containers are followed, and any other is
-    refused before it does anything.
+    refused before it has any effect.
 
     Raises:
-        UserError: it cannot be read, would run code, or holds something else or numbers that are not finite.
+        UserError: the file cannot be read, would run code, or holds something other than finite tensors by name.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings(action="ignore"):  # of pickle versions, before the refusal
+        with warnings.catch_warnings(action="ignore"):  # about pickle versions, before the refusal
             found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     while isinstance(found, Mapping) and (inner := next((w for w in _WRAPPERS if w in found), None)):
         found = found[inner]
     if not isinstance(found, Mapping) or not found:
-        raise UserError(f"{path}: holds no tensors by name, but a {type(found).__name__}; save a state_dict()")
+        raise UserError(f"{path}: holds a {type(found).__name__} instead of tensors by name; save a state_dict()")
     other = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
     if other:
         raise UserError(f"{path}: not tensors: {', '.join(other)}; save a state_dict() alone")
@@ -57,16 +57,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(parser: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """Put ``weights`` into a parser.
+    """Load ``weights`` into a parser.
 
     Args:
-        parser: any module.
-        weights: one tensor for each of its parameters and buffers; those of its guides, which parsing does not need,
-            may be left out.
-        what: names the weights in the error.
+        parser: module whose parameters and buffers are set.
+        weights: one tensor for each parameter and buffer; those of its guides, which parsing does not need, may be left
+            out.
+        what: name of the weights in the error message.
 
     Raises:
-        UserError: some are missing, unexpected or of another shape; each is named.
+        UserError: tensors are missing, unexpected or of another shape; each is named.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in parser.state_dict().items()}
     problems = [f"missing {n}" for n in expected if n not in weights and not n.startswith("guides.")]

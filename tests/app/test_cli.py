@@ -209,12 +209,12 @@ def test_parse_with_other_classes(
     assert third.as_dict()["segments"] != timeline.as_dict()["segments"]
 
     nowhere = ("-o", tmp_path / "none")
-    _refused(command(*parse, work / "run", *nowhere, *other), f"{other[1]}: this parser learned one output a class")
+    _refused(command(*parse, work / "run", *nowhere, *other), f"{other[1]}: this parser has one output per class")
     _refused(command(*parse, run, *nowhere, *other, "--labels", "Cat"), "--labels: unknown class 'Cat'")
     _refused(command(*parse, run, *nowhere, "--label-vectors", vectors), "give it with --classes")
     _refused(command(*parse, run, *nowhere, "--classes", tmp_path / "no.txt"), "no.txt: cannot be read")
     np.savez(vectors, vectors=np.eye(3, 9, dtype=np.float32), names=np.array(timeline.classes))
-    _refused(command(*parse, run, *nowhere, *other, "--label-vectors", vectors), "vectors.npz: 9 numbers a class, not")
+    _refused(command(*parse, run, *nowhere, *other, "--label-vectors", vectors), "vectors.npz: 9 values per class, not")
     recipe = run / "recipe.yaml"
     each = ", ".join(["0.5"] * len(own.classes))
     recipe.write_text(recipe.read_text().replace("segment_threshold: 0.5", f"segment_threshold: [{each}]"))

@@ -222,7 +222,7 @@ def test_wrappers_are_unwrapped(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not finite: fc_a\.bias"):
         read_weights(tmp_path / "model.pt")
     torch.save([torch.zeros(1)], tmp_path / "model.pt")
-    with pytest.raises(UserError, match="holds no tensors by name, but a list"):
+    with pytest.raises(UserError, match="holds a list instead of tensors by name"):
         read_weights(tmp_path / "model.pt")
 
 

@@ -159,7 +159,7 @@ def test_refuses_what_is_no_table(tmp_path: Path) -> None:
         RefinedLabels.load(path, VOCABULARY)
     doubled = pa.table([[1], [2]], names=["video", "video"])
     pq.write_table(doubled, path)
-    with pytest.raises(UserError, match="column 'video' is there twice"):
+    with pytest.raises(UserError, match="column 'video' occurs twice"):
         RefinedLabels.load(path, VOCABULARY)
 
 

@@ -103,7 +103,7 @@ def test_guided_pooling_of_nothing_is_told_once(caplog: pytest.LogCaptureFixture
     assert not caplog.records
     for rates in ({}, {"faces": 1}, {"audio": 2}):
         LinearStem(guided.model_copy(update={"rates": rates}), sizes)
-    told = "guided pooling has nothing to weigh: parser.stem.rates gives faces, hands one vector a segment"
+    told = "guided pooling has no effect: parser.stem.rates gives faces, hands one vector per segment"
     assert [record.getMessage() for record in caplog.records] == [told]
 
 

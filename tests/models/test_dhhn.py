@@ -161,7 +161,7 @@ def test_a_level_adds_its_scale_to_those_before() -> None:
     assert torch.allclose(step[:, :5], step[:, :1].expand(-1, 5, -1), atol=1e-6)
     assert torch.allclose(step[:, 5:], step[:, 5:6].expand(-1, 2, -1), atol=1e-6)
     assert not torch.allclose(step[:, 4], step[:, 5], atol=1e-3)
-    with pytest.raises(UserError, match="kernels are odd"):
+    with pytest.raises(UserError, match="odd kernels"):
         HCMNEncoder.Config.read({"strides": [1, 2], "kernels": [1, 4]}, "test")
 
 

@@ -96,7 +96,7 @@ def test_golden_counts_and_unused_names() -> None:
     with pytest.raises(UserError, match=r"missing AVL\.la_cma_network\.0\.sublayer\.0\.norm\.weight"):
         load_official("leap", {k: v for k, v in state.items() if not k.startswith("AVL.la_")})
     # The label vectors are not part of the released weights, so nothing is parsed until they are given.
-    with pytest.raises(UserError, match=r"llp_label_glove_embeddings\.npz: cannot be read as label vectors"):
+    with pytest.raises(UserError, match=r"llp_label_glove_embeddings\.npz: cannot be read as class vectors"):
         parser(network.features())
 
 
@@ -266,7 +266,7 @@ def test_other_classes_refused() -> None:
         ),
         SPEC,
     )
-    with pytest.raises(UserError, match="one output a class"):
+    with pytest.raises(UserError, match="one output per class"):
         with_classes(mmil, ("Dog",))
     with pytest.raises(UserError, match="class 'Dog' is named twice"):
         with_classes(_parser(), ("Dog", "Dog"))
@@ -315,12 +315,12 @@ def test_word_vectors(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"a name without words, of class '\(\)'"):
         _vectors(source, ("()",))
-    with pytest.raises(UserError, match="4 numbers a class, not 300; set 'dimension' of the labels to 4"):
+    with pytest.raises(UserError, match="4 values per class, not 300; set 'dimension' of the labels to 4"):
         _vectors({**source, "dimension": 300})
     with pytest.raises(UserError, match=r"nowhere\.txt: cannot be read as word vectors \(No such file"):
         _vectors({**source, "path": str(tmp_path / "nowhere.txt")})
     (tmp_path / "glove.txt").write_text("dog 1 2 x 4\n")
-    with pytest.raises(UserError, match="what follows 'dog' are not all numbers"):
+    with pytest.raises(UserError, match="not all values after 'dog' are numbers"):
         _vectors(source)
 
 
@@ -341,7 +341,7 @@ def test_vectors_from_a_file(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         _vectors(source, ("Cat",))
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=rf"labels\.{suffix}: cannot be read as label vectors") as error:
+    with pytest.raises(UserError, match=rf"labels\.{suffix}: cannot be read as class vectors") as error:
         _vectors(source)
     assert "\n" not in str(error.value)
 
@@ -379,7 +379,7 @@ def test_vectors_of_text_and_damaged_archives_are_refused(tmp_path: Path) -> Non
     content = bytearray(path.read_bytes())
     content[80:90] = bytes(10)
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"labels\.npz: cannot be read as label vectors"):
+    with pytest.raises(UserError, match=r"labels\.npz: cannot be read as class vectors"):
         _vectors({**source, "path": str(path)})
 
 
@@ -392,8 +392,8 @@ def test_vectors_without_names_say_whose_they_are_taken_for(tmp_path: Path, capl
         assert np.array_equal(_vectors(source).numpy(), matrix)
         (told,) = caplog.messages
     assert told == (
-        f"{path}: names no classes; its rows are taken for Dog, Fire_alarm, Frying_(food), Car, in this order; "
-        "if they are others', add an array 'names'"
+        f"{path}: holds no class names; its rows are taken for Dog, Fire_alarm, Frying_(food), Car, in this order; "
+        "if that is wrong, add an array 'names'"
     )
     _vectors(source, SPEC.classes[::-1])
     assert "Car, Frying_(food), Fire_alarm, Dog, in this order" in caplog.messages[1]
@@ -416,7 +416,7 @@ def test_golden_vectors_of_the_published_labels(shared: Path) -> None:
         (
             "sentence",
             "sentence_transformers",
-            r"label vectors of sentences need 'sentence-transformers': pip install 'avparse\[sentence\]'",
+            r"class vectors of sentences need 'sentence-transformers': pip install 'avparse\[sentence\]'",
         ),
     ],
 )
@@ -544,7 +544,7 @@ def test_sentence_model_of_real_format(tmp_path: Path) -> None:
 
 
 def test_sources_are_settings() -> None:
-    with pytest.raises(UserError, match="unknown source of label vectors 'glov'; did you mean 'glove'"):
+    with pytest.raises(UserError, match="unknown source of class vectors 'glov'; did you mean 'glove'"):
         _config(labels="glov")
     with pytest.raises(UserError, match="'path' is missing"):
         _config(labels="glove")

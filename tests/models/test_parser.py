@@ -157,7 +157,7 @@ def test_the_sequential_order_respects_masks_too(norm: str) -> None:
     assert (masked.visual_segments[1] == 0).all()
     # Audio is updated first, from what visual was; visual then sees the new audio: a change of either reaches both.
     assert not torch.allclose(unimodal.audio_segments, whole.audio_segments, atol=1e-3)
-    with pytest.raises(UserError, match="norm 'pre' goes with order 'sequential'"):
+    with pytest.raises(UserError, match="norm 'pre' needs order 'sequential'"):
         ParserConfig.read({**config, "encoder": {"name": "han", "norm": "pre"}}, "test")
 
 

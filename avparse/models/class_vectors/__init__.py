@@ -1,4 +1,4 @@
-"""Sources of label vectors: ``source(class names) -> [C, dimension]``, by name."""
+"""Sources of class vectors, listed by name: ``source(class names) -> [C, dimension]``."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Classes as vectors, from their names: a part of the parser's state."""
+"""Class vectors as a part of a parser's state."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from avparse.models.class_vectors.tensor import TensorLabels
 
 
 class LabelEmbedding(nn.Module):
-    """One fixed vector a class, a part of the parser's state.
+    """One fixed vector per class, stored in the parser's state.
 
-    The source is read when the vectors are first asked for, unless a state that holds them was loaded before: a
-    trained parser does not need its source again.
+    The source is read when the vectors are first needed, unless a loaded state holds them already: a trained parser
+    does not need its source again.
 
     Args:
-        config: the source.
-        classes: names.
+        config: settings of the source of class vectors.
+        classes: class names in the order of the vectors.
     """
 
     vectors: Tensor
@@ -50,16 +50,17 @@ class LabelEmbedding(nn.Module):
         return self.vectors
 
     def replace(self, classes: Sequence[str], vectors: Tensor | Path | None = None) -> None:
-        """Take other classes.
+        """Replace the classes, and with them their vectors.
 
         Args:
-            classes: names.
-            vectors: ``[C, dimension]``, or a file that has them (``.txt``: word vectors, else as
-                :class:`TensorLabels` reads). None: classes that are here already keep theirs, and the source is asked
-                for the others.
+            classes: new class names, in order.
+            vectors: vectors ``[C, dimension]``, or a file that holds them (``.txt`` with word vectors, or a matrix as
+                :class:`TensorLabels` reads). None: known classes keep their vectors, and the source is read for the
+                others.
 
         Raises:
-            UserError: as for :meth:`forward`, or the vectors have another shape, are not finite, or two are the same.
+            UserError: the source cannot be read or has no vector for a class, or the vectors have another shape, are
+                not finite, or two are the same.
         """
         if vectors is None:
             kept = dict(zip(self.classes, self.vectors.cpu(), strict=True)) if self.known else {}
@@ -100,5 +101,5 @@ def _file_source(path: Path, dimension: int) -> LabelConfig:
 
 
 def _loaded(module: Any, _: Any) -> None:
-    """Note, after a state was loaded, whether it held vectors."""
+    """Record, after a state was loaded, whether it held vectors."""
     module.known = bool(module.vectors.isfinite().all())

@@ -14,10 +14,10 @@ from avparse.models.class_vectors.source import LabelConfig, Vectors, check_dime
 
 
 class GloVeLabels:
-    """Word vectors from a text file, a word and its numbers a line; the mean over the words of a name (LEAP)."""
+    """Word vectors from a text file with a word and its numbers per line; a name gets the mean of its words (LEAP)."""
 
     class Config(LabelConfig):
-        """Settings: ``path`` of the file, e.g. ``glove.6B.300d.txt``."""
+        """Settings of the source ``glove``: ``path`` of the file of word vectors, e.g. ``glove.6B.300d.txt``."""
 
         name: Literal["glove"] = "glove"
         path: str
@@ -30,7 +30,7 @@ class GloVeLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: the file cannot be read, or it lacks a word.
+            UserError: the file cannot be read, or lacks a word of a class name.
         """
         parts = {name: words(name) for name in classes}
         found = self._read({word for named in parts.values() for word in named})
@@ -57,5 +57,5 @@ class GloVeLabels:
         except ValueError as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(f"{self.path}: what follows '{word}' are not all numbers; get the file again") from None
+            raise UserError(f"{self.path}: not all values after '{word}' are numbers; get the file again") from None
         return found

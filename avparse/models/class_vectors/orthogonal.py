@@ -1,4 +1,4 @@
-"""Vectors that need nothing."""
+"""Random class vectors, which need no file and no model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from avparse.models.class_vectors.source import LabelConfig, Vectors, scaled
 
 
 class OrthogonalLabels:
-    """Random directions that need no source: nearly orthogonal, and a function of the class's name alone.
+    """Random directions: nearly orthogonal, and a function of the class name alone.
 
-    They say nothing of what a class is like, so a parser trained with them cannot know a class that it has not seen.
+    They carry no information on similarity of classes, so a parser trained with them cannot recognise an unseen class.
     """
 
     class Config(LabelConfig):

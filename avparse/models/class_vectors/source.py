@@ -1,4 +1,4 @@
-"""What sources of label vectors have in common."""
+"""Settings and helpers that all sources of class vectors share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ Vectors = npt.NDArray[np.float32]
 
 
 class LabelConfig(PartConfig):
-    """Settings that every source has.
+    """Settings that every source of class vectors has.
 
     Attributes:
-        dimension: numbers a class. It is stated, and not read from the source, so that a trained parser can be built
-            where the source is not at hand.
-        tells: whether a vector tells what its class is like, so that a parser may know a class it was not taught.
+        dimension: number of values per vector. It is stated instead of read from the source, so that a trained parser
+            can be built where the source is not available.
+        tells: whether a vector carries the meaning of its class, so that a parser may recognise a class it was not
+            trained on.
     """
 
     tells: ClassVar[bool] = True
@@ -35,23 +36,23 @@ def words(name: str) -> list[str]:
 
 
 def scaled(x: npt.NDArray[np.float64]) -> Vectors:
-    """Give each vector a root mean square of 1/3, which GloVe's have, so that training starts alike with all."""
+    """Scale each vector to a root mean square of 1/3, as GloVe's have, so that training starts alike for all."""
     scale = 3 * np.sqrt(np.square(x).mean(axis=1, keepdims=True))
     vectors: Vectors = (x / np.maximum(scale, 1e-12)).astype(np.float32)
     return vectors
 
 
 def check_dimension(where: str | Path, found: int, expected: int) -> None:
-    """Refuse vectors of ``found`` numbers.
+    """Refuse vectors with another number of values than expected.
 
     Raises:
-        UserError: they are not ``expected``.
+        UserError: ``found`` differs from ``expected``.
     """
     if found != expected:
-        raise UserError(f"{where}: {found} numbers a class, not {expected}; set 'dimension' of the labels to {found}")
+        raise UserError(f"{where}: {found} values per class, not {expected}; set 'dimension' of the labels to {found}")
 
 
 def unreadable(where: str | Path, error: Exception, what: str) -> UserError:
-    """Return the error for a source that cannot be read as ``what``."""
+    """Return the error for a source at ``where`` that cannot be read as ``what``."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UserError(f"{where}: cannot be read as {what} ({' '.join(reason.split())[:160]}); check the path")

@@ -1,4 +1,4 @@
-"""Vectors from a file."""
+"""Class vectors from a file that holds a matrix."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZi
 
 
 class TensorLabels:
-    """A matrix ``[C, dimension]`` from a file.
+    """A matrix of class vectors ``[C, dimension]`` from a file.
 
     ``.npy`` holds the matrix alone; ``.npz`` and ``.safetensors`` hold it as ``vectors``, and may hold the names of its
     rows (an array ``names``, or ``names`` in the metadata as a JSON list). Without names, row i is taken for class i,
-    and a warning says so: nothing else can tell where the file has another order.
+    and a warning says so, because a different order in the file could not be noticed.
     """
 
     class Config(LabelConfig):
-        """Settings: ``path`` of the file."""
+        """Settings of the source ``tensor``: ``path`` of the file of vectors."""
 
         name: Literal["tensor"] = "tensor"
         path: str
@@ -45,12 +45,12 @@ class TensorLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: the file cannot be read, holds something else, or lacks a class.
+            UserError: the file cannot be read, holds something other than a matrix, or lacks a class.
         """
         try:
             vectors, names = self._read()
         except _UNREADABLE as error:
-            raise unreadable(self.path, error, "label vectors") from None
+            raise unreadable(self.path, error, "class vectors") from None
         if vectors.dtype.kind not in "fiu":
             raise UserError(f"{self.path}: the vectors are of type {vectors.dtype}, not numbers; store one row a class")
         if vectors.ndim != 2:
@@ -67,7 +67,7 @@ class TensorLabels:
         return vectors.astype(np.float32)
 
     def _rows(self, names: Any, count: int, classes: Sequence[str]) -> list[int]:
-        """Return the row of each class, of ``count`` that are named by what the file has as ``names``."""
+        """Return the row of each class in a matrix of ``count`` rows; ``names`` are the row names in the file."""
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UserError(f"{self.path}: 'names' is not a list of texts; store one name a row")
         if len(names) != count:
@@ -79,7 +79,7 @@ class TensorLabels:
         return [rows[tuple(words(name))] for name in classes]
 
     def _read(self) -> tuple[npt.NDArray[Any], Any]:
-        """Return the matrix, and the names as the file has them: None where it has none."""
+        """Return the matrix, and the row names as found in the file; None where it has none."""
         if self.path.suffix == ".safetensors":
             with safe_open(self.path, framework="np") as file:
                 listed = (file.metadata() or {}).get("names")
@@ -91,10 +91,10 @@ class TensorLabels:
             return content["vectors"], content["names"].tolist() if "names" in content else None
 
 
-@functools.cache  # a parser is built several times on the way to a trained one
+@functools.cache  # warns once, although a parser is built several times before it is trained
 def _tell_order(path: Path, classes: tuple[str, ...]) -> None:
     _log.warning(
-        "%s: names no classes; its rows are taken for %s, in this order; if they are others', add an array 'names'",
+        "%s: holds no class names; its rows are taken for %s, in this order; if that is wrong, add an array 'names'",
         path,
         ", ".join(classes),
     )

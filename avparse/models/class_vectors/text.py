@@ -1,4 +1,4 @@
-"""Vectors of pretrained text encoders, by libraries that are loaded only here."""
+"""Class vectors of pretrained text encoders; the libraries are loaded only when a source is used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AT_A_TIME = 32  # prompts
 
 
 class CLIPLabels:
-    """The projected text vectors of a CLIP model, by ``transformers``; only their direction is kept."""
+    """The projected text vectors of a CLIP model from ``transformers``; only their direction is kept."""
 
     class Config(LabelConfig):
-        """Settings.
+        """Settings of the source ``clip``.
 
         Attributes:
-            model: a local folder, or the name of a published model.
-            prompt: the sentence, with ``{}`` where the class is named.
+            model: local folder, or name of a published model.
+            prompt: sentence that is encoded, with ``{}`` in place of the class name.
         """
 
         name: Literal["clip"] = "clip"
@@ -39,17 +39,18 @@ class CLIPLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: ``transformers`` is not installed, the model cannot be loaded, or a name is longer than it reads.
+            UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
+                model.
         """
         networks = {"clip": "CLIPModel", "clip_text_model": "CLIPTextModelWithProjection"}
         return _projected(networks, self.config, classes)
 
 
 class CLAPLabels:
-    """The projected text vectors of a CLAP model, by ``transformers``; only their direction is kept."""
+    """The projected text vectors of a CLAP model from ``transformers``; only their direction is kept."""
 
     class Config(LabelConfig):
-        """Settings; see :class:`CLIPLabels`."""
+        """Settings of the source ``clap``; the fields are those of :class:`CLIPLabels`."""
 
         name: Literal["clap"] = "clap"
         model: str
@@ -63,7 +64,8 @@ class CLAPLabels:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
-            UserError: ``transformers`` is not installed, the model cannot be loaded, or a name is longer than it reads.
+            UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
+                model.
         """
         networks = {"clap": "ClapModel", "clap_text_model": "ClapTextModelWithProjection"}
         return _projected(networks, self.config, classes)
@@ -73,7 +75,7 @@ class SentenceLabels:
     """Vectors of a sentence-transformers model; only their direction is kept."""
 
     class Config(LabelConfig):
-        """Settings: ``model`` is a local folder or the name of a published model."""
+        """Settings of the source ``sentence``: ``model`` is a local folder or the name of a published model."""
 
         name: Literal["sentence"] = "sentence"
         model: str
@@ -88,7 +90,7 @@ class SentenceLabels:
         Raises:
             UserError: ``sentence-transformers`` is not installed, or the model cannot be loaded.
         """
-        sentences = library("sentence_transformers", "sentence", "label vectors of sentences")
+        sentences = library("sentence_transformers", "sentence", "class vectors of sentences")
         folder = find_folder(self.config.model)
         with torch.random.fork_rng():
             try:
@@ -96,7 +98,7 @@ class SentenceLabels:
                 model = sentences.SentenceTransformer(
                     str(folder), device="cpu", model_kwargs=only_safe, local_files_only=True
                 )
-            except Exception as error:  # the library raises what it likes at bad files
+            except Exception as error:  # the library raises exceptions of many kinds on bad files
                 raise unreadable(self.config.model, error, "a sentence model") from None
             vectors = np.asarray(model.encode([" ".join(words(name)) for name in classes], show_progress_bar=False))
         return scaled(vectors.astype(np.float64))
@@ -105,8 +107,8 @@ class SentenceLabels:
 def _projected(
     networks: Mapping[str, str], config: CLIPLabels.Config | CLAPLabels.Config, classes: Sequence[str]
 ) -> Vectors:
-    """Return what a text tower makes of the prompts; ``networks`` is type of model -> its class in ``transformers``."""
-    library("transformers")  # asked for before anything is downloaded
+    """Return the projected vectors of the prompts; ``networks`` maps a model type to its ``transformers`` class."""
+    library("transformers")  # checked before anything is downloaded
     found = find_checkpoint(config.model, *networks)
     encoder, tokenizer = found.load(networks[found.model_type]), found.part("AutoTokenizer")
     prompts = [config.prompt.replace("{}", " ".join(words(name))) for name in classes]

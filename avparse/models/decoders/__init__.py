@@ -1,6 +1,6 @@
-"""Decoders: ``decoder(hidden, audio_mask, visual_mask) -> ParserOutput``, one file each, listed here by name.
+"""Decoders, one file each, listed by name: ``decoder(hidden, audio_mask, visual_mask) -> ParserOutput``.
 
-They are made from their settings, the width of the encoder and the names of the classes.
+A decoder is made from its settings, the width of the encoder and the class names.
 """
 
 from torch import nn

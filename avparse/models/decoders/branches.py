@@ -1,4 +1,4 @@
-"""Three branches and plain pooling over time: the decoder of AVE and AVSDN, as the authors of HAN extended both."""
+"""Three linear branches with plain pooling over time: the decoder of AVE and AVSDN, as extended by HAN's authors."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from avparse.models.output import Hidden, ParserOutput
 
 
 class BranchesDecoder(nn.Module):
-    """Each modality, and both side by side, have linear maps to class logits; a video's are pooled over its segments.
+    """Each modality, and both concatenated, have linear maps to class logits, which are pooled over the segments.
 
-    AVE (ECCV 2018) has the branch of both alone. The branches of one modality are what the authors of HAN (ECCV 2020)
-    added to compare it and AVSDN on parsing. They released no code: the form of the branches is our reading.
+    AVE (ECCV 2018) has only the branch of both modalities. The authors of HAN (ECCV 2020) added the branches of one
+    modality to compare AVE and AVSDN on parsing. They released no code, so the form of the branches is our reading.
     """
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the decoder ``branches``.
 
         Attributes:
-            size: between the two maps (AVE: 64); None: one map only (AVSDN).
-            pooling: the logit of a video is the mean of its segments', or that of its best segment (``max``, AVE's
-                released code).
+            size: width between the two maps (AVE: 64); None for a single map (AVSDN).
+            pooling: reduction of segment logits to the video's logit: their ``mean``, or their ``max`` (AVE's released
+                code).
         """
 
         name: Literal["branches"] = "branches"
@@ -41,14 +41,14 @@ class BranchesDecoder(nn.Module):
         self.branches = nn.ModuleDict({of: _branch(inputs, config.size, len(classes)) for of, inputs in sizes.items()})
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
-        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        """Decode encoded segments ``[B, T, H]`` of both modalities into probabilities of C classes."""
         x = torch.stack((hidden.audio, hidden.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         real = None if mask is None else mask.unsqueeze(-1)  # [2, B, T, 1]
         if real is not None:
             x = x * real
         inputs = {"audio": x[0], "visual": x[1], "video": torch.cat((x[0], x[1]), dim=-1)}
-        logits = {of: self.branches[of](y).float() for of, y in inputs.items()}  # each [B, T, C]
+        logits = {of: self.branches[of](y).float() for of, y in inputs.items()}  # [B, T, C] of each branch
         exists: dict[str, Tensor | None] = dict.fromkeys(inputs)
         if real is not None:
             exists = {"audio": real[0], "visual": real[1], "video": real.any(dim=0)}
@@ -66,7 +66,7 @@ class BranchesDecoder(nn.Module):
         )
 
     def _pooled(self, logits: Tensor, exists: Tensor | None) -> Tensor:
-        """Return probabilities ``[B, C]`` of logits ``[B, T, C]``; zero of a video without any segment."""
+        """Return probabilities ``[B, C]`` of logits ``[B, T, C]``; zero for a video without any segment."""
         if exists is None:
             return (logits.mean(dim=1) if self.pooling == "mean" else logits.amax(dim=1)).sigmoid()
         if self.pooling == "max":

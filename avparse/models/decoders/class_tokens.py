@@ -18,20 +18,21 @@ from avparse.models.output import Hidden, ParserOutput
 
 
 class ClassTokenDecoder(nn.Module):
-    """The classes of a segment attend to each other before they are judged, so that what occurs together is learned.
+    """The classes of a segment attend to each other before they are classified, so that co-occurrence is learned.
 
-    A segment of a modality becomes one vector a class. Within the segment the class vectors of a modality attend to
-    themselves and to those of the other one, in one hybrid attention layer for both. One linear map a modality, the
-    same for all classes, makes the logits. Pooling is that of MMIL, with weights read from the encoded segments.
+    Each segment of a modality becomes one vector per class. Within the segment the class vectors of a modality attend
+    to themselves and to those of the other modality, in one hybrid attention layer for both. One linear map per
+    modality, shared by all classes, gives the logits. Pooling is that of MMIL, with weights read from the encoded
+    segments.
     """
 
     class Config(PartConfig):
-        """Settings of the decoder.
+        """Settings of the decoder ``class_tokens``.
 
         Attributes:
-            size: of a class vector.
-            feedforward: of the layer over classes.
-            dropout: of the layer over classes.
+            size: number of values in a class vector.
+            feedforward: inner width of the feed-forward block of the layer over classes.
+            dropout: dropout probability in the layer over classes.
         """
 
         name: Literal["class_tokens"] = "class_tokens"
@@ -51,7 +52,7 @@ class ClassTokenDecoder(nn.Module):
         self.weights = nn.Linear(width, 2 * len(classes))  # over time, over modalities
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
-        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        """Decode encoded segments ``[B, T, H]`` of both modalities into probabilities of C classes."""
         x = torch.stack((hidden.audio, hidden.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         made = [tokens(y).relu().flatten(0, 1) for tokens, y in zip(self.tokens, x, strict=True)]
@@ -63,6 +64,6 @@ class ClassTokenDecoder(nn.Module):
         return pool(logits.float().view(over_time.shape), over_time, over_modality, mask, hidden)
 
     def time_logits(self, hidden: Hidden) -> Tensor:
-        """Return the weights over time before their softmax, ``[2, B, T, C]``."""
+        """Return the logits ``[2, B, T, C]`` of the temporal pooling weights."""
         logits: Tensor = self.weights(torch.stack((hidden.audio, hidden.visual))).float().chunk(2, dim=-1)[0]
         return logits

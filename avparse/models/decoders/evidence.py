@@ -1,4 +1,4 @@
-"""CMPAE's evidence (Gao, Chen, Xu: Collecting Cross-Modal Presence-Absence Evidence, CVPR 2023)."""
+"""The evidence decoder of CMPAE (Gao, Chen, Xu: Collecting Cross-Modal Presence-Absence Evidence, CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _LARGEST, _TEMPERATURE = 10.0, 0.8
 
 
 class EvidenceDecoder(nn.Module):
-    """What a modality itself says for a class is weighed against what both modalities say against it.
+    """Evidence for a class, from one modality, is weighed against evidence against it, from both modalities.
 
-    Evidence for the class is read from a segment's own modality, evidence against it from that plus a gated map of both
-    modalities' sum. A logit becomes evidence alpha = exp(logit / 0.8) + 1, of logits within 10 of zero; the probability
-    is the share of the evidence for the class, the uncertainty 2 / (sum of both). The logits of a video are
-    attention-weighted sums over its segments, with weights of their own for either kind of evidence.
+    Evidence for the class is read from the segment's own modality; evidence against it from that modality plus a gated
+    map of both modalities' sum. A logit becomes evidence alpha = exp(logit / 0.8) + 1, with logits clamped to 10 around
+    zero. The probability is the share of the evidence for the class, the uncertainty 2 / (sum of both). The logits of a
+    video are attention-weighted sums over its segments, with separate weights for either kind of evidence.
 
-    ``video`` is read from what was encoded, not from the encoding: the mean over segments of a class probability of
+    ``video`` is read from the stem's output instead of the encoder's: the mean over segments of a class probability of
     both modalities together.
     """
 
     class Config(PartConfig):
-        """Settings of the decoder.
+        """Settings of the decoder ``evidence``.
 
         Attributes:
-            visual_dropout: of the encoded visual segments before all heads.
-            gate_dropout: of the gated maps.
-            unimodal_absence: what evidence against a class is read from where neither modality may see the other: its
-                ``own`` modality, as if the other were absent, or ``both`` all the same, as in the released code.
+            visual_dropout: dropout probability of the encoded visual segments before all heads.
+            gate_dropout: dropout probability of the gated maps.
+            unimodal_absence: modality from which evidence against a class is read in the unimodal pass: the ``own`` one, as if the
+                other were absent, or ``both``, as in the released code.
         """
 
         renamed: ClassVar[dict[str, str]] = {"apart": "unimodal_absence"}
@@ -59,9 +59,9 @@ class EvidenceDecoder(nn.Module):
         self.video_head = nn.Linear(width, len(classes))
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
-        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        """Decode encoded segments ``[B, T, H]`` of both modalities into probabilities of C classes."""
         if hidden.stem is None:
-            raise RuntimeError("the evidence decoder reads what was encoded; set Hidden.stem")
+            raise RuntimeError("the evidence decoder reads the stem's output; set Hidden.stem")
         visual = drop(hidden.visual, self.config.visual_dropout, self.training)
         x = torch.stack((hidden.audio, visual))
         mask = stack_masks(audio_mask, visual_mask, x)
@@ -93,7 +93,7 @@ class EvidenceDecoder(nn.Module):
         )
 
     def _logits(self, x: Tensor, real: Tensor | None, cross: bool) -> Tensor:
-        """Return the logits of evidence for and against, ``[2, B, T, C, 2]``, in float32."""
+        """Return the logits ``[2, B, T, C, 2]`` of evidence for and against, in float32."""
         both = x if real is None else x.masked_fill(~real, 0.0)
         if cross or self.config.unimodal_absence == "both":
             both = both.sum(dim=0).expand_as(x)
@@ -118,7 +118,7 @@ class EvidenceDecoder(nn.Module):
 
 
 def weigh_evidence(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the probability and the uncertainty of logits ``[..., 2]`` for and against, both ``[...]``."""
+    """Return the probability and the uncertainty, both ``[...]``, of logits ``[..., 2]`` for and against."""
     alpha = _evidence(logits)
     total = alpha.sum(dim=-1)
     return alpha[..., 0] / total, 2 / total

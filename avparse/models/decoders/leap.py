@@ -1,4 +1,4 @@
-"""LEAP: classes as queries (Zhou et al.: Label-anticipated Event Disentanglement, ECCV 2024)."""
+"""The decoder of LEAP, with classes as queries (Zhou et al.: Label-anticipated Event Disentanglement, ECCV 2024)."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _RARE = -3.0  # logit of a probability of one in twenty
 
 
 class LEAPDecoder(nn.Module):
-    """Vectors of the class names attend to the encoded segments of a modality, in blocks of the modality's own.
+    """Class vectors attend to the encoded segments of a modality, in attention blocks of that modality.
 
-    A class is in a segment as far as its query, after the attention of the last block, looks there (the logit before
-    the softmax, mean over heads), and in the modality by one linear map of what its query has become. No weight
-    belongs to a class, so the classes may change after training (:func:`avparse.models.parsers.build.with_classes`).
+    The logit of a class in a segment is the attention logit of the class query after the last block (before the
+    softmax, mean over heads). Its logit in the modality is one linear map of the final query. No weight belongs to a
+    class, so the classes may change after training (:func:`avparse.models.parsers.build.with_classes`).
 
-    ``video`` is the higher of the two modalities' probabilities. At a gate of 0.5 that is the union of the published
-    decoder, which joins decisions instead of probabilities and therefore gives a loss no gradient.
+    ``video`` is the higher of the two modalities' probabilities. With a gate of 0.5 that equals the union of the
+    published decoder, which joins decisions instead of probabilities and therefore gives a loss no gradient.
     """
 
     class Config(PartConfig):
-        """Settings of the decoder.
+        """Settings of the decoder ``leap``.
 
         Attributes:
-            labels: where the vectors of the class names come from.
-            attention_dropout: of attention weights.
-            dropout: of all else.
+            labels: settings of the source of class vectors.
+            attention_dropout: dropout probability of attention weights.
+            dropout: dropout probability of everything but attention weights.
         """
 
         name: Literal["leap"] = "leap"
-        labels: Annotated[LabelConfig, *part_of(LABEL_SOURCES, "source of label vectors")] = OrthogonalLabels.Config()
+        labels: Annotated[LabelConfig, *part_of(LABEL_SOURCES, "source of class vectors")] = OrthogonalLabels.Config()
         blocks: int = Field(2, ge=1)
         heads: int = Field(8, ge=1)
         feedforward: int = Field(512, ge=1)
@@ -55,12 +55,12 @@ class LEAPDecoder(nn.Module):
         self.sides = nn.ModuleList(LabelQueries(config, width) for _ in range(2))
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
-        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        """Decode encoded segments ``[B, T, H]`` of both modalities into probabilities of C classes."""
         queries = self.project_labels(self.labels()).unsqueeze(0)
         x = (hidden.audio, hidden.visual)
         masks = (audio_mask, visual_mask)
         decoded = [side(queries, *given) for side, *given in zip(self.sides, x, masks, strict=True)]
-        # In float32 whatever the precision of the encoder: probabilities near one need the digits.
+        # In float32 for any precision of the encoder, because probabilities near one need the digits.
         logits, occurs = (torch.stack(both).float() for both in zip(*decoded, strict=True))  # [2, B, T, C], [2, B, C]
         segments, videos = logits.sigmoid(), occurs.sigmoid()
         mask = stack_masks(audio_mask, visual_mask, logits)
@@ -81,7 +81,7 @@ class LEAPDecoder(nn.Module):
 
 
 class LabelQueries(nn.Module):
-    """The blocks of one modality."""
+    """The attention blocks of one modality, from class queries to logits."""
 
     def __init__(self, config: LEAPDecoder.Config, width: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class LabelQueries(nn.Module):
             for _ in range(config.blocks)
         )
         self.occurs = nn.Linear(width, 1)
-        # Few classes are on: training starts from that, not from one half (Lin et al., "Focal Loss", ICCV 2017, 4.1).
+        # Few classes are present, so training starts from a low probability (Lin et al., "Focal Loss", ICCV 2017, 4.1).
         last = cast(AttentionBlock, self.blocks[-1])
         for bias, size in zip(last.logit_biases(), (1.0, -1.0), strict=True):
             nn.init.constant_(bias, size * (-_RARE * (config.heads / width) ** 0.5) ** 0.5)
@@ -100,9 +100,9 @@ class LabelQueries(nn.Module):
         """Return the logits of segments ``[B, T, C]`` and of the video ``[B, C]``.
 
         Args:
-            queries: ``[1, C, H]``.
-            segments: ``[B, T, H]``.
-            mask: ``[B, T]`` marks real segments.
+            queries: class queries ``[1, C, H]``, the same for all videos.
+            segments: encoded segments ``[B, T, H]``.
+            mask: existing segments ``[B, T]``; None if all exist.
         """
         allowed = None if mask is None else mask.unsqueeze(1)
         for block in self.blocks[:-1]:

@@ -18,12 +18,12 @@ from avparse.models.output import Hidden, ParserOutput
 class MMILDecoder(nn.Module):
     """Segment probabilities from a linear layer, video probabilities as attention-weighted means of them.
 
-    Three linear maps, shared by the modalities, read each encoded segment: class logits, weights over time and
-    weights over modalities. They are stored as one matrix ``[3C, H]`` in that order.
+    Three linear maps, shared by the modalities, read each encoded segment: class logits, temporal pooling weights and
+    modality pooling weights. They are stored as one matrix ``[3C, H]`` in that order.
     """
 
     class Config(PartConfig):
-        """Settings: dropout of the encoded visual segments before the heads (JoMoLD: 0.5)."""
+        """Settings of the decoder ``mmil``: dropout of the encoded visual segments before the heads (JoMoLD: 0.5)."""
 
         name: Literal["mmil"] = "mmil"
         visual_dropout: float = Field(0.0, ge=0, lt=1)
@@ -34,29 +34,29 @@ class MMILDecoder(nn.Module):
         self.heads = nn.Linear(width, 3 * len(classes))
 
     def forward(self, hidden: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> ParserOutput:
-        """Decode ``[B, T, H]`` a modality into probabilities of C classes."""
+        """Decode encoded segments ``[B, T, H]`` of both modalities into probabilities of C classes."""
         visual = drop(hidden.visual, self.visual_dropout, self.training)
         x = torch.stack((hidden.audio, visual))
         mask = stack_masks(audio_mask, visual_mask, x)
-        # In float32 whatever the precision of the encoder: probabilities near one need the digits.
+        # In float32 for any precision of the encoder, because probabilities near one need the digits.
         logits, over_time, over_modality = self.heads(x).float().chunk(3, dim=-1)  # each [2, B, T, C]
         return pool(logits, over_time, over_modality, mask, hidden)
 
     def time_logits(self, hidden: Hidden) -> Tensor:
-        """Return the weights over time before their softmax, ``[2, B, T, C]``."""
+        """Return the logits ``[2, B, T, C]`` of the temporal pooling weights."""
         logits: Tensor = self.heads(torch.stack((hidden.audio, hidden.visual))).float().chunk(3, dim=-1)[1]
         return logits
 
 
 def pool(logits: Tensor, over_time: Tensor, over_modality: Tensor, mask: Tensor | None, hidden: Hidden) -> ParserOutput:
-    """Pool segments into videos.
+    """Pool segment probabilities into video probabilities.
 
     Args:
-        logits: ``[2, B, T, C]``, of the segments.
-        over_time: the same, weights before their softmax over the segments of a modality.
-        over_modality: the same, weights before their softmax over the modalities of a segment.
-        mask: ``[2, B, T]`` marks real segments.
-        hidden: what all was read from.
+        logits: class logits ``[2, B, T, C]`` of the segments.
+        over_time: logits ``[2, B, T, C]`` of the weights over the segments of a modality.
+        over_modality: logits ``[2, B, T, C]`` of the weights over the modalities of a segment.
+        mask: existing segments ``[2, B, T]``; None if all exist.
+        hidden: encoded segments that the logits were read from; they are passed on in the output.
     """
     segments = logits.sigmoid()
     real = None if mask is None else mask.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Encoders: ``encoder(stem: Hidden, audio_mask, visual_mask, cross) -> Hidden``, one file each, listed here by name."""
+"""Encoders, one file each, listed by name: ``encoder(stem: Hidden, audio_mask, visual_mask, cross) -> Hidden``."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""AVSDN (Lin, Li, Wang: Dual-modality Seq2Seq Network for Audio-Visual Event Localization, ICASSP 2019)."""
+"""The encoder of AVSDN (Lin, Li, Wang: Dual-modality Seq2Seq Network for Event Localization, ICASSP 2019)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from avparse.models.output import Hidden
 
 
 class AVSDNEncoder(nn.Module):
-    """Both modalities are read to the end; what is remembered of both starts an LSTM that reads them together.
+    """One LSTM per modality reads its segments; the fused last states start an LSTM that reads both modalities.
 
-    The last states of the two reading LSTMs are rectified and fused: with two small networks U and V,
-    ``m = (U(a) + V(v)) / 2`` and the start is ``(tanh(a + m) + tanh(v + m)) / 2``, for outputs and cells alike. The
-    LSTM that starts so reads sound and picture side by side; what it makes of a segment is the encoding of both
+    The last states of the two reading LSTMs are rectified and fused: with two small networks U and V, ``m = (U(a) +
+    V(v)) / 2`` and the initial state is ``(tanh(a + m) + tanh(v + m)) / 2``, for outputs and cells alike. The LSTM with
+    that initial state reads the concatenated audio and visual segments; its outputs are the encoding of both
     modalities.
 
-    A segment without one modality is read with zeros in its place, a modality that is absent altogether remembers zero.
-    Without ``cross`` each modality is encoded as if the other were absent.
+    A segment without one modality is read with zeros in its place, and a modality that is absent altogether has the
+    state zero. Without ``cross`` each modality is encoded as if the other were absent.
     """
 
     class Config(PartConfig):
-        """Settings: ``fusion``: inner size of the two small networks. A direction has half of the stem's width."""
+        """Settings of the encoder ``avsdn``.
+
+        Attributes:
+            fusion: inner width of the networks U and V. A direction of an LSTM has half of the stem's width.
+        """
 
         name: Literal["avsdn"] = "avsdn"
         fusion: int = Field(128, ge=1)
@@ -44,7 +48,7 @@ class AVSDNEncoder(nn.Module):
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape; without ``cross`` each is encoded by itself."""
         if cross:
             joined = self._joined(stem, audio_mask, visual_mask)
             return Hidden(joined, joined)
@@ -52,7 +56,7 @@ class AVSDNEncoder(nn.Module):
         return Hidden(self._joined(stem, audio_mask, nothing), self._joined(stem, nothing, visual_mask))
 
     def _joined(self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None) -> Tensor:
-        """Return ``[B, T, D]``, zero where both modalities are absent."""
+        """Return both modalities concatenated, ``[B, T, D]``, zero where both are absent."""
         masks = (audio_mask, visual_mask)
         given = [
             x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0.0)

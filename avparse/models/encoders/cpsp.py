@@ -1,4 +1,4 @@
-"""CPSP (Zhou, Guo, Wang: Contrastive Positive Sample Propagation, TPAMI 2022), as released for video parsing."""
+"""Encoder of CPSP as released for parsing (Zhou, Guo, Wang: Contrastive Positive Sample Propagation, TPAMI 2022)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from avparse.models.output import Hidden
 
 
 class CPSPEncoder(nn.Module):
-    """An LSTM a modality, then positive sample propagation (PSP): only similar enough segments exchange what they have.
+    """One LSTM per modality, then positive sample propagation (PSP) between segments that are similar enough.
 
     The similarity of a visual and an audio segment is the rectified product of their projections. For each segment the
-    similarities to the other modality are made to add up to one; what is left of them at or below a threshold is cut
-    and the rest again made to add up to one. With those weights each segment receives projections of the other
-    modality's; then a rectified linear map a modality and one normalisation for both.
+    similarities to the other modality are normalised to sum to one; those at or below a threshold are set to zero, and
+    the rest are normalised again. With these weights each segment receives projections of the other modality's
+    segments; a rectified linear map per modality and one shared normalisation follow.
 
     A padded or absent segment sends nothing. Without ``cross`` nothing is propagated: each modality is encoded exactly
     as in a video in which the other one is absent.
     """
 
     class Config(PartConfig):
-        """Settings of the encoder.
+        """Settings of the encoder ``cpsp``.
 
         Attributes:
-            threshold: below which a share is cut, in units of the even share, 1 / (segments of the other modality):
-                the published 0.09 for ten segments is 0.9 for any number.
-            dropout: of projections and of the last maps.
+            threshold: weight below which a segment is ignored, in units of the uniform weight, 1 / (segments of the
+                other modality): the published 0.09 for ten segments is 0.9 for any number.
+            dropout: dropout probability of the projections and of the last maps.
         """
 
         name: Literal["cpsp"] = "cpsp"
@@ -48,18 +48,19 @@ class CPSPEncoder(nn.Module):
         self.project = nn.ModuleList(nn.Linear(width, 2 * width, bias=False) for _ in MODALITIES)
         self.merge = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in MODALITIES)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        for linear in (*self.project, *self.merge):  # as released: each square matrix by itself
+        for linear in (*self.project, *self.merge):  # as released: each square matrix is initialised separately
             for square in linear.weight.split(width):
                 nn.init.xavier_uniform_(square)
 
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape; without ``cross`` each is encoded by itself."""
         given = zip(self.read, (stem.audio, stem.visual), (audio_mask, visual_mask), strict=True)
         audio, visual = (read(x, mask) for read, x, mask in given)
         if cross:
-            # Each modality has two projections: one is compared, and sent by audio; the other is sent by visual.
+            # Each modality has two projections: one is compared, and sent by audio; the other is sent by
+            # visual.
             sent_visual, compared_visual = self._projections(1, visual)
             compared_audio, sent_audio = self._projections(0, audio)
             similarity = (
@@ -76,7 +77,7 @@ class CPSPEncoder(nn.Module):
         return first, second
 
     def _shares(self, similarity: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the weights ``[B, Q, K]`` of the segments of the other modality, of which ``mask`` marks the real."""
+        """Return the weights ``[B, Q, K]`` of the other modality's segments; ``mask`` marks the existing ones."""
         if mask is None:
             count: int | Tensor = similarity.shape[-1]
         else:

@@ -20,9 +20,9 @@ Norm = Literal["post", "pre"]
 
 
 class HybridAttentionLayer(nn.Module):
-    """Self-attention and cross-modal attention added to the input, then a feed-forward block.
+    """Self-attention and cross-modal attention are added to the input; a feed-forward block follows.
 
-    One set of weights serves both modalities; see :class:`HANEncoder.Config` for ``order`` and ``norm``.
+    One set of weights serves both modalities; :class:`HANEncoder.Config` describes ``order`` and ``norm``.
     """
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float, order: Order, norm: Norm) -> None:
@@ -39,9 +39,9 @@ class HybridAttentionLayer(nn.Module):
         """Map ``[2, B, T, D]`` (audio, visual) to the same shape.
 
         Args:
-            x: both modalities.
-            mask: ``[2, B, T]`` marks real segments.
-            cross: add the cross-modal attention; without it each modality sees itself alone.
+            x: segments ``[2, B, T, D]`` of audio and visual.
+            mask: existing segments ``[2, B, T]``; None if all exist.
+            cross: whether to add the cross-modal attention; without it each modality attends to itself only.
         """
         read = self.attention_norm(x) if self.norm == "pre" else x
         attended = self._drop(self.self_attention(read, mask, across=False))
@@ -50,14 +50,14 @@ class HybridAttentionLayer(nn.Module):
         if self.order == "parallel":
             return self._finish(x, attended + self._drop(self.cross_attention(read, mask, across=True)))
         of_audio, of_visual = (None, None) if mask is None else mask.unbind()
-        # What is attended to is not normalised, even where what attends is.
+        # Keys and values are not normalised, even where the queries are.
         heard = self._drop(self.cross_attention.between(read[0], x[1], of_visual))
         audio = self._finish(x[0], attended[0] + heard)
         seen = self._drop(self.cross_attention.between(read[1], audio, of_audio))
         return torch.stack((audio, self._finish(x[1], attended[1] + seen)))
 
     def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Add what was attended to, and the feed-forward block."""
+        """Add the attended values, and the feed-forward block."""
         if self.norm == "pre":
             x = x + attended
             return x + self._drop(self._feed(self.feedforward_norm(x)))
@@ -74,21 +74,22 @@ class HybridAttentionLayer(nn.Module):
 
 
 class HANEncoder(nn.Module):
-    """HAN: a stack of hybrid attention layers over the segments of both modalities, without positional code."""
+    """HAN: a stack of hybrid attention layers over the segments of both modalities, without positional encoding."""
 
     class Config(PartConfig):
-        """Settings of the encoder.
+        """Settings of the encoder ``han``.
 
         Attributes:
-            chain: feed each layer with the previous one's output. The released HAN code feeds every layer with the
-                stem's output instead, so that only the last layer acts (``chain: false``; no difference at depth 1).
-            order: ``parallel``: both modalities attend to what the layer was given of the other; ``sequential``:
-                audio first, then visual to the audio that came of it (VALOR).
-            norm: ``post``: after each sum; ``pre``: before what is added, and once at the end of each modality
-                (VALOR's option; with ``sequential`` only).
-            alike: all layers start from the same weights (VALOR).
-            unimodal_share: share of the encoding that is made without cross-modal attention, by the same layers
-                (CMPAE: 0.2).
+            chain: whether each layer reads the previous layer's output. The released HAN code feeds every layer with
+                the stem's output instead, so that only the last layer acts (``chain: false``; no difference at depth
+                1).
+            order: order of cross-modal attention: ``parallel``: both modalities attend to the layer's input of the
+                other; ``sequential``: audio first, then visual to the resulting audio (VALOR).
+            norm: place of layer normalisation: ``post``: after each sum; ``pre``: before each added block, and once at
+                the end of each modality (VALOR's option; with ``sequential`` only).
+            alike: whether all layers start from the same weights (VALOR).
+            unimodal_share: share of the encoding that comes from the unimodal pass of the same layers, without cross-modal
+                attention (CMPAE: 0.2).
         """
 
         renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}
@@ -106,7 +107,7 @@ class HANEncoder(nn.Module):
         @model_validator(mode="after")
         def _consistent(self) -> Self:
             if self.norm == "pre" and self.order == "parallel":
-                raise ValueError("norm 'pre' goes with order 'sequential'")
+                raise ValueError("norm 'pre' needs order 'sequential'")
             return self
 
     def __init__(self, config: Config, width: int) -> None:
@@ -124,7 +125,7 @@ class HANEncoder(nn.Module):
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape; without ``cross`` each is encoded by itself."""
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         encoded = self._encode(x, mask, cross)

@@ -1,4 +1,4 @@
-"""HCMN: HAN at several time scales, the encoder of DHHN (Jiang et al., ACM MM 2022)."""
+"""HCMN, a hybrid attention network at several time scales: the encoder of DHHN (Jiang et al., ACM MM 2022)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Stride = Annotated[int, Field(ge=1)]
 class HCMNEncoder(nn.Module):
     """Convolutions of growing stride shorten the video; one hybrid attention layer serves every scale.
 
-    What the layer makes of a scale is given back to the segments (a step to all segments that it stands for) and added
-    to that of the scales before. The sums are the levels of the encoding, the last one its segments.
+    The layer's output at a scale is expanded to the segments (each step to all segments that it covers) and added to
+    that of the previous scales. The sums are the levels of the encoding; the last one gives its segments.
 
     Padded and absent segments count as zero in the convolutions, as if the video ended there, and take no part in the
-    batch normalisation. A step exists where any segment that it stands for does.
+    batch normalisation. A step exists where any segment that it covers exists.
     """
 
     class Config(PartConfig):
-        """Settings of the encoder.
+        """Settings of the encoder ``hcmn``.
 
         Attributes:
-            strides: segments to a step, one a scale.
-            kernels: segments that a step is computed from, odd, one a scale.
+            strides: number of segments per step, one value per scale.
+            kernels: number of segments that a step is computed from, an odd value per scale.
         """
 
         name: Literal["hcmn"] = "hcmn"
@@ -47,7 +47,7 @@ class HCMNEncoder(nn.Module):
         @model_validator(mode="after")
         def _consistent(self) -> Self:
             if len(self.strides) != len(self.kernels) or not all(kernel % 2 for kernel in self.kernels):
-                raise ValueError("strides and kernels are as many as scales, and kernels are odd")
+                raise ValueError("give as many strides as kernels, one per scale, and odd kernels")
             return self
 
     def __init__(self, config: Config, width: int) -> None:
@@ -63,7 +63,7 @@ class HCMNEncoder(nn.Module):
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape; without ``cross`` each is encoded by itself."""
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         total, levels = torch.zeros_like(x), []
@@ -75,7 +75,7 @@ class HCMNEncoder(nn.Module):
 
 
 class TimeScale(nn.Module):
-    """A convolution over time, batch normalisation and rectification, of each modality its own."""
+    """Convolution over time, batch normalisation and rectification, separate for each modality."""
 
     def __init__(self, width: int, stride: int, kernel: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class TimeScale(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in MODALITIES)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Map ``[2, B, T, D]`` to ``[2, B, ceil(T / stride), D]``, with a mask of the steps where there was one."""
+        """Map ``[2, B, T, D]`` to ``[2, B, ceil(T / stride), D]``, with a mask of the steps if there was one."""
         real = None
         if mask is not None:
             x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
@@ -98,7 +98,7 @@ class TimeScale(nn.Module):
 
 
 def _normalised(steps: Tensor, real: Tensor | None, norm: Any) -> Tensor:
-    """Normalise ``[B, T, D]``, in training by the statistics of the real ones; those of a single one would be none."""
+    """Normalise ``[B, T, D]``, in training by the statistics of the existing steps; a single step has no statistics."""
     rows = steps.flatten(0, 1) if real is None else steps[real]
     learn = norm.training and len(rows) > 1
     statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)

@@ -13,10 +13,10 @@ from avparse.models.output import Hidden
 
 
 class LSTMEncoder(nn.Module):
-    """One LSTM a modality, in both directions; the modalities do not meet."""
+    """One bidirectional LSTM per modality, without any exchange between the modalities."""
 
     class Config(PartConfig):
-        """No settings: a direction has half of the stem's width."""
+        """Settings of the encoder ``lstm``; it has none, because a direction has half of the stem's width."""
 
         name: Literal["lstm"] = "lstm"
 
@@ -27,5 +27,5 @@ class LSTMEncoder(nn.Module):
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape."""
         return Hidden(audio=self.read[0](stem.audio, audio_mask), visual=self.read[1](stem.visual, visual_mask))

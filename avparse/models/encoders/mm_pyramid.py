@@ -16,24 +16,25 @@ from avparse.models.output import Hidden
 class MMPyramidEncoder(nn.Module):
     """A pyramid of levels with growing windows, whose results are fused segment by segment.
 
-    Level i sees 2^i segments to either side. In it each modality attends to itself and to the other one, gates weigh
-    the two, and a dilated convolution makes the input of the next level. What the levels made of a segment attend to
-    each other, and their sum, weighted one by one, is the encoding. Self-attention, gates, convolutions and fusion are
-    each modality's own; the cross-modal attention of a level is shared.
+    Level i covers 2^i segments to either side. Within it each modality attends to itself and to the other one, gates
+    weigh both results, and a dilated convolution makes the input of the next level. The levels' results for a segment
+    attend to each other, and their weighted sum is the encoding. Self-attention, gates, convolutions and fusion are
+    separate for each modality; the cross-modal attention of a level is shared.
 
     A padded or absent segment is never attended to and counts as zero in convolutions, as if the video ended there.
-    Without ``cross`` the cross-modal attention finds nothing to attend to: each modality is encoded exactly as in a
-    video in which the other one is absent.
+    Without ``cross`` the cross-modal attention has nothing to attend to: each modality is encoded exactly as in a video
+    in which the other one is absent.
     """
 
     class Config(PartConfig):
-        """Settings of the encoder.
+        """Settings of the encoder ``mm_pyramid``.
 
         Attributes:
-            attention_dropout: of attention weights.
-            dropout: of all else.
-            slot_order: ``visual_audio`` hands the encoded picture on as audio and the sound as visual, as the
-                released parser does, in training and in evaluation. For comparison with its figures only.
+            attention_dropout: dropout probability of attention weights.
+            dropout: dropout probability of everything but attention weights.
+            slot_order: order of the two outputs: ``visual_audio`` returns the visual encoding as audio and the reverse,
+                as the released parser does, in training and in evaluation. It serves only for comparison with the
+                released results.
         """
 
         name: Literal["mm_pyramid"] = "mm_pyramid"
@@ -53,7 +54,7 @@ class MMPyramidEncoder(nn.Module):
     def forward(
         self, stem: Hidden, audio_mask: Tensor | None, visual_mask: Tensor | None, cross: bool = True
     ) -> Hidden:
-        """Encode ``[B, T, D]`` a modality into the same shapes; without ``cross`` neither sees the other."""
+        """Encode both modalities, each ``[B, T, D]`` to the same shape; without ``cross`` each is encoded by itself."""
         x = torch.stack((stem.audio, stem.visual))
         mask = stack_masks(audio_mask, visual_mask, x)
         made = []
@@ -66,7 +67,7 @@ class MMPyramidEncoder(nn.Module):
 
 
 class PyramidLevel(nn.Module):
-    """One level: attention within ``reach`` segments to either side, and a convolution of that dilation."""
+    """One level: attention within ``reach`` segments to either side, and a convolution with that dilation."""
 
     def __init__(self, config: MMPyramidEncoder.Config, width: int, reach: int) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class PyramidLevel(nn.Module):
         self.sides = nn.ModuleList(PyramidSide(config, width, reach) for _ in range(2))
 
     def forward(self, x: Tensor, mask: Tensor | None, cross: bool) -> Tensor:
-        """Map ``[2, B, T, D]`` to the same shape; ``mask`` ``[2, B, T]`` marks real segments."""
+        """Map ``[2, B, T, D]`` to the same shape; ``mask`` ``[2, B, T]`` marks existing segments."""
         steps = torch.arange(x.shape[2], device=x.device)
         near = (steps - steps.unsqueeze(1)).abs() <= self.reach
         own = near.expand(2, 1, -1, -1) if mask is None else near & mask.unsqueeze(2)  # [2, B or 1, T, T]
@@ -86,23 +87,23 @@ class PyramidLevel(nn.Module):
 
 
 class PyramidSide(nn.Module):
-    """What a level has for each modality alone: self-attention, gates, and two convolutions added to what they read."""
+    """Part of a level that is separate for each modality: self-attention, gates, and two residual convolutions."""
 
     def __init__(self, config: MMPyramidEncoder.Config, width: int, reach: int) -> None:
         super().__init__()
         self.block = _block(config, width)
-        self.gates = nn.Linear(2 * width, 2 * width)  # for the modality itself, for what it has of the other
+        self.gates = nn.Linear(2 * width, 2 * width)  # for the self-attended and for the cross-attended half
         self.convolve = nn.Conv1d(width, width, 3, padding=reach, dilation=reach)
         self.mix = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor, crossed: Tensor, near: Tensor, real: Tensor | None) -> Tensor:
-        """Map ``[B, T, D]``, with what the cross-modal attention made of it, to the same shape.
+        """Map ``[B, T, D]``, with the result of the cross-modal attention, to the same shape.
 
         Args:
-            x: the level's input.
-            crossed: the same after the cross-modal attention.
-            near: ``[B, T, T]`` (or one for all videos), what may be attended to.
-            real: ``[B, T, 1]``, the segments that exist.
+            x: input ``[B, T, D]`` of the level.
+            crossed: result ``[B, T, D]`` of the cross-modal attention on the same input.
+            near: positions ``[B, T, T]`` (or one matrix for all videos) that may be attended to.
+            real: existing segments ``[B, T, 1]``.
         """
         both = torch.cat((self.block(x, x, near), crossed), dim=-1)
         x = sum((self.gates(both).sigmoid() * both).chunk(2, dim=-1))
@@ -114,9 +115,9 @@ class PyramidSide(nn.Module):
 
 
 class LevelFusion(nn.Module):
-    """The vectors that the levels made of a segment attend to each other; each then gets a weight, and they are added.
+    """The levels' vectors of a segment attend to each other; each is then given a weight, and they are summed.
 
-    The weights do not depend on each other: they need not add up to one.
+    The weights are independent of each other and need not sum to one.
     """
 
     def __init__(self, config: MMPyramidEncoder.Config, width: int) -> None:

@@ -1,6 +1,6 @@
-"""Guides: networks of one modality each that learn beside a parser; ``guides(features) -> Guidance``, listed by name.
+"""Guides: networks of one modality each, trained next to a parser; listed by name: ``guides(features) -> Guidance``.
 
-They are made from their settings, the parser's stem settings and what the parser knows of the data.
+They are made from their settings, the parser's stem settings and the parser's specification of the data.
 """
 
 from torch import nn

@@ -19,11 +19,11 @@ Layers = Annotated[int, Field(ge=1)]
 
 
 class GuidesConfig(PartConfig):
-    """Settings.
+    """Settings of the guides ``modality``.
 
     Attributes:
-        audio_layers, visual_layers: attention layers of each guide.
-        audio_rounds, visual_rounds: how often a guide runs its layers; each round adds to what it read.
+        audio_layers, visual_layers: number of attention layers of each guide.
+        audio_rounds, visual_rounds: number of times that a guide applies its layers; each round adds to its input.
     """
 
     name: Literal["modality"] = "modality"
@@ -37,7 +37,7 @@ class GuidesConfig(PartConfig):
 
 
 class ModalityGuides(nn.Module):
-    """One guide a modality, with a stem of its own: neither ever sees the other modality."""
+    """One guide per modality, with a stem of its own; neither ever reads the other modality."""
 
     Config = GuidesConfig
 
@@ -47,7 +47,7 @@ class ModalityGuides(nn.Module):
         self.visual = ModalityGuide("visual", config, config.visual_layers, config.visual_rounds, stem, spec)
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Store mean and deviation ``[D]`` of each stream, where the stem wants them."""
+        """Store mean and deviation ``[D]`` of each stream, if the stem uses them."""
         for guide in (self.audio, self.visual):
             guide.stem.calibrate(statistics)
 
@@ -58,7 +58,7 @@ class ModalityGuides(nn.Module):
 
 
 class ModalityGuide(nn.Module):
-    """Stem, self-attention run over and over, and pooling by attention over time."""
+    """Stem, repeated self-attention, and attentive pooling over time."""
 
     def __init__(
         self, of: str, config: GuidesConfig, layers: int, rounds: int, stem: PartConfig, spec: TaskSpec
@@ -70,12 +70,13 @@ class ModalityGuide(nn.Module):
         width = self.stem.width
         layer = nn.TransformerEncoderLayer(width, config.heads, config.feedforward, config.dropout, batch_first=True)
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.heads = nn.Linear(width, 2 * len(spec.classes))  # class logits, weights over time
+        self.heads = nn.Linear(width, 2 * len(spec.classes))  # class logits and temporal pooling weights
 
     def forward(self, features: Features, mask: Tensor | None) -> Tensor:
         """Return the probabilities ``[B, C]`` that the modality contains the classes."""
         x = self.stem.modality(features, self.of)
-        # Attention to nothing is not a number: where a modality is absent all may be read, and counts for nothing.
+        # Attention to nothing is NaN, so where a modality is absent all segments may be read; the result is not
+        # used.
         absent = None if mask is None else ~mask & mask.any(dim=1, keepdim=True)
         for _ in range(self.rounds):
             x = x + self.layers(x, src_key_padding_mask=absent)

@@ -16,14 +16,14 @@ from avparse.models.output import Guidance, Hidden
 
 
 class ReferenceGuides(nn.Module):
-    """One :class:`UnimodalParser` a modality, with a stem of its own, like the parser's but without activation.
+    """One :class:`UnimodalParser` per modality, with a stem of its own, like the parser's but without activation.
 
-    As each sees its modality alone, they know what is in it without being misled by the other one; and by their class
-    tokens they learn which classes go together. The parser learns both from them, at no cost once it is trained.
+    As each reads only its modality, they predict its events without being misled by the other one, and with their class
+    tokens they learn which classes co-occur. The parser learns both from them, at no cost once it is trained.
     """
 
     class Config(PartConfig):
-        """Settings: those of both parsers."""
+        """Settings of the guides ``references``, which are those of both unimodal parsers."""
 
         name: Literal["references"] = "references"
         heads: int = Field(1, ge=1)
@@ -38,12 +38,12 @@ class ReferenceGuides(nn.Module):
         self.visual = UnimodalParser(UnimodalConfig(of="visual", **settings), spec)
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Store mean and deviation ``[D]`` of each stream, where the stem wants them."""
+        """Store mean and deviation ``[D]`` of each stream, if the stem uses them."""
         self.audio.calibrate(statistics)
         self.visual.calibrate(statistics)
 
     def forward(self, features: Features) -> Guidance:
-        """Return what the networks say of the videos; zero for a modality that is absent."""
+        """Return the networks' predictions; zero for a modality that is absent."""
         heard, seen = self.audio(features), self.visual(features)
         return Guidance(
             probabilities=torch.stack((heard.audio, seen.visual)),

@@ -1,4 +1,4 @@
-"""A parser of one modality alone, whose classes are tokens among its segments (Sardari et al.: CoLeaF, ECCV 2024)."""
+"""A parser of one modality, with class tokens among its segments (Sardari et al.: CoLeaF, ECCV 2024)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class UnimodalConfig(PartConfig):
-    """Settings.
+    """Settings of the parser of one modality.
 
     Attributes:
-        of: the modality; the other one has probability zero.
-        stem: only its streams of that modality are read.
-        dropout: in the attention layer.
-        head_dropout: of the encoded segments before their probabilities.
+        of: modality that is parsed; the other one has probability zero.
+        stem: settings of the stem, of which only the streams of the parsed modality are read.
+        dropout: dropout probability in the attention layer.
+        head_dropout: dropout probability of the encoded segments before their probabilities.
     """
 
     name: Literal["unimodal"] = "unimodal"
@@ -38,17 +38,17 @@ class UnimodalConfig(PartConfig):
 
     @property
     def audio(self) -> tuple[str, ...]:
-        """Names of the streams that are sound."""
+        """Names of the audio streams."""
         names: tuple[str, ...] = self.stem.audio  # type: ignore[attr-defined]
         return names
 
 
 class UnimodalParser(nn.Module):
-    """One learned token a class stands before the segments, and one layer of self-attention runs over all of them.
+    """One learned token per class is prepended to the segments, and one layer of self-attention runs over all of them.
 
-    What a token has become says whether its class is in the video (the mean of its numbers is the logit): so classes
-    that go together can be learned. Segment probabilities come from the segments, and the video's are their means,
-    weighted by attention over time.
+    The mean of a token's final values is the logit that its class is in the video, so that co-occurrence of classes can
+    be learned. Segment probabilities are read from the segments, and the video's are their means, weighted by attention
+    over time.
     """
 
     Config = UnimodalConfig
@@ -68,7 +68,7 @@ class UnimodalParser(nn.Module):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        """Whether :meth:`calibrate` needs the mean and deviation of the training streams."""
         return self.stem.needs_statistics
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -76,7 +76,7 @@ class UnimodalParser(nn.Module):
         self.stem.calibrate(statistics)
 
     def forward(self, features: Features, cross: bool = True) -> ParserOutput:
-        """Parse the streams of one modality; there is nothing to see ``cross``."""
+        """Parse the streams of one modality; ``cross`` has no effect."""
         mask = features.audio_mask if self.config.of == "audio" else features.visual_mask
         x = self.stem.modality(features, self.config.of)
         tokens, x = self._encode(x, mask)

@@ -1,4 +1,4 @@
-"""Attention: over the segments of one video, and of any queries to them."""
+"""Attention layers: over the segments of one video, and from any queries to them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class SegmentAttention(nn.Module):
         nn.init.zeros_(self.project_out.bias)
 
     def forward(self, x: Tensor, key_mask: Tensor | None, across: bool) -> Tensor:
-        """Attend.
+        """Let segments attend to segments of their own or of the other modality.
 
         Args:
-            x: ``[2, B, T, D]``, audio then visual.
-            key_mask: ``[2, B, T]`` boolean, True where a segment may be attended to; None for all.
-            across: each modality attends to the other one instead of itself.
+            x: segments ``[2, B, T, D]``, audio then visual.
+            key_mask: boolean ``[2, B, T]``, True where a segment may be attended to; None if all may be.
+            across: whether each modality attends to the other one instead of itself.
 
         Returns:
-            ``[2, B, T, D]``. Where nothing may be attended to, the output is the bias of the last projection.
+            Attended segments ``[2, B, T, D]``. Where nothing may be attended to, they are the bias of the last
+            projection.
         """
         query, key, value = self.project_in(x).flatten(0, 1).chunk(3, dim=-1)  # each [2B, T, D]
         if across:
@@ -62,20 +63,20 @@ class SegmentAttention(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Queries attend to segments, then a feed-forward map; both are added to what they read.
+    """Queries attend to segments, then a feed-forward map follows; both are residual.
 
-    The block that MM-Pyramid (Yu et al., ACM MM 2022) and LEAP are built of. Only the queries are normalised, and only
-    for what is added::
+    It is the block of MM-Pyramid (Yu et al., ACM MM 2022) and LEAP. Only the queries are normalised, and only in the
+    branches::
 
         u   = q + drop(MHA(norm(q), segments, segments))
         out = u + drop(W2 drop(relu(W1 norm(u))))
 
     Args:
         width: feature size D.
-        heads: number of heads; must divide ``width``.
-        feedforward: size between the last two maps.
-        attention_dropout: of attention weights.
-        dropout: of what is added, and between the last two maps.
+        heads: number of attention heads; must divide ``width``.
+        feedforward: width between the last two maps.
+        attention_dropout: dropout probability of attention weights.
+        dropout: dropout probability of each branch's result, and between the last two maps.
     """
 
     def __init__(self, width: int, heads: int, feedforward: int, attention_dropout: float, dropout: float) -> None:
@@ -91,17 +92,17 @@ class AttentionBlock(nn.Module):
         self.contract = nn.Linear(feedforward, width)
 
     def forward(self, queries: Tensor, segments: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """Return what the queries become, ``[N, Q, D]``; the arguments are those of :meth:`read`."""
+        """Return the updated queries ``[N, Q, D]``; the arguments are those of :meth:`read`."""
         return self.feed(self.read(queries, segments, allowed)[0])
 
     def read(self, queries: Tensor, segments: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Do the first half.
+        """Apply the attention half of the block.
 
         Args:
-            queries: ``[N, Q, D]``, or ``[1, Q, D]`` where they are the same for all.
-            segments: ``[N, K, D]``.
-            allowed: boolean, ``[N, Q, K]`` or of ones in place of a size; True where a query may attend. A query that
-                may attend to nothing gets the bias of the last projection alone.
+            queries: query vectors ``[N, Q, D]``, or ``[1, Q, D]`` where they are the same for all videos.
+            segments: segments ``[N, K, D]`` that are attended to.
+            allowed: boolean ``[N, Q, K]``, any size of which may be one; True where a query may attend. A query that
+                may attend to nothing gets only the bias of the last projection.
 
         Returns:
             u ``[N, Q, D]`` and the projected keys ``[N, K, D]``.
@@ -112,15 +113,15 @@ class AttentionBlock(nn.Module):
         return queries + self._drop(self.project_out(mixed)), key
 
     def feed(self, u: Tensor) -> Tensor:
-        """Do the second half."""
+        """Apply the feed-forward half of the block."""
         inner = self._drop(functional.relu(self.expand(self.feedforward_norm(u))))
         return u + self._drop(self.contract(inner))
 
     def logits(self, u: Tensor, key: Tensor) -> Tensor:
-        """Return the attention logits ``[N, Q, K]`` of queries ``u`` as they stand (not normalised), mean over heads.
+        """Return the attention logits ``[N, Q, K]`` of queries ``u`` without normalisation, mean over heads.
 
-        The mean over heads of h dot products of D/h numbers, each divided by the root of D/h, is one dot product of
-        all D numbers.
+        The mean over heads of h dot products of D/h values, each divided by the root of D/h, equals one dot product of
+        all D values.
         """
         query: Tensor = self.project_query(u)
         scale: float = (self.heads * u.shape[-1]) ** -0.5
@@ -139,12 +140,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, allowed: Tenso
     """Return ``[N, Q, D]``, scaled dot-product attention of ``query`` ``[N, Q, D]`` to ``key, value`` ``[N, K, D]``.
 
     Args:
-        query: may have N = 1 where the queries are the same for all.
-        key: what queries are compared with.
-        value: what is averaged.
-        heads: into which the D numbers are split.
-        allowed: boolean, broadcast to ``[N, Q, K]``; None for all. Where nothing is allowed the result is zero.
-        dropout: probability of dropping a weight, now.
+        query: queries ``[N, Q, D]``; N may be 1 where the queries are the same for all videos.
+        key: vectors ``[N, K, D]`` that queries are compared with.
+        value: vectors ``[N, K, D]`` that are averaged.
+        heads: number of heads into which the D values are split.
+        allowed: boolean, broadcast to ``[N, Q, K]``; None if all is allowed. Where nothing is allowed the result is
+            zero.
+        dropout: probability of dropping an attention weight in this call.
     """
 
     def split(y: Tensor) -> Tensor:
@@ -157,7 +159,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, allowed: Tenso
 
 
 def masked_softmax(x: Tensor, real: Tensor | None, dim: int) -> Tensor:
-    """Softmax over the entries marked ``real`` (None: all); zero everywhere where there is none."""
+    """Softmax over the entries marked ``real`` (None: all); zero everywhere where no entry is marked."""
     if real is None:
         return x.softmax(dim=dim)
     return x.masked_fill(~real, torch.finfo(x.dtype).min).softmax(dim=dim) * real

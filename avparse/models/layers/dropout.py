@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost little on the CPU."""
+"""Dropout whose random numbers are cheap on the CPU."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LEVELS = 1 << 16
 
 
 def drop(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """Zero each number with probability ``p`` and scale the others, so that the mean stays (Srivastava et al., 2014).
+    """Zero each value with probability ``p`` and scale the others, so that the mean is kept (Srivastava et al., 2014).
 
-    PyTorch draws a double for every number on the CPU, which is slow beside bfloat16 products. Here
-    one draw of 64 bits decides about four numbers, so ``p`` is a multiple of 2^-16, and the mask is kept as bytes.
+    On the CPU, PyTorch draws a double for every value, which is slow compared with bfloat16 products. Here one draw of
+    64 bits decides about four values, so ``p`` is a multiple of 2^-16, and the mask is stored as bytes.
     """
     cut = round(p * _LEVELS)
     if not training or not cut:

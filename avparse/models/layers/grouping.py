@@ -1,4 +1,4 @@
-"""Grouping: vectors gather the segments that are given to them (the blocks of MGN, NeurIPS 2022)."""
+"""Grouping blocks: vectors gather the segments that are assigned to them (MGN, NeurIPS 2022)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Assignment = Literal["soft", "hard"]
 
 
 class GroupingConfig(PartConfig):
-    """Sizes of the blocks.
+    """Sizes of the grouping blocks.
 
     Attributes:
-        heads: of every attention but the assignment, which has one.
-        mix: width of the map that mixes the groups with each other.
-        feedforward: width of the maps that work on each vector alone.
-        drop_path: probability of leaving a block's addition out for a whole video, in training.
+        heads: number of heads of every attention but the assignment, which has one.
+        mix: inner width of the map that mixes the groups with each other.
+        feedforward: inner width of the maps that process each vector separately.
+        drop_path: probability of skipping a block's residual branch for a whole video, in training.
     """
 
     heads: int = Field(8, ge=1)
@@ -40,7 +40,7 @@ class ClassGrouping(nn.Module):
         self.grouping = Grouping(config, width, classes, assignment)
 
     def attend(self, x: Tensor, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Let segments ``[B, T, D]`` and tokens ``[C, D]`` (or one set a video) attend to all that is real."""
+        """Let segments ``[B, T, D]`` and tokens ``[C, D]`` (or one set per video) attend to all that exist."""
         joined = torch.cat((x, tokens.expand(len(x), -1, -1)), dim=1)
         real = None if mask is None else functional.pad(mask, (0, tokens.shape[-2]), value=True).unsqueeze(1)
         for block in self.blocks:
@@ -48,13 +48,13 @@ class ClassGrouping(nn.Module):
         return joined[:, : x.shape[1]], joined[:, x.shape[1] :]
 
     def group(self, x: Tensor, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return what the classes become ``[B, C, D]``, and the share ``[B, C, T]`` that each has in a segment."""
+        """Return the grouped class vectors ``[B, C, D]``, and the share ``[B, C, T]`` of each class in a segment."""
         grouped: tuple[Tensor, Tensor] = self.grouping(x, tokens, mask)
         return grouped
 
 
 class SelfBlock(nn.Module):
-    """Self-attention and a feed-forward map, each of what was normalised, each added."""
+    """Self-attention and a feed-forward map, each normalised before and residual."""
 
     def __init__(self, config: GroupingConfig, width: int) -> None:
         super().__init__()
@@ -64,27 +64,27 @@ class SelfBlock(nn.Module):
         self.feedforward = _map(width, config.feedforward)
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
-        """Map ``[B, N, D]`` to the same shape; ``real`` ``[B, 1, N]`` marks what may be attended to."""
+        """Map ``[B, N, D]`` to the same shape; ``real`` ``[B, 1, N]`` marks the vectors that may be attended to."""
         query, key, value = self.project_in(self.attention_norm(x)).chunk(3, dim=-1)
         x = x + self._drop(self.project_out(attend(query, key, value, self.heads, real, 0.0)))
         return x + self._drop(self.feedforward(self.feedforward_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        """Leave the whole addition out for some videos of the batch."""
+        """Skip the whole branch for some videos of the batch."""
         return functional.dropout(x.new_ones(len(x), 1, 1), self.drop_path, self.training) * x
 
 
 class Grouping(nn.Module):
-    """Groups read from the segments, then each segment is given to groups and adds to what they are.
+    """Groups are read from the segments, then each segment is assigned to groups and added to them.
 
-    The residual is the groups': what comes out is groups, with what was gathered into them. A segment of which a group
-    has the share p adds with weight p / (1 + the sum of the group's shares).
+    The residual connection is that of the groups. A segment that is assigned to a group with share p is added with
+    weight p / (1 + the sum of the group's shares).
 
     Args:
-        config: sizes.
-        width: D.
-        groups: how many there usually are.
-        assignment: in shares or to one group each.
+        config: sizes of the blocks.
+        width: feature size D.
+        groups: usual number of groups, which sets the size of the mixing map.
+        assignment: kind of assignment: ``soft`` in shares, or ``hard`` to one group each.
     """
 
     def __init__(self, config: GroupingConfig, width: int, groups: int, assignment: Assignment) -> None:
@@ -102,17 +102,17 @@ class Grouping(nn.Module):
     def forward(
         self, x: Tensor, groups: Tensor, mask: Tensor | None, real: Tensor | None = None, over_time: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Group.
+        """Assign the segments to the groups, and add them up.
 
         Args:
-            x: ``[B, S, D]``, segments.
-            groups: ``[B, G, D]``.
-            mask: ``[B, S]``, the segments that exist.
-            real: ``[B, G]``, the groups that exist.
-            over_time: groups are segments too, of any number.
+            x: segments ``[B, S, D]`` that are assigned.
+            groups: initial group vectors ``[B, G, D]``.
+            mask: existing segments ``[B, S]``; None if all exist.
+            real: existing groups ``[B, G]``; None if all exist.
+            over_time: whether the groups are themselves segments, of any number.
 
         Returns:
-            The groups ``[B, G, D]`` and the shares ``[B, G, S]``, which add up to one over the groups of a segment.
+            The groups ``[B, G, D]`` and the shares ``[B, G, S]``, which sum to one over the groups of a segment.
         """
         x = self.segment_norm(x)
         allowed = None if mask is None else mask.unsqueeze(1)
@@ -150,16 +150,16 @@ class Grouping(nn.Module):
 
 
 def stretches(segments: int, size: int, real: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the linear maps that stretch the real ones of ``segments`` to ``size`` positions, and back.
+    """Return the linear maps that stretch the existing ones of ``segments`` to ``size`` positions, and back.
 
     Args:
-        segments: T.
-        size: P.
-        real: ``[B, T]``; the n segments of a video that exist are stretched from the first to the last position.
-        like: of the device and type of the result.
+        segments: number of segments T.
+        size: number of positions P.
+        real: existing segments ``[B, T]``; the n existing ones are stretched from the first to the last position.
+        like: tensor whose device and type the result gets.
 
     Returns:
-        ``[B or 1, P, T]`` and ``[B or 1, T, P]``; both are the identity where n = P.
+        Maps ``[B or 1, P, T]`` and ``[B or 1, T, P]``; both are the identity where n = P.
     """
     exists = like.new_ones(1, segments) if real is None else real.to(like.dtype)  # [B, T]
     rank, last = exists.cumsum(dim=1) - 1, (exists.sum(dim=1, keepdim=True) - 1).clamp_min(0)

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class GuidedPooling(nn.Module):
-    """The sound of a segment chooses among the several visual vectors of it: their mean, weighted by a softmax.
+    """The audio of a segment weighs the segment's several visual vectors: their mean, weighted by a softmax.
 
-    With k vectors v_i and the sound a, the weight of v_i before the softmax is
-    ``w . tanh(W relu(U v_i) + (G relu(Q a))_i)``: the sound adds one number a vector, the same to all k hidden units.
+    With k vectors v_i and the audio a, the weight of v_i before the softmax is ``w . tanh(W relu(U v_i) + (G relu(Q
+    a))_i)``: the audio adds one value per vector, the same to all k hidden units.
 
     Args:
-        width: of the vectors and of the sound.
-        count: k.
+        width: feature size D of the vectors and of the audio.
+        count: number k of visual vectors per segment.
     """
 
     def __init__(self, width: int, count: int) -> None:
@@ -25,12 +25,12 @@ class GuidedPooling(nn.Module):
             nn.init.xavier_uniform_(part.weight)
 
     def forward(self, vectors: Tensor, sound: Tensor, audible: Tensor | None) -> Tensor:
-        """Return ``[B, T, D]``.
+        """Return the weighted mean ``[B, T, D]`` of the visual vectors.
 
         Args:
-            vectors: ``[B, T, k, D]``.
-            sound: ``[B, T, D]``.
-            audible: ``[B, T]``, where there is sound; elsewhere the vectors weigh the same.
+            vectors: visual vectors ``[B, T, k, D]``.
+            sound: audio segments ``[B, T, D]``.
+            audible: segments ``[B, T]`` that have audio; elsewhere all vectors weigh the same.
         """
         scores = self.score(
             (self.seen(self.look(vectors).relu()) + self.heard(self.listen(sound).relu())[..., None]).tanh()

@@ -1,4 +1,7 @@
-"""Published weights: official state dicts become our parsers, every name accounted for; a file for each network."""
+"""Published weights: official state dicts are converted to our parsers, with every tensor accounted for.
+
+There is one file for each family of networks; :data:`OFFICIAL` lists the systems by name.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,16 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
     """Build a parser from a released network's state dict.
 
     Args:
-        system: name of a published system; see :data:`OFFICIAL`.
-        state_dict: official name -> tensor.
+        system: name of a published system in :data:`OFFICIAL`.
+        state_dict: official tensors by name.
 
     Returns:
-        The parser, in evaluation mode. LEAP's has no label vectors yet: give them by
+        The parser, in evaluation mode. LEAP's has no class vectors yet: add them with
         :func:`avparse.models.parsers.build.with_classes`.
 
     Raises:
-        UserError: unknown system, or tensors that are missing, misshapen or neither used nor known as unused; each
-            is named.
+        UserError: the system is unknown, or a tensor is missing, misshapen or neither used nor known as unused; each
+            such tensor is named.
     """
     known = lookup(OFFICIAL, system, "system")
     state = _without_prefix(state_dict)
@@ -54,13 +57,13 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
     except UserError as error:
         raise UserError(f"{system}: the sizes of its tensors make no network ({error})") from None
     ours = _joined(names, state, parser, system)
-    # A buffer is what the released weights do not hold: LEAP's label vectors, which are its input there.
+    # Buffers are values that the released weights do not hold: LEAP's class vectors, which are an input there.
     parser.load_state_dict({**dict(parser.named_buffers()), **ours})
     return parser.eval()
 
 
 def _joined(names: Names, state: StateDict, parser: Parser, system: str) -> dict[str, Tensor]:
-    """Return the parser's tensors, each joined from official ones."""
+    """Return the parser's tensors, each concatenated from official ones."""
     wrong, ours = [], {}
     expected = {name: tuple(tensor.shape) for name, tensor in parser.state_dict().items()}
     for name, official in names.items():
@@ -83,5 +86,5 @@ def ignored_names(system: str, state_dict: StateDict) -> list[str]:
 
 
 def _without_prefix(state_dict: StateDict) -> dict[str, Tensor]:
-    """Return the tensors under the names that they had before the network was spread over devices."""
+    """Return the tensors under their names before the network was wrapped for several devices."""
     return {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}

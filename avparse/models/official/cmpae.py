@@ -1,4 +1,4 @@
-"""CMPAE, and CoLeaF with its reference networks."""
+"""Released weights of CMPAE, and of CoLeaF with its reference networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from avparse.models.parsers import ParserConfig
 
 
 def _evidence(recipe: str, in_layers: tuple[str, ...] = ()) -> OfficialSystem:
-    """CMPAE and CoLeaF's copy of it; they read every frame of a segment by itself. ``in_layers`` are never used."""
+    """CMPAE and CoLeaF's copy of it, which read every frame of a segment separately; ``in_layers`` are never used."""
 
     def config(state: StateDict) -> ParserConfig:
         feedforward = len(state["hat_encoder.layers.0.linear1.weight"])
@@ -61,7 +61,7 @@ def _evidence(recipe: str, in_layers: tuple[str, ...] = ()) -> OfficialSystem:
 
 
 def _reference(of: str) -> OfficialSystem:
-    """CoLeaF's network of one modality."""
+    """CoLeaF's reference network of one modality."""
 
     def config(state: StateDict) -> UnimodalConfig:
         stem = {"name": "linear", "width": state["fc_prob.weight"].shape[1]}
@@ -78,7 +78,7 @@ def _reference(of: str) -> OfficialSystem:
         return found | {f"layer.self_attn.in_proj_{kind}": (f"{layer}.self_attn.in_proj_{kind}",) for kind in KINDS}
 
     layer = "hat_encoder.layers.0"
-    # Its own training needs the whole of CoLeaF; alone it learns the labels of its modality.
+    # Its own training needs the whole of CoLeaF; trained by itself it learns the labels of its modality.
     changes = (f"title=CoLeaF's {of} reference", f"losses=[{{name: video_bce, of: {of}}}]", f"training.select={of}")
     unused = (*HAT_NORMS, *attention_tensors(f"{layer}.cm_attn"))
     return OfficialSystem("coleaf", config, llp_spec, names, lambda state: unused, changes)

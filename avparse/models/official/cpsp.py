@@ -1,4 +1,4 @@
-"""CPSP on video parsing."""
+"""Released weights of CPSP for video parsing."""
 
 from __future__ import annotations
 

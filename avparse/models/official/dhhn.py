@@ -1,4 +1,4 @@
-"""DHHN, one of its two halves."""
+"""Released weights of DHHN, one of whose two halves parses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HAN and the systems that keep its network."""
+"""Released weights of HAN and of the systems that use its network."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _attention(ours: str, official: str) -> Names:
 
 
 def han_layers(state: StateDict) -> int:
-    """Return how many layers there are."""
+    """Return the number of layers."""
     return count(state, "hat_encoder.layers.*.norm1.weight")
 
 
 def _han_names(state: StateDict, stem: Names = STEM, norms: str = "") -> Names:
-    """Return the names of HAN; ``norms``: what the last norms are called, with the first letter of the modality."""
+    """Return the names of HAN; ``norms`` is the prefix of the last norms, before the first letter of the modality."""
     names = stem | MMIL | han_layer_names(state)
     if norms:
         names |= {**both("encoder.norms.0", f"{norms}a"), **both("encoder.norms.1", f"{norms}v")}
@@ -72,7 +72,7 @@ def _han_family(
     norms: str = "",
     **encoder: Any,
 ) -> OfficialSystem:
-    """HAN and the systems that keep its network; they differ in sizes, settings and what they declare but never run."""
+    """HAN and the systems that use its network; they differ in sizes, settings and tensors that they never use."""
 
     def config(state: StateDict) -> ParserConfig:
         sizes = {"layers": han_layers(state), "feedforward": len(state["hat_encoder.layers.0.linear1.weight"])}
@@ -92,7 +92,7 @@ _UNUSED_ENCODERS = (
     *tensors("cmt_encoder.norm1", "cmt_encoder.norm2"),
     *HAT_NORMS,
 )
-# Two attentions over time, of another library, whose norms have names of their own.
+# Two attentions over time from another library, whose norms have different names.
 _MA_ATTENTIONS = tuple(
     name
     for attention in ("t_att", "t_att2")

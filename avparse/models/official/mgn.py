@@ -56,7 +56,7 @@ def _mgn_names(state: StateDict) -> Names:
 
 
 def _mgn(assignment: str, across: str) -> OfficialSystem:
-    """MGN; which way it assigns is a setting that its weights do not tell."""
+    """MGN; its kind of assignment is a setting that the weights do not reveal."""
 
     def config(state: StateDict) -> MGNConfig:
         depths = _mgn_depths(state)
@@ -65,7 +65,8 @@ def _mgn(assignment: str, across: str) -> OfficialSystem:
         how = {"assignment": assignment, "cross_assignment": across, "segments": "released"}
         return MGNConfig.read({"stem": stem, **sizes, **how}, "official weights")
 
-    # One token a class; the outputs are of any class.
+        # There is one token per class; the outputs serve all classes.
+
     return OfficialSystem("mgn", config, lambda s: llp_spec({**s, "fc_prob.weight": s["audio_token"]}), _mgn_names)
 
 

@@ -1,4 +1,4 @@
-"""MM-Pyramid, and LEAP on it."""
+"""Released weights of MM-Pyramid, and of LEAP with that encoder."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def _leap_config(state: StateDict) -> ParserConfig:
 
 
 def _template(name: str) -> tuple[str, ...]:
-    """Return the layers that others were copied from."""
+    """Return the tensors of the layer that others were copied from."""
     attention = (*(f"{name}.multiheadattn.linears.{i}" for i in range(4)), f"{name}.multiheadattn.layer_norm")
     return tensors(*attention, f"{name}.feedforward.w_1", f"{name}.feedforward.w_2")
 
 
 def _norms_inside(blocks: Iterable[str]) -> tuple[str, ...]:
-    """Return the norms that the attention of every block declares and never runs."""
+    """Return the norms that the attention of every block declares and never uses."""
     return tensors(*(f"{block}.self_attn.layer_norm" for block in blocks))
 
 

@@ -1,4 +1,4 @@
-"""How a released network maps to ours, and what most of them share."""
+"""Conversion of a released network to ours, and helpers that most conversions share."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ KINDS = ("weight", "bias")
 
 @dataclass(frozen=True)
 class OfficialSystem:
-    """How one released network maps to ours.
+    """Conversion of one released network to ours.
 
     Attributes:
-        recipe: name of the shipped recipe that trains it.
-        config: reads the parser that it is from the official tensors.
-        spec: reads the sizes, likewise.
-        names: our parameter name -> official names, concatenated along the first axis.
-        unused: the official tensors that never act (declared, saved, unused) or are another tensor's second name.
-        changes: settings of the recipe to replace, each ``key=value``, where the network is but a part of its system.
+        recipe: name of the shipped recipe that trains the system.
+        config: function from the official tensors to the settings of our parser.
+        spec: function from the official tensors to classes and stream sizes.
+        names: function from the official tensors to a mapping of each of our parameter names to official names, which
+            are concatenated along the first axis.
+        unused: function from the official tensors to the names that have no effect (declared, saved, unused) or repeat
+            another tensor.
+        changes: settings of the recipe to replace, each ``key=value``, where the network is only a part of its system.
     """
 
     recipe: str
@@ -41,8 +43,8 @@ class OfficialSystem:
 
 
 def llp_spec(state: StateDict) -> TaskSpec:
-    """Read classes and streams from heads and stem; those of LLP, where there are as many."""
-    head = state.get("fc_prob.weight")  # LEAP has no outputs of classes
+    """Read classes and streams from heads and stem; where there are as many classes as in LLP, they get its names."""
+    head = state.get("fc_prob.weight")  # LEAP has no output per class
     classes = len(LLP_CLASSES) if head is None else head.shape[0]
     names = LLP_CLASSES if classes == len(LLP_CLASSES) else tuple(f"class_{c}" for c in range(classes))
     return TaskSpec(
@@ -57,7 +59,7 @@ def llp_spec(state: StateDict) -> TaskSpec:
 
 
 def both(ours: str, *official: str) -> Names:
-    """Return the names of weight and bias."""
+    """Return the names of weight and bias of a layer."""
     return {f"{ours}.{kind}": tuple(f"{o}.{kind}" for o in official) for kind in KINDS}
 
 
@@ -67,7 +69,7 @@ def tensors(*layers: str) -> tuple[str, ...]:
 
 
 def attention_tensors(attention: str) -> tuple[str, ...]:
-    """Return the official names of one attention of PyTorch's own."""
+    """Return the official names of an attention of PyTorch."""
     return (*(f"{attention}.in_proj_{kind}" for kind in KINDS), *tensors(f"{attention}.out_proj"))
 
 
@@ -78,12 +80,12 @@ def layer_tensors(layer: str, *attentions: str) -> tuple[str, ...]:
 
 
 def count(state: StateDict, pattern: str) -> int:
-    """Return how many names match; at least one, so that a part that is wholly missing is missed by name."""
+    """Return how many names match; at least one, so that the error names a part that is missing altogether."""
     return max(sum(fnmatchcase(name, pattern) for name in state), 1)
 
 
 def stem_names(inner: str = "") -> Names:
-    """Return the names of the stem; ``inner``: what follows a layer's name where it has an activation."""
+    """Return the names of the stem; ``inner`` is the suffix of a layer's name where it has an activation."""
     return {
         **both("stem.maps.audio", f"fc_a{inner}"),
         **both("stem.maps.frames", f"fc_v{inner}"),
@@ -97,7 +99,7 @@ def parser_config(encoder: dict[str, Any], decoder: dict[str, Any], stem: Any = 
     return ParserConfig.read({"stem": stem, "encoder": encoder, "decoder": decoder}, "official weights")
 
 
-# Every hybrid attention encoder declares two norms beside its layers, and runs neither.
+# Every hybrid attention encoder declares two norms outside its layers, and uses neither.
 HAT_NORMS = tensors("hat_encoder.norm1", "hat_encoder.norm2")
 STEM = stem_names()
 MMIL = both("decoder.heads", "fc_prob", "fc_frame_att", "fc_av_att")

@@ -1,4 +1,4 @@
-"""Parsers: ``parser(features, cross) -> ParserOutput``, one file each, listed here by name."""
+"""Parsers, one file each, listed by name: ``parser(features, cross) -> ParserOutput``."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""From the settings of a parser to the parser, and to the networks that it is made of."""
+"""Building of parsers from their settings, and the list of networks in a parser."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from avparse.models.parsers import PARSERS, AnyParser, ParserConfig, ParserPair,
 def build_parser(config: PartConfig, spec: TaskSpec, cross: bool = True) -> AnyParser:
     """Return the parser that ``config`` names: ours, or any module with the ``forward`` of :class:`Parser`.
 
-    Without ``cross`` neither modality ever sees the other, whatever a caller of ``forward`` asks for.
+    Without ``cross`` the modalities never attend to each other, whatever a caller of ``forward`` passes.
     """
     parser: AnyParser
     if isinstance(config, ParserConfig) and config.twins:
         parser = TwinParser(config, spec)
     else:
         parser = build(PARSERS, config, spec)
-    # A module from outside need not know what only training and the parsing of files ask for.
+        # A module from elsewhere need not have the methods that only training and parsing of files use.
     for name, value in (("spec", spec), ("needs_statistics", False)):
         if not hasattr(parser, name):
             setattr(parser, name, value)
@@ -31,7 +31,7 @@ def build_parser(config: PartConfig, spec: TaskSpec, cross: bool = True) -> AnyP
 
 
 def networks(parser: nn.Module) -> list[list[nn.Parameter]]:
-    """Return the parameters of each network that learns for itself: either twin, the parser, each of its guides."""
+    """Return the parameters of each separately trained network: each twin, the parser, each of its guides."""
     if isinstance(parser, ParserPair):
         return [*networks(parser.first), *networks(parser.second)]
     guides = getattr(parser, "guides", None)

@@ -1,4 +1,4 @@
-"""Other classes for a trained parser that reads class names (LEAP)."""
+"""New classes for a trained parser that reads class names (LEAP)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from avparse.models.parsers.twins import ParserPair
 
 
 def with_classes(parser: AnyParser, classes: Sequence[str], vectors: Tensor | Path | None = None) -> AnyParser:
-    """Return a copy of a trained parser for other classes: their label vectors change, every weight is kept.
+    """Return a copy of a trained parser for other classes: their class vectors change, every weight is kept.
 
     Args:
-        parser: one whose decoder reads class names (LEAP).
-        classes: the new names, of which any may be old ones.
-        vectors: see :meth:`avparse.models.class_vectors.embedding.LabelEmbedding.replace`.
+        parser: parser whose decoder reads class names (LEAP).
+        classes: new class names, any of which may be old ones.
+        vectors: class vectors ``[C, dimension]`` or a file that holds them; None to read those of new classes from the
+            parser's own source.
 
     Raises:
-        UserError: the parser has outputs of fixed classes, a name is unusable, or the source has no vector for it.
+        UserError: the parser's outputs belong to fixed classes, a name is unusable, or the source has no vector for it.
     """
     names = Vocabulary(tuple(classes)).names
     changed = copy.deepcopy(parser)
     labels = label_embeddings(changed)
     if not labels:
-        raise UserError("this parser learned one output a class and knows no others; train one with the decoder 'leap'")
+        raise UserError("this parser has one output per class and takes no others; train one with the decoder 'leap'")
     for embedding in labels:
         embedding.replace(names, vectors)
     changed.spec = parser.spec.model_copy(update={"classes": names})
@@ -40,5 +41,5 @@ def with_classes(parser: AnyParser, classes: Sequence[str], vectors: Tensor | Pa
 
 
 def label_embeddings(parser: nn.Module) -> list[LabelEmbedding]:
-    """Return the parts of a parser that hold the vectors of class names; none where outputs belong to classes."""
+    """Return the parts of a parser that hold class vectors; none where outputs belong to fixed classes."""
     return [part for part in parser.modules() if isinstance(part, LabelEmbedding)]

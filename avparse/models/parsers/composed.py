@@ -1,4 +1,4 @@
-"""A parser of three parts: stem, encoder, decoder."""
+"""A parser of three parts: stem, encoder and decoder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class ParserConfig(PartConfig):
-    """The three parts of a composed parser, each by the name it has in its registry.
+    """Settings of a composed parser; each part is chosen by its name in the registry of its kind.
 
     Attributes:
-        twins: two such parsers of different initialisation, whose outputs are averaged.
-        mixing: in training, encode each video's sound also with the picture of another video of the batch (CVCMS).
-        guides: networks of one modality each that learn beside the parser and are not used afterwards (DHHN, CoLeaF).
+        twins: whether to train two such parsers of different initialisation, whose outputs are averaged.
+        mixing: whether to encode, in training, each video's audio also with the visual track of another video of the
+            batch (CVCMS).
+        guides: settings of networks of one modality each that are trained next to the parser and are not used
+            afterwards (DHHN, CoLeaF).
     """
 
     name: Literal["composed"] = "composed"
@@ -38,22 +40,22 @@ class ParserConfig(PartConfig):
 
     @property
     def audio(self) -> tuple[str, ...]:
-        """Names of the streams that are sound."""
+        """Names of the audio streams."""
         names: tuple[str, ...] = self.stem.audio  # type: ignore[attr-defined]
         return names
 
 
 class Parser(nn.Module):
-    """Feature streams of a batch of videos -> probabilities of every class, segment and modality.
+    """Maps the feature streams of a batch of videos to probabilities of every class, segment and modality.
 
-    Any number of segments and classes; in a padded batch the result for a video is what it is alone.
+    It takes any number of segments and classes; the result for a video does not depend on the padding of its batch.
 
     Args:
-        config: the parts.
+        config: settings of the stem, the encoder and the decoder.
         spec: classes, stream dimensions and segment length of the data.
 
     Raises:
-        UserError: a part needs a stream that the data lack.
+        UserError: the data lack a stream that a part reads.
     """
 
     Config = ParserConfig
@@ -71,7 +73,7 @@ class Parser(nn.Module):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        """Whether :meth:`calibrate` needs the mean and deviation of the training streams."""
         return bool(self.stem.needs_statistics)
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -81,9 +83,9 @@ class Parser(nn.Module):
             self.guides.calibrate(statistics)
 
     def forward(self, features: Features, cross: bool = True) -> ParserOutput:
-        """Parse streams ``[B, T, D_s]``; see :class:`ParserOutput` for the shapes.
+        """Parse streams ``[B, T, D_s]``; :class:`ParserOutput` lists the shapes of the result.
 
-        Without ``cross`` neither modality sees the other (JoMoLD's pass for judging labels).
+        Without ``cross`` the modalities do not attend to each other (JoMoLD's pass for judging labels).
         """
         stem = self.stem(features, cross)
         encoded = self.encoder(stem, features.audio_mask, features.visual_mask, cross)
@@ -93,7 +95,7 @@ class Parser(nn.Module):
             for level in encoded.levels or (encoded,)
         ]
         output = replace(mean_output(decoded), hidden=hidden) if encoded.levels else decoded[0]
-        if self.training and torch.is_grad_enabled():  # a pass to learn from, not one that judges labels
+        if self.training and torch.is_grad_enabled():  # only in passes that are trained on
             if self.config.mixing:
                 output.mixed = self._mix(stem, features, cross)
             if self.guides is not None:
@@ -101,7 +103,7 @@ class Parser(nn.Module):
         return replace(output, stem=stem)
 
     def _mix(self, stem: Hidden, features: Features, cross: bool) -> Mixed | None:
-        """Encode each video's sound with a random other video's picture; None where there is one video only."""
+        """Encode each video's audio with a random other video's visual track; None where there is only one video."""
         count = len(stem.audio)
         if count < 2:
             return None

@@ -1,4 +1,4 @@
-"""MGN, a parser of its own: segments are grouped by classes (Mo, Tian: Multi-modal Grouping Network, NeurIPS 2022)."""
+"""MGN, whose segments are grouped by class tokens (Mo, Tian: Multi-modal Grouping Network, NeurIPS 2022)."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class MGNConfig(GroupingConfig):
-    """Settings.
+    """Settings of the parser ``mgn``.
 
     Attributes:
-        audio_depth, visual_depth, cross_depth: attention blocks before the three groupings.
-        assignment: how a segment is given to classes: in shares, or to one class (with Gumbel noise in training, and
-            the gradient of the shares). Where picture and sound are grouped, the other of the two is used, as released.
-        cross_assignment: how the classes of audio are given to those of visual.
-        segments: what a segment's probability is. ``paper``: that of the class, times the segment's share of it.
-            ``released``, with soft assignment: that of the class, times 1 + the softmax over time of the shares, which
-            lies between 1.04 and 1.23 at ten segments, so that a class is on nearly everywhere or nowhere and a
-            probability may exceed one.
+        audio_depth, visual_depth, cross_depth: number of attention blocks before each of the three groupings.
+        assignment: assignment of segments to classes: ``soft`` in shares, or ``hard`` to one class (with Gumbel noise
+            in training, and the gradient of the shares). Where visual and audio are grouped together, the other kind is
+            used, as released.
+        cross_assignment: assignment of the classes of audio to those of visual, ``soft`` or ``hard``.
+        segments: form of the segment probability. ``paper``: the class probability times the segment's share of the
+            class. ``released``, with soft assignment: the class probability times 1 + the softmax over time of the
+            shares, which lies between 1.04 and 1.23 at ten segments, so that a class is on nearly everywhere or nowhere
+            and a probability may exceed one.
     """
 
     name: Literal["mgn"] = "mgn"
@@ -43,24 +44,25 @@ class MGNConfig(GroupingConfig):
 
     @property
     def audio(self) -> tuple[str, ...]:
-        """Names of the streams that are sound."""
+        """Names of the audio streams."""
         names: tuple[str, ...] = self.stem.audio  # type: ignore[attr-defined]
         return names
 
 
 class MGNParser(nn.Module):
-    """Learned class tokens group the segments of each modality; then the classes of both are grouped with each other.
+    """Learned class tokens group the segments of each modality; then the classes of both modalities are grouped.
 
-    A class is in a modality by one linear map of what its token has become, the same for all classes, and in a segment
-    as far as that segment was assigned to it. Before the sound is grouped by classes, it is grouped by the segments of
-    the picture (as the stem made them): each audio segment is then what was heard along with something seen.
+    The probability of a class in a modality is one linear map of its grouped token, the same for all classes; its
+    probability in a segment is that times the segment's share of the class. Before the audio is grouped by classes, it
+    is grouped by the visual segments (outputs of the stem): each audio segment then represents what is heard along with
+    one visual segment.
 
-    Our readings, where the released code knows only ten full segments:
+    The released code handles ten full segments only; our extensions are:
 
-    * An audio segment without a picture, or any without ``cross``, is its own anchor in place of the picture's.
+    * An audio segment without a visual one, or any without ``cross``, is its own anchor in place of the visual segment.
     * The map that mixes those anchors over time has as many positions as videos usually have segments. A shorter or
       longer video is stretched to it and back, linearly.
-    * Where there is no sound, the grouping across modalities has nothing to group; ``video`` follows from what is seen.
+    * Where there is no audio, the grouping across modalities is empty; ``video`` then depends on visual only.
 
     Without ``cross``, ``video`` still joins both modalities, as pooling does in other parsers.
     """
@@ -84,7 +86,7 @@ class MGNParser(nn.Module):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        """Whether :meth:`calibrate` needs the mean and deviation of the training streams."""
         return self.stem.needs_statistics
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -103,7 +105,7 @@ class MGNParser(nn.Module):
         sounds = None if heard is None else heard.any(dim=1, keepdim=True).expand(-1, audio_classes.shape[1])
         both, _ = self.across.group(*self.across.attend(audio_classes, visual_classes, sounds), sounds)
         classes = (audio_classes, visual_classes, both)
-        # In float32 whatever the precision of the network: probabilities near one need the digits.
+        # In float32 for any precision of the network, because probabilities near one need the digits.
         p = [occurs(x).squeeze(-1).float().sigmoid() for occurs, x in zip(self.occurs, classes, strict=True)]  # [B, C]
         if heard is not None:
             p[0] = p[0] * heard.any(dim=1, keepdim=True)
@@ -123,7 +125,7 @@ class MGNParser(nn.Module):
         )
 
     def _segments(self, p: Tensor, shares: Tensor, mask: Tensor | None) -> Tensor:
-        """Return ``[B, T, C]`` of the classes' probabilities ``[B, C]`` and their shares ``[B, C, T]``."""
+        """Return ``[B, T, C]`` from the classes' probabilities ``[B, C]`` and their shares ``[B, C, T]``."""
         shares = shares.float()
         if self.config.segments == "released" and self.config.assignment == "soft":
             shares = 1 + masked_softmax(shares, None if mask is None else mask.unsqueeze(1), dim=-1)

@@ -1,4 +1,4 @@
-"""Two parsers as one: twins that learn side by side, and two epochs of which each answers for one modality."""
+"""Two parsers as one: twins that are trained together, and a pair of which each parses one modality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ParserPair(nn.Module):
     """Two parsers of the same settings, classes and streams.
 
     Args:
-        first, second: the parsers; the settings of the first are the pair's.
+        first, second: the two parsers; the settings of the first are the pair's.
     """
 
     def __init__(self, first: Any, second: Any) -> None:
@@ -27,7 +27,7 @@ class ParserPair(nn.Module):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether :meth:`calibrate` wants the mean and deviation of the training streams."""
+        """Whether :meth:`calibrate` needs the mean and deviation of the training streams."""
         return bool(self.first.needs_statistics)
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -37,25 +37,25 @@ class ParserPair(nn.Module):
 
 
 class TwinParser(ParserPair):
-    """Two parsers that see the same videos; for co-teaching and agreement losses.
+    """Two parsers that read the same videos, for co-teaching and agreement losses.
 
-    The output is the mean of theirs, which is also what is decoded at the end; ``peers`` holds the two.
+    The output is the mean of both outputs, which is also decoded at the end; ``peers`` holds the two outputs.
     """
 
     def __init__(self, config: ParserConfig, spec: TaskSpec) -> None:
         super().__init__(Parser(config, spec), Parser(config, spec))
 
     def forward(self, features: Features, cross: bool = True) -> ParserOutput:
-        """Parse with both; see :meth:`Parser.forward`."""
+        """Parse with both parsers; the arguments are those of :meth:`Parser.forward`."""
         a, b = self.first(features, cross), self.second(features, cross)
         return replace(mean_output((a, b)), peers=(a, b))
 
 
 class SplitParser(ParserPair):
-    """Audio by the first trained parser, visual by the second; ``video`` is the mean of theirs."""
+    """Audio is parsed by the first trained parser, visual by the second; ``video`` is the mean of both."""
 
     def forward(self, features: Features, cross: bool = True) -> ParserOutput:
-        """Parse with both; see :meth:`Parser.forward`."""
+        """Parse with both parsers; the arguments are those of :meth:`Parser.forward`."""
         a, b = self.first(features, cross), self.second(features, cross)
         return replace(
             mean_output((a, b)),
