@@ -30,8 +30,8 @@ class DecodingRule(Settings):
             ``own`` the modality's (MA, JoMoLD, RLLD), ``mixed`` the video's for audio and the modality's for visual.
         segment_threshold: threshold of segment probabilities, in both modalities.
         audio_gate_threshold, visual_gate_threshold: threshold of the gate of each modality.
-        unimodal_share: share of every probability that comes from a second, unimodal pass without cross-modal attention (CMPAE,
-            CoLeaF: 0.3).
+        unimodal_share: share of every probability that comes from a second, unimodal pass without cross-modal attention
+            (CMPAE, CoLeaF: 0.3).
     """
 
     renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}

@@ -38,8 +38,8 @@ class EvidenceDecoder(nn.Module):
         Attributes:
             visual_dropout: dropout probability of the encoded visual segments before all heads.
             gate_dropout: dropout probability of the gated maps.
-            unimodal_absence: modality from which evidence against a class is read in the unimodal pass: the ``own`` one, as if the
-                other were absent, or ``both``, as in the released code.
+            unimodal_absence: modality from which evidence against a class is read in the unimodal pass: the ``own``
+                one, as if the other were absent, or ``both``, as in the released code.
         """
 
         renamed: ClassVar[dict[str, str]] = {"apart": "unimodal_absence"}

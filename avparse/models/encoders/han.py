@@ -88,8 +88,8 @@ class HANEncoder(nn.Module):
             norm: place of layer normalisation: ``post``: after each sum; ``pre``: before each added block, and once at
                 the end of each modality (VALOR's option; with ``sequential`` only).
             alike: whether all layers start from the same weights (VALOR).
-            unimodal_share: share of the encoding that comes from the unimodal pass of the same layers, without cross-modal
-                attention (CMPAE: 0.2).
+            unimodal_share: share of the encoding that comes from the unimodal pass of the same layers, without
+                cross-modal attention (CMPAE: 0.2).
         """
 
         renamed: ClassVar[dict[str, str]] = {"alone": "unimodal_share"}
