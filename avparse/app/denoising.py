@@ -17,7 +17,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import build, lookup
+from avparse.foundation.settings import build, current_name, lookup
 from avparse.labels.statistics.calibration import LabelCalibration
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
@@ -116,6 +116,7 @@ def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) 
     Raises:
         UserError: an unknown method, recipe or setting.
     """
+    method = str(current_name(DENOISERS, method))
     lookup(DENOISERS, method, "method")
     given = load_recipe(recipe).denoiser
     first = [] if given is not None and given.name == method else [f"denoiser={{name: {method}}}"]

@@ -72,7 +72,7 @@ def test_table_report_and_training(store: FeatureStore, tmp_path: Path, command:
 def test_two_steps_are_the_recipe(store: FeatureStore, tmp_path: Path) -> None:
     """Denoise, then train with the table: to the last bit what the recipe with that denoiser does."""
     whole = train(load_recipe("ma", SMALL), store, tmp_path / "whole", seed=4)
-    labels = denoise(store, "exchange", tmp_path / "l", recipe="ma", changes=SMALL, seed=4, device="cpu")
+    labels = denoise(store, "ma", tmp_path / "l", recipe="ma", changes=SMALL, seed=4, device="cpu")
     assert (tmp_path / "l").read_bytes() == (whole.path / "labels.parquet").read_bytes()
     steps = train(load_recipe("ma", SMALL), store, tmp_path / "steps", seed=4, labels=labels)
     assert (steps.path / "parser.safetensors").read_bytes() == (whole.path / "parser.safetensors").read_bytes()
@@ -112,7 +112,7 @@ def test_stopped_denoising_goes_on(
     store: FeatureStore, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(name: str, *more: str) -> tuple[int, str, str]:
-        return command("denoise", store.path, "--method", "exchange", "-o", tmp_path / name, *SET, *CPU, *more)
+        return command("denoise", store.path, "--method", "ma", "-o", tmp_path / name, *SET, *CPU, *more)
 
     whole = call("whole")
     assert whole[0] == 0
@@ -152,7 +152,7 @@ def test_without_truth_the_noise_is_estimated(tmp_path: Path, command: Command) 
     assert not (tmp_path / "o.work").exists()
     nobody = toy_store(tmp_path / "nobody", train_truth=False, val_truth=False)
     last = ("--set", "training.select=last")
-    code, text, _ = command("denoise", nobody.path, "--method", "exchange", "-o", tmp_path / "e", *SET, *CPU, *last)
+    code, text, _ = command("denoise", nobody.path, "--method", "ma", "-o", tmp_path / "e", *SET, *CPU, *last)
     assert code == 0
     assert "How many of them are wrong cannot be told" in text
     _refused(
@@ -162,7 +162,8 @@ def test_without_truth_the_noise_is_estimated(tmp_path: Path, command: Command) 
 
 
 def test_a_denoiser_keeps_the_settings_of_its_recipe() -> None:
-    assert method_recipe("exchange", "ma", ["denoiser.partners=3"]).denoiser.partners == 3  # type: ignore[union-attr]
+    assert method_recipe("exchange", "ma") == method_recipe("ma", "ma")  # the former name
+    assert method_recipe("ma", "ma", ["denoiser.partners=3"]).denoiser.partners == 3  # type: ignore[union-attr]
     assert method_recipe("class-prior", "ma").denoiser.name == "class-prior"  # type: ignore[union-attr]
     jomold = method_recipe("jomold", "jomold", ["denoiser.visual_threshold=1.2"]).denoiser
     assert jomold.visual_threshold == 1.2  # type: ignore[union-attr]
@@ -180,7 +181,7 @@ def test_refusals_of_denoise(
         return command("denoise", store.path, "--method", method, *more, *SET, *CPU)
 
     out = tmp_path / "labels.parquet"
-    _refused(call("exchnge", "-o", out), "unknown method 'exchnge'; did you mean 'exchange'?")
+    _refused(call("jomld", "-o", out), "unknown method 'jomld'; did you mean 'jomold'?")
     _refused(call("oracle", "-o", out, "--recipe", "hna"), "unknown recipe 'hna'")
     _refused(call("rlld-joint", "-o", out), "leaves no table")
     _refused(call("jomold", "-o", out, "--set", "denoiser.static=false"), "refines the labels anew in every batch")
@@ -191,7 +192,7 @@ def test_refusals_of_denoise(
             "train a recipe with it, then 'avparse pseudo-labels RUN --data STORE'",
         )
     decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"
-    _refused(call("exchange", "-o", out, "--set", decoder), "none.txt")
+    _refused(call("ma", "-o", out, "--set", decoder), "none.txt")
     assert not list(tmp_path.iterdir())
     _refused(call("oracle", "-o", out.with_suffix(".csv")), "give it the ending .parquet")
     out.touch()

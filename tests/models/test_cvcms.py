@@ -233,7 +233,7 @@ def test_the_base_of_the_exchange_is_the_run_itself_where_none_is_named() -> Non
     assert base_recipe(ModalityExchange.Config(), recipe) is recipe
     with pytest.raises(UserError, match="did you mean 'han'"):
         base_recipe(ModalityExchange.Config(base="hann"), recipe)
-    with pytest.raises(UserError, match="denoiser 'exchange': settings: base_set changes the recipe that base names"):
+    with pytest.raises(UserError, match="denoiser 'ma': settings: base_set changes the recipe that base names"):
         load_recipe("ma", ["denoiser.base_set=[training.epochs=2]"])
 
 

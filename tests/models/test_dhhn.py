@@ -302,7 +302,7 @@ def test_the_released_alias_removes_labels_from_the_video_too(tmp_path: Path) ->
     for video, expected in (("given", 1), ("union", 1), ("audio", 0)):
         source = RefinedSource(labels, store.videos, store.weak, smoothing, video)  # type: ignore[arg-type]
         assert source(batch).video[heard[0], heard[1]] == expected
-    assert load_recipe("dhhn", ["refined_video=audio", "denoiser=exchange"]).refined_video == "audio"
+    assert load_recipe("dhhn", ["refined_video=audio", "denoiser=ma"]).refined_video == "audio"
 
 
 def test_twins_still_average(tmp_path: Path) -> None:

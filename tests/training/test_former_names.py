@@ -27,7 +27,7 @@ FEW = ["denoiser.folds=2", "denoiser.finetune_epochs=1", "denoiser.updates=5"]
 def _as_written_before(text: str) -> str:
     for today, former in FORMER.items():
         text = re.sub(rf"\b{today}(?=:)", former, text)
-    return text
+    return text.replace("name: ma\n", "name: exchange\n")
 
 
 @pytest.mark.parametrize("name", ["coleaf", "ma", "rlld", "rlld-plus"])

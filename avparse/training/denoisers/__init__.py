@@ -17,9 +17,9 @@ from avparse.training.registry import DENOISERS
 
 _BY_NAME: dict[str, type[Denoiser]] = {
     "class-prior": ClassPriorDenoiser,
-    "exchange": ModalityExchange,
     "informed-ceiling": InformedCeiling,
     "jomold": JointModalityDenoising,
+    "ma": ModalityExchange,
     "oracle": OracleDenoiser,
     "pld": PseudoLabelDenoising,
     "rlld": RLLDDenoiser,

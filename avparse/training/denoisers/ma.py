@@ -123,7 +123,8 @@ class ModalityExchange:
             rule: whether a label must fail with all partners or with most.
         """
 
-        name: Literal["exchange"] = "exchange"
+        former_names = ("exchange",)
+        name: Literal["ma"] = "ma"
         base: str | None = None
         base_set: tuple[str, ...] = ()
         epochs: int | None = Field(None, ge=1)
@@ -148,7 +149,7 @@ class ModalityExchange:
         base = base_recipe(self.config, workspace.recipe)
         sound = getattr(base.parser, "audio", None)
         if sound is None:
-            raise UserError("denoiser 'exchange': the parser's settings need 'audio', the names of its audio streams")
+            raise UserError("denoiser 'ma': the parser's settings need 'audio', the names of its audio streams")
         parser = workspace.fit("base", base.plain(self.config.epochs, select="last"))
         partners = draw_partners(workspace.given, workspace.random("partners"), self.config.partners)
         without_partner = torch.from_numpy(
