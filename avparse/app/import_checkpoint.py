@@ -20,9 +20,10 @@ from avparse.media.extractors import EXTRACTORS
 from avparse.models.official import OFFICIAL, ignored_names, load_official
 from avparse.models.parsers import Parser
 from avparse.models.parsers.build import build_parser
+from avparse.models.trained import RunInfo
 from avparse.models.weights import load_weights, read_weights
 from avparse.training.recipe import Recipe, apply_change, load_recipe
-from avparse.training.run import Run, RunInfo, frames_mend
+from avparse.training.run import Run, frames_mend
 
 
 @dataclass(frozen=True)

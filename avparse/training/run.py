@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -38,33 +37,13 @@ from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
-from avparse.foundation.reading import read_json
-from avparse.foundation.settings import PartConfig, Settings
+from avparse.foundation.settings import PartConfig
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
-from avparse.models.parsers import AnyParser, SplitParser
-from avparse.models.parsers.build import build_parser
-from avparse.models.weights import load_weights
+from avparse.models.parsers import AnyParser
+from avparse.models.trained import RunInfo, TrainedParser
 from avparse.training.recipe import Recipe, load_recipe
-
-
-class RunInfo(Settings):
-    """What ``run.json`` holds.
-
-    Attributes:
-        spec: classes, streams and segment length that the parser was built for.
-        data: path of the store, as given.
-        fingerprint: the store's version.
-        description: what the store says of itself; tells simulated data as such.
-    """
-
-    version: str
-    seed: int
-    spec: TaskSpec
-    data: str
-    fingerprint: str
-    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,14 +130,9 @@ class Run:
         Raises:
             UserError: it is not one, or a file of it is damaged.
         """
-        folder = Path(path)
-        if not (folder / "run.json").is_file():
-            raise UserError(f"{folder}: not a run folder (no run.json); make one with 'avparse train'")
-        recipe, tuned = load_recipe(folder / "recipe.yaml"), folder / "decoding.json"
-        if tuned.is_file():
-            rule = DecodingRule.read(read_json(tuned), str(tuned))
-            recipe = recipe.model_copy(update={"decoding": rule})
-        return cls(folder, recipe, RunInfo.read(read_json(folder / "run.json"), str(folder / "run.json")))
+        trained = TrainedParser.open(path)
+        recipe = load_recipe(trained.path / "recipe.yaml").model_copy(update={"decoding": trained.rule})
+        return cls(trained.path, recipe, trained.info)
 
     def check_data(self, store: FeatureStore) -> None:
         """Refuse to resume on other data.
@@ -176,36 +150,29 @@ class Run:
         """Write the weights as the run's product, or as the ``visual`` half of it, atomically."""
         write_bytes(self.path / f"{part}.safetensors", _as_bytes(parser.state_dict()))
 
+    def trained(self) -> TrainedParser:
+        """Return what parsing files needs of the run: its parser, the decoding rule and where both come from."""
+        recipe, training = self.recipe, self.recipe.training
+        halves = ("parser",) if training.select_visual is None else ("parser", "visual")
+        return TrainedParser(
+            self.path, recipe.title, recipe.parser, recipe.decoding, self.info, training.cross, halves
+        )
+
     def parser(self, device: torch.device | str = "cpu") -> AnyParser:
         """Return the trained parser in evaluation mode, or the two halves that the recipe selects by modality, as one.
 
         Raises:
             UserError: the run has no weights yet, or they are damaged or of another parser.
         """
-        parser = self._parser("parser")
-        if self.recipe.training.select_visual is None:
-            return parser.to(device).eval()
-        return SplitParser(parser, self._parser("visual")).to(device).eval()
+        return self.trained().load(device)
 
-    def _parser(self, part: str) -> AnyParser:
-        path, weights = self.path / f"{part}.safetensors", self.weights(part)
-        parser = build_parser(self.recipe.parser, self.info.spec, self.recipe.training.cross)
-        load_weights(parser, weights, str(path))
-        return parser
-
-    def weights(self, part: str = "parser") -> dict[str, Tensor]:
+    def weights(self, half: str = "parser") -> dict[str, Tensor]:
         """Return the trained weights by name, or those of the ``visual`` half.
 
         Raises:
             UserError: there are none yet, or the file is damaged.
         """
-        path = self.path / f"{part}.safetensors"
-        if not path.is_file():
-            raise UserError(f"{self.path}: no trained parser yet; finish it with 'avparse train --resume'")
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise UserError(f"{path}: damaged or of another parser ({' '.join(str(error).split())[:200]})") from None
+        return self.trained().weights(half)
 
     def start(self) -> dict[str, Tensor] | None:
         """Return the weights that the parser starts from, None for random ones."""

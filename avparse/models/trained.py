@@ -1,0 +1,159 @@
+"""The finished parser of a run folder: all that parsing a file needs to know, without the training that made it.
+
+Of the files of a run (``avparse/training/run.py`` lists them all) these are read::
+
+    RUN/
+        run.json              seed, data version, what the parser knows of the data, avparse version
+        recipe.yaml           of the recipe: title, parser, decoding rule, training.cross and training.select_visual
+        decoding.json         the decoding rule with thresholds tuned on validation; it wins over the recipe's
+        parser.safetensors    weights of the best epoch
+        visual.safetensors    weights for the visual modality, where the recipe selects its epoch separately
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import yaml
+from pydantic import ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from avparse.data.features import TaskSpec
+from avparse.foundation.errors import UserError
+from avparse.foundation.reading import read_json
+from avparse.foundation.settings import PartConfig, Settings, part_of
+from avparse.models.decoding import DecodingRule
+from avparse.models.parsers import PARSERS, AnyParser, SplitParser
+from avparse.models.parsers.build import build_parser
+from avparse.models.weights import load_weights
+
+
+class RunInfo(Settings):
+    """What ``run.json`` holds.
+
+    Attributes:
+        version: the version of avparse that made the run.
+        seed: the seed of initialisation, order and dropout.
+        spec: classes, streams and segment length that the parser was built for.
+        data: path of the store, as given.
+        fingerprint: the store's version.
+        description: what the store says of itself; it tells simulated data as such.
+    """
+
+    version: str
+    seed: int
+    spec: TaskSpec
+    data: str
+    fingerprint: str
+    description: str = ""
+
+
+class _Training(Settings):
+    model_config = ConfigDict(extra="ignore")
+
+    select_visual: str | None = None
+    cross: bool = True
+
+
+class _Recipe(Settings):
+    """The settings of a recipe that parsing needs; the whole recipe was validated when the run was made."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str
+    parser: Annotated[PartConfig, *part_of(PARSERS, "parser", default="composed")]
+    decoding: DecodingRule = DecodingRule()
+    training: _Training = _Training()
+
+
+@dataclass(frozen=True)
+class TrainedParser:
+    """The parser of a run folder, its decoding rule and where it comes from.
+
+    Attributes:
+        path: the run folder.
+        title: the recipe's title.
+        config: settings of the parser.
+        rule: how its probabilities become decisions.
+        info: what the parser knows of the data, and which data it was trained on.
+        cross: whether it was trained with cross-modal attention.
+        halves: names of its weight files: one parser for both modalities, or one for audio and one for visual.
+    """
+
+    path: Path
+    title: str
+    config: PartConfig
+    rule: DecodingRule
+    info: RunInfo
+    cross: bool = True
+    halves: tuple[str, ...] = ("parser",)
+
+    @classmethod
+    def open(cls, path: str | Path) -> TrainedParser:
+        """Read what a run folder says of its parser; the weights are read by :meth:`load`.
+
+        Raises:
+            UserError: it is not a run folder, or a file of it is damaged.
+        """
+        folder = Path(path)
+        info = read_run_info(folder)
+        file, tuned = folder / "recipe.yaml", folder / "decoding.json"
+        try:
+            recipe = _Recipe.read(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
+            raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from None
+        rule = DecodingRule.read(read_json(tuned), str(tuned)) if tuned.is_file() else recipe.decoding
+        halves = ("parser",) if recipe.training.select_visual is None else ("parser", "visual")
+        return cls(folder, recipe.title, recipe.parser, rule, info, recipe.training.cross, halves)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Classes, streams and segment length that the parser was built for."""
+        return self.info.spec
+
+    def load(self, device: torch.device | str = "cpu") -> AnyParser:
+        """Return the parser with its weights, in evaluation mode; two halves as one parser.
+
+        Raises:
+            UserError: the run has no weights yet, or they are damaged or of another parser.
+        """
+        networks = [self._network(half) for half in self.halves]
+        parser = networks[0] if len(networks) == 1 else SplitParser(*networks)
+        return parser.to(device).eval()
+
+    def weights(self, half: str = "parser") -> dict[str, Tensor]:
+        """Return the trained weights by name, or those of the ``visual`` half.
+
+        Raises:
+            UserError: there are none yet, or the file is damaged.
+        """
+        path = self.path / f"{half}.safetensors"
+        if not path.is_file():
+            raise UserError(f"{self.path}: no trained parser yet; finish it with 'avparse train --resume'")
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path}: damaged or of another parser ({' '.join(str(error).split())[:200]})") from None
+
+    def _network(self, half: str) -> AnyParser:
+        weights = self.weights(half)
+        parser = build_parser(self.config, self.spec, self.cross)
+        load_weights(parser, weights, str(self.path / f"{half}.safetensors"))
+        return parser
+
+
+def read_run_info(folder: Path) -> RunInfo:
+    """Read ``run.json`` of a run folder.
+
+    Raises:
+        UserError: it is not a run folder, or the file is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: not a run folder (no run.json); make one with 'avparse train'")
+    return RunInfo.read(read_json(path), str(path))
