@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from avparse.app.extracting import VideoLabels, extract_store, llp_labels
-from avparse.app.parsing import Parsed, parse_videos, report_video
+from avparse.app.parse_files import report_video
+from avparse.app.parsing import Parsed, parse_videos
 from avparse.app.report.page import ReportVideo, ScoreTable, write_report
 from avparse.data.datasets.llp import read_llp
 from avparse.data.simulation.corpus import synthesise
@@ -62,7 +63,7 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
     run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
     _compare({**runs, run.recipe.title: run}, store, run)
     unseen = [data / "corpus" / "videos" / store.sources[i] for i in _worth_showing(store)]
-    parsed = parse_videos([*clips, *unseen], run, workers=workers)
+    parsed = parse_videos([*clips, *unseen], run.trained(), workers=workers)
     entries = [_entry(result, labels) for result in parsed]
     write_report(
         run.path / "report.html",

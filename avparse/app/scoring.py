@@ -20,11 +20,11 @@ from avparse.evaluation.comparison import (
 )
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import ParsingScores, as_text
-from avparse.evaluation.prediction import Parse
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
+from avparse.models.output import Parse
 from avparse.training.run import Run, frames_mend
 
 _log = logging.getLogger(__name__)

@@ -42,6 +42,7 @@ LLP_CLASSES = (
     "Blender",
     "Clapping",
 )
+LLP_FRAMES = 8  # a second, of the published frame features
 
 
 @dataclass(frozen=True)

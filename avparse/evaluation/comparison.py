@@ -11,8 +11,9 @@ import torch
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import FIGURES, LEVELS, ParsingScores, score_parsing
-from avparse.evaluation.prediction import Parse, predict
+from avparse.evaluation.prediction import predict
 from avparse.models.decoding import DecodingRule
+from avparse.models.output import Parse
 
 Bits = npt.NDArray[np.bool_]
 

@@ -15,10 +15,11 @@ from pydantic import Field, field_validator
 from avparse.data.batching import FeatureTable, Indices
 from avparse.evaluation.comparison import MEAN
 from avparse.evaluation.parsing import FIGURES, Bits, score_parsing
-from avparse.evaluation.prediction import Parse, predict
+from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import nearest
 from avparse.foundation.settings import Settings
 from avparse.models.decoding import DecodingRule, Probability
+from avparse.models.output import Parse
 
 _Decide = Callable[[DecodingRule], tuple[Bits, Bits]]
 _Score = Callable[[Bits, Bits], float]

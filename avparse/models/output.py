@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from avparse.data.features import Features
+
+VIDEO_LEVEL = ("audio", "visual", "video")
+# The fields of an output that outlive its batch, each with the dimension that counts the videos.
+KEPT = {"audio_segments": 0, "visual_segments": 0, **dict.fromkeys(VIDEO_LEVEL, 0), "attention": 1}
 
 
 @dataclass
@@ -119,6 +125,19 @@ class ParserOutput:
     mixed: Mixed | None = None
     guides: Guidance | None = None
     tokens: Tensor | None = None
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return the probabilities, and the attention where there is one, by name; on the CPU in float32."""
+        values = {name: getattr(self, name) for name in KEPT}
+        return {name: value.float().cpu() for name, value in values.items() if value is not None}
+
+    @classmethod
+    def of_kept(cls, values: Mapping[str, Any]) -> ParserOutput:
+        """Return an output of such values as :meth:`kept` returns, by name."""
+        return cls(**values)
+
+
+Parse = Callable[[Features], ParserOutput]
 
 
 def mean_output(outputs: Sequence[ParserOutput]) -> ParserOutput:

@@ -12,6 +12,7 @@ Of the files of a run (``avparse/training/run.py`` lists them all) these are rea
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -94,7 +95,7 @@ class TrainedParser:
     halves: tuple[str, ...] = ("parser",)
 
     @classmethod
-    def open(cls, path: str | Path) -> TrainedParser:
+    def open(cls, path: str | os.PathLike[str]) -> TrainedParser:
         """Read what a run folder says of its parser; the weights are read by :meth:`load`.
 
         Raises:

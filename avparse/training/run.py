@@ -69,6 +69,10 @@ class Run:
     recipe: Recipe
     info: RunInfo
 
+    def __fspath__(self) -> str:
+        """Return the folder, so that a run can be given where the path of one is asked for."""
+        return str(self.path)
+
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, store: FeatureStore, seed: int, start: Start = Start()) -> Run:
         """Make a new run folder.
@@ -154,9 +158,7 @@ class Run:
         """Return what parsing files needs of the run: its parser, the decoding rule and where both come from."""
         recipe, training = self.recipe, self.recipe.training
         halves = ("parser",) if training.select_visual is None else ("parser", "visual")
-        return TrainedParser(
-            self.path, recipe.title, recipe.parser, recipe.decoding, self.info, training.cross, halves
-        )
+        return TrainedParser(self.path, recipe.title, recipe.parser, recipe.decoding, self.info, training.cross, halves)
 
     def parser(self, device: torch.device | str = "cpu") -> AnyParser:
         """Return the trained parser in evaluation mode, or the two halves that the recipe selects by modality, as one.

@@ -11,6 +11,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.evaluation.comparison import compare_with_labels
 from avparse.evaluation.sufficiency import doubts
+from avparse.foundation.progress import Progress, showing
 from avparse.labels.table import RefinedLabels
 from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
@@ -34,6 +35,7 @@ def train(
     checkpoint_seconds: float = 30.0,
     labels: RefinedLabels | None = None,
     init: Run | None = None,
+    progress: Progress = "auto",
 ) -> Run:
     """Train a recipe on a store and return the finished run.
 
@@ -50,6 +52,8 @@ def train(
         checkpoint_seconds: least time between two checkpoints at the end of an epoch.
         labels: refined labels of the training split, in place of the recipe's denoiser.
         init: a run whose parser this one starts from; parsers that a denoiser trains on the way do not.
+        progress: how the training tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
+            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
 
     Raises:
         UserError: the folder exists (without ``resume``), the data changed, a split is missing, the labels were made
@@ -64,9 +68,10 @@ def train(
     else:
         run = begin(recipe, store, out, seed, labels, init)
     compute = Compute(device, resident)
-    trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
-    trainer.fit()
-    trainer.finish()
+    with showing(progress):
+        trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
+        trainer.fit()
+        trainer.finish()
     finished = Run.open(run.path)
     if store.annotated[trainer.val_indices].all():
         parser = finished.parser(trainer.fabric.device)

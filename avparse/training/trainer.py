@@ -10,23 +10,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics
 from avparse.data.features import Batch, Step
 from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
 from avparse.evaluation.decoding_tuning import tune_decoding
-from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import build
 from avparse.labels.segments import SegmentTable
 from avparse.labels.sources import SOURCES, LabelSource, RefinedSource, SegmentSource, SmoothingConfig
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
-from avparse.models.output import ParserOutput
+from avparse.models.output import Parse, ParserOutput
 from avparse.models.parsers.build import build_parser, networks
 from avparse.models.weights import load_weights
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
@@ -118,7 +116,7 @@ class Trainer:
         epochs = self.recipe.training.epochs
         steps = -(-len(self.train_indices) // self.recipe.training.batch_size)
         done = self.position.epoch * steps + self.position.step
-        bar: tqdm[None] = track(None, self.recipe.title, total=epochs * steps, unit="step", first=done)
+        bar: Tracker[None] = track(None, self.recipe.title, total=epochs * steps, unit="step", first=done)
         with RunLog(self.run.path, keep_epochs=self.position.epoch) as log, StopRequest() as request, bar:
             while self.position.epoch < epochs:
                 epoch, begun, first = self.position.epoch, time.monotonic(), self.position.step
@@ -134,7 +132,7 @@ class Trainer:
                 scores = self._validate()
                 self._keep_if_best(epoch, scores)
                 best = f"epoch {epoch + 1}/{epochs}, best {self.recipe.training.select} {self.position.best:.1f}"
-                bar.set_postfix_str(best, refresh=False)
+                bar.note(best)
                 self.position = replace(self.position, epoch=epoch + 1, step=0, sums={})
                 log.write(
                     epoch,

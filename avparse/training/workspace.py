@@ -14,9 +14,10 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Decisions
-from avparse.evaluation.prediction import Parse, predict
+from avparse.evaluation.prediction import predict
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
+from avparse.models.output import Parse
 from avparse.models.parsers import AnyParser
 from avparse.training.devices import AUTO, Compute
 from avparse.training.prepared import Prepared

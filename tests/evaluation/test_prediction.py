@@ -8,9 +8,10 @@ import torch
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Features
 from avparse.evaluation.comparison import compare_with_labels, score_split
-from avparse.evaluation.prediction import predict, predict_windows
+from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.models import DecodingRule, Parser, ParserConfig
+from avparse.models.windows import predict_windows
 from tests.toy import DIMENSIONS, toy_store
 
 PARTS = {"stem": {"name": "linear", "width": 16}, "encoder": "han"}

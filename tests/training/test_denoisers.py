@@ -24,13 +24,12 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
-from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
 from avparse.labels.sources import WeakLabels
 from avparse.labels.table import RefinedLabels
 from avparse.labels.targets import Targets
 from avparse.losses.coteaching import CoTeaching, JoCoR, trusted_entries
-from avparse.models.output import ParserOutput
+from avparse.models.output import Parse, ParserOutput
 from avparse.training.denoisers.baselines import InformedCeiling
 from avparse.training.denoisers.jomold import JointModalityDenoising, JoMoLD
 from avparse.training.denoisers.ma import ModalityExchange, exchanged_probabilities

@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avparse.app.bench.job import AVPARSE, Attempts, Job, Launch
 from avparse.app.bench.plan import PlannedRun, Table, plan
 from avparse.app.bench.table import RunResult, System, as_csv, as_markdown, read_result, read_tuned
@@ -28,7 +26,7 @@ from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
 from avparse.foundation.platform import cores
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Tracker, track
 from avparse.training.interrupt import StopRequest
 
 _POLL_SECONDS = 0.1
@@ -73,7 +71,7 @@ def _work(board: _Board, launch: Launch, jobs: int) -> None:
     """Keep ``jobs`` runs going until all have ended, or a signal has stopped them."""
     waiting = deque(run for run in board.runs if not run.finished)
     running: list[Job] = []
-    bar: tqdm[None] = track(None, "bench", total=len(board.runs), unit="run", first=len(board.runs) - len(waiting))
+    bar: Tracker[None] = track(None, "bench", total=len(board.runs), unit="run", first=len(board.runs) - len(waiting))
     with StopRequest() as request, bar:
         try:
             while running or (waiting and request.signal is None):
@@ -81,7 +79,7 @@ def _work(board: _Board, launch: Launch, jobs: int) -> None:
                     running = [job for job in running if job.ask_to_stop()]
                 while waiting and len(running) < jobs and request.signal is None:
                     running.append(Job(waiting.popleft(), launch))
-                    bar.set_postfix_str("; ".join(str(job.run) for job in running))
+                    bar.note("; ".join(str(job.run) for job in running), now=True)
                 for job in [job for job in running if job.poll()]:
                     running.remove(job)
                     if job.run.finished:
@@ -89,7 +87,7 @@ def _work(board: _Board, launch: Launch, jobs: int) -> None:
                     elif request.signal is None:
                         board.failures[str(job.run)] = job.reason()
                     board.write()
-                    bar.update(1)
+                    bar.update()
                 time.sleep(_POLL_SECONDS)
         finally:  # a second signal insists
             for job in running:

@@ -18,6 +18,7 @@ import typer
 from avparse import __version__
 from avparse.app.cli import data, labels, parse, training
 from avparse.foundation.errors import UserError
+from avparse.foundation.progress import showing
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
@@ -37,7 +38,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
     try:
-        app()
+        with showing("bar"):
+            app()
     except UserError as error:
         traceback.clear_frames(error.__traceback__)  # lets go of a progress bar, which then ends its line
         print(f"avparse: error: {error}", file=sys.stderr)

@@ -50,12 +50,9 @@ def parse(
     workers: Workers = None,
 ) -> None:
     """Parse videos: a JSON timeline each, events.csv and report.html."""
-    from avparse.app.parsing import parse_files
-    from avparse.training.run import Run
+    from avparse.app.parse_files import parse_files
 
-    failures = parse_files(
-        videos, Run.open(run), out, classes=classes, vectors=label_vectors, labels=labels, workers=workers
-    )
+    failures = parse_files(videos, run, out, classes=classes, vectors=label_vectors, labels=labels, workers=workers)
     print(f"{out}: a timeline each, events.csv, report.html")
     tell_failures([(str(f.path), f.reason) for f in failures])
 

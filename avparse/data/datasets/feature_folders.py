@@ -16,13 +16,12 @@ import numpy.typing as npt
 from avparse.data.datasets.llp import LLPAnnotations, read_llp
 from avparse.data.store.npy import read_data, read_header
 from avparse.data.store.writer import Block, StoreWriter, StreamInfo
-from avparse.data.vocabulary import MODALITIES
+from avparse.data.vocabulary import LLP_FRAMES, MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 
 SEGMENT_SECONDS = 1.0
 FEATURE_NAME = 11  # a feature file is named by the YouTube id, the first eleven characters of the video's name
-LLP_FRAMES = 8  # a second, of the published frame features
 _BLOCK_VIDEOS, _BLOCK_ROWS = 64, 4096
 
 

@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from avparse.data.datasets.llp import LLPAnnotations, read_llp
 from avparse.data.simulation.features import draw_features
@@ -25,7 +24,7 @@ from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Tracker, track
 
 _BLOCK_SEGMENTS: Final = 4096  # drawn at a time; what a seed gives depends on it
 _FEATURES: Final = 2_000_003  # keeps the numbers of features apart from those of labels and world
@@ -155,7 +154,7 @@ def _annotated(
 
 def _write(writer: StoreWriter, world: World, parts: Sequence[_Part], seed: int, dtype: str, workers: int) -> None:
     """Draw the features of all blocks and append them in order, with few of them in memory."""
-    bar: tqdm[None] = track(None, "simulate", total=sum(len(part.videos) for part in parts))
+    bar: Tracker[None] = track(None, "simulate", total=sum(len(part.videos) for part in parts))
     with bar, _drawing(workers) as begin:
         waiting: deque[Callable[[], Block]] = deque()
 

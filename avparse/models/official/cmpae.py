@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from avparse.data.datasets.feature_folders import LLP_FRAMES
 from avparse.data.features import TaskSpec
+from avparse.data.vocabulary import LLP_FRAMES
 from avparse.models.guides.unimodal import UnimodalConfig
 from avparse.models.official.han import han_layer_names, han_layers
 from avparse.models.official.system import (

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from avparse.data.batching import Indices, batches
 from avparse.data.features import Features
-from avparse.evaluation.prediction import Parse
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
+from avparse.models.output import Parse
 from avparse.training.denoisers.denoiser import Leaves, Truth
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe, load_recipe

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from tqdm import tqdm
 
 from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
 from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import score_split
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import PartConfig, build, part_of
 from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample, sampled_targets
 from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, Policy
@@ -154,7 +153,7 @@ class _Learner:
         """Run episodes until they are done or stop paying; a signal ends after the checkpoint of the last one."""
         log = JsonLines(self.workspace.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
-        bar: tqdm[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
+        bar: Tracker[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
         with StopRequest() as request, bar:
             while self.episode < total and not self._converged():
                 transitions, figures = self._roll_out()
@@ -163,8 +162,8 @@ class _Learner:
                 self.rewards.append(figures["reward_audio"] + figures["reward_visual"])
                 self.episode += 1
                 self._checkpoint()
-                bar.set_postfix_str(f"reward {self.rewards[-1]:.2f}", refresh=False)
-                bar.update(1)
+                bar.note(f"reward {self.rewards[-1]:.2f}")
+                bar.update()
                 if request.signal is not None:
                     request.stop()
 

@@ -1,0 +1,177 @@
+"""Videos become files: a JSON timeline each, a table of all events, and a report to look at."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from avparse.app.parsing import Only, Parsed, media_files, parse_videos
+from avparse.app.report.csv import write_events_csv
+from avparse.app.report.page import ReportVideo, write_report
+from avparse.data.timeline import Decisions
+from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import writing
+from avparse.media.decoding.waveform import waveform_peaks
+from avparse.media.feature_cache import KeptFeatures
+from avparse.media.pipeline import Failed
+from avparse.models.parsers import AnyParser
+from avparse.models.parsers.classes import label_embeddings, with_classes
+from avparse.models.trained import TrainedParser
+
+_log = logging.getLogger(__name__)
+_WAVEFORM_BINS = 2000
+
+
+def parse_files(
+    inputs: Sequence[Path],
+    run: str | Path,
+    out: Path,
+    *,
+    classes: Path | None = None,
+    vectors: Path | None = None,
+    labels: str | None = None,
+    workers: int | None = None,
+) -> list[Failed]:
+    """Parse videos into ``out``: ``NAME.json`` each, ``events.csv`` of all, and ``report.html``.
+
+    Called again after it was stopped, it goes on where it was: until the end, features lie in ``out/.parsing``.
+
+    Args:
+        inputs: files, or folders whose files are meant.
+        run: the folder of a trained run.
+        out: folder, made where it is missing; files of the same name are replaced.
+        classes: see :func:`parser_for`.
+        vectors: see :func:`parser_for`.
+        labels: classes that may appear, with commas between, or the path of a table ``video,labels``.
+        workers: see :func:`parse_videos`.
+
+    Returns:
+        The files that could not be read; the others are parsed.
+
+    Raises:
+        UserError: none could be read, an unknown class, or a run that cannot parse videos, or not these classes.
+    """
+    paths, trained = media_files(inputs), TrainedParser.open(run)
+    parser, untrained = parser_for(trained, classes, vectors)
+    only = _restriction(labels, parser.spec.classes, paths)
+    names, titles = _unique_names(paths), _titles(paths)
+    parsed: list[Parsed] = []
+    failures: list[Failed] = []
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    kept = KeptFeatures(out / ".parsing", trained.spec.extractor, trained.spec.segment_seconds)
+    results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, kept=kept)
+    for name, title, result in zip(names, titles, results, strict=True):
+        if isinstance(result, Failed):
+            failures.append(result)
+        else:
+            parsed.append(replace(result, timeline=replace(result.timeline, video=title)))
+            parsed[-1].timeline.save(out / f"{name}.json")
+    if not parsed:
+        raise UserError(failures[0].reason)
+    write_events_csv(out / "events.csv", [p.timeline for p in parsed])
+    note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
+    entries = [report_video(p, note=note) for p in parsed]
+    write_report(out / "report.html", entries, title="avparse", rule=trained.rule)
+    kept.remove()
+    return failures
+
+
+def report_video(
+    parsed: Parsed,
+    truth: dict[str, Decisions] | None = None,
+    weak_labels: Sequence[str] | None = None,
+    note: str = "",
+) -> ReportVideo:
+    """Return the entry of a parsed video for the report page."""
+    return ReportVideo(
+        timeline=parsed.timeline,
+        media=parsed.path,
+        waveform=waveform_peaks(parsed.path, _WAVEFORM_BINS),
+        truth=truth,
+        weak_labels=weak_labels,
+        note=note,
+        gates=parsed.gates,
+        only=parsed.only,
+    )
+
+
+def parser_for(
+    trained: TrainedParser, classes: Path | None, vectors: Path | None = None
+) -> tuple[AnyParser, list[str]]:
+    """Return the parser of a run for the classes of a file, and those of them that it was not taught.
+
+    Args:
+        trained: the parser of a run.
+        classes: names, one a line; None: those that the run was trained on.
+        vectors: the file with their vectors, where the run's own source of label vectors is not to be asked.
+
+    Raises:
+        UserError: the run's parser or its thresholds belong to the classes it was trained on, or the names or their
+            vectors cannot be read.
+    """
+    parser = trained.load()
+    if classes is None:
+        if vectors is not None:
+            raise UserError(f"--label-vectors {vectors}: belongs to a list of classes; give it with --classes")
+        return parser, []
+    names = Vocabulary.read(classes).names
+    if trained.rule.by_class:
+        tuned = trained.path / "decoding.json"  # wins over the recipe's rule
+        where = tuned if tuned.is_file() else trained.path / "recipe.yaml"
+        raise UserError(
+            f"--classes {classes}: {where} has a threshold for each class that the run was trained on; "
+            "give it one number for all"
+        )
+    try:
+        changed = with_classes(parser, names, vectors)
+    except UserError as error:
+        raise UserError(f"--classes {classes}: {error}") from None
+    untrained = [name for name in names if name not in parser.spec.classes]
+    if untrained and not all(labels.config.tells for labels in label_embeddings(parser)):
+        _log.warning(
+            "%s was trained on label vectors that say nothing of a class; what it finds of %s is arbitrary",
+            trained.path,
+            ", ".join(untrained),
+        )
+    return changed, untrained
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    taken: dict[str, int] = {}
+    names = []
+    for path in paths:
+        count = taken[path.stem] = taken.get(path.stem, 0) + 1
+        names.append(path.stem if count == 1 else f"{path.stem}-{count}")
+    return names
+
+
+def _titles(paths: Sequence[Path]) -> list[str]:
+    """Return what each video is called in its timeline: the name of the file, or its path where two have one name."""
+    count = Counter(path.name for path in paths)
+    return [path.name if count[path.name] == 1 else str(path) for path in paths]
+
+
+def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[Path]) -> Only:
+    if labels is None:
+        return lambda video: None
+    vocabulary = Vocabulary(classes)
+    if Path(labels).is_file():
+        # Loads pyarrow, which parsing does without.
+        from avparse.data.datasets.tables import read_weak_table  # noqa: PLC0415
+
+        table = read_weak_table(labels, vocabulary)
+        known = {video: vocabulary.decode(weak) for video, weak in zip(table.videos, table.weak, strict=True)}
+        missing = [path.stem for path in paths if path.stem not in known]
+        if missing:
+            _log.warning(
+                "%s: no row of %d of %d videos (such as '%s'); any class may appear in them",
+                *(labels, len(missing), len(paths), missing[0]),
+            )
+        return known.get
+    names = vocabulary.decode(vocabulary.encode([name.strip() for name in labels.split(",")], "--labels"))
+    return lambda video: names
