@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-import yaml
 from pydantic import ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from avparse.data.features import TaskSpec
 from avparse.foundation.errors import UserError
-from avparse.foundation.reading import read_json
+from avparse.foundation.reading import read_json, read_yaml
 from avparse.foundation.settings import PartConfig, Settings, part_of
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import PARSERS, AnyParser, SplitParser
@@ -104,10 +103,7 @@ class TrainedParser:
         folder = Path(path)
         info = read_run_info(folder)
         file, tuned = folder / "recipe.yaml", folder / "decoding.json"
-        try:
-            recipe = _Recipe.read(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
-        except (OSError, UnicodeError, yaml.YAMLError) as error:
-            raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from None
+        recipe = _Recipe.read(read_yaml(file), str(file))
         rule = DecodingRule.read(read_json(tuned), str(tuned)) if tuned.is_file() else recipe.decoding
         halves = ("parser",) if recipe.training.select_visual is None else ("parser", "visual")
         return cls(folder, recipe.title, recipe.parser, rule, info, recipe.training.cross, halves)

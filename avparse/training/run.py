@@ -33,7 +33,6 @@ from torch import Tensor
 
 from avparse import __version__
 from avparse.data.batching import task_spec
-from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
