@@ -18,7 +18,7 @@ from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build, current_name, lookup
-from avparse.labels.statistics.calibration import LabelCalibration
+from avparse.labels.statistics.rates import RightRates
 from avparse.labels.table import Bools, RefinedLabels
 from avparse.training.denoisers import DENOISERS
 from avparse.training.devices import Compute
@@ -169,22 +169,15 @@ def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str
 def _noise_rates(given: Bools, store: FeatureStore, val: Indices) -> NoiseRates:
     """Estimate the noise of given labels ``[N, C]`` from that of the validation labels of the same classes.
 
-    No parser's opinion is heard: one that was trained on these very labels has come to believe the wrong ones (on
-    simulated LLP, 2,500 videos, it found 31.3 % [28.9, 33.7] of the visual labels wrong where 35.2 % are; this finds
-    35.8 % [33.4, 38.3]).
+    No parser is asked: one that was trained on these very labels has come to believe the wrong ones (on simulated LLP,
+    2,500 videos, it found 31.3 % [28.9, 33.7] of the visual labels wrong where 35.2 % are; this finds 35.8 %
+    [33.4, 38.3]).
     """
-    known = torch.from_numpy(store.weak[val])
-    calibration = LabelCalibration.fit(_no_evidence(known), known, _modality_truth(store, val))
-    labels = torch.from_numpy(given)
-    return estimate_noise_rates(_no_evidence(labels), labels, calibration, store.vocabulary.names)
+    rates = RightRates.fit(torch.from_numpy(store.weak[val]), _modality_truth(store, val))
+    return estimate_noise_rates(torch.from_numpy(given), rates, store.vocabulary.names)
 
 
 def _modality_truth(store: FeatureStore, rows: Indices) -> Tensor:
     """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of annotated videos."""
     audio, visual, _ = store.dense_truth(rows)
     return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))
-
-
-def _no_evidence(labels: Tensor) -> Tensor:
-    """Return probabilities ``[2, N, C]`` that say nothing."""
-    return torch.full((2, *labels.shape), 0.5)

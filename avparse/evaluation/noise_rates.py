@@ -12,7 +12,7 @@ from torch import Tensor
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.bootstrap import Interval
 from avparse.foundation.errors import UserError
-from avparse.labels.statistics.calibration import LabelCalibration
+from avparse.labels.statistics.rates import RightRates
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,25 @@ class NoiseRates:
 
 
 def estimate_noise_rates(
-    probabilities: Tensor,
     labels: Tensor,
-    calibration: LabelCalibration,
+    rates: RightRates,
     classes: Sequence[str],
     level: float = 0.95,
-    draws: int = 1000,
+    draws: int = 10_000,
     seed: int = 0,
 ) -> NoiseRates:
     """Estimate the share of wrong labels per modality and class, without truth.
 
-    Each draw samples the calibration curve of each class from its posterior, then the truth of every label from that
-    curve; the share of wrong labels is one possible answer, and the interval holds the middle ``level`` of the answers.
-    It covers both the uncertainty from few calibration videos and the chance in the labels themselves.
+    Each draw samples the share of right labels of each class from its posterior, then how many of the labels are right
+    at that share; the share of wrong labels is one possible answer, and the interval holds the middle ``level`` of the
+    answers. It covers both the uncertainty from few videos with truth and the chance in the labels themselves.
 
-    Assumptions: (1) among labelled videos of a class, videos with the same parser probability have a right label
-        equally often here and in the calibration set (labels were given in the same way; the content may differ in how
-        often the parser is confident); (2) the parser was trained on neither set, or is at least equally confident on
-        both, because a network that was trained on a wrong label learns to predict it: use probabilities of held-out
-        folds for training videos; (3) the share of right labels is a sigmoid of the parser's logit; (4) labels are
-        wrong independently of each other.
+    Assumptions: (1) labels of a class are right equally often here and among the videos with truth, as they were given
+        in the same way; (2) labels are wrong independently of each other.
 
     Args:
-        probabilities: video-level probabilities ``[2, N, C]`` of the parser for audio and visual.
         labels: labels ``[N, C]`` whose noise is estimated.
-        calibration: calibration that was fitted on videos with truth.
+        rates: shares of right labels of each class, fitted on other videos with truth.
         classes: names of the C classes.
         level: probability that an interval should hold the real share.
         draws: number of random draws.
@@ -84,24 +78,18 @@ def estimate_noise_rates(
     """
     if not 0 < level < 1:
         raise UserError(f"level is {level}; give a share between 0 and 1, such as 0.95")
-    given = labels.bool()
-    if not bool(given.any()):
+    count = labels.bool().sum(dim=0).double()
+    if not count.any():
         raise UserError("no label to estimate the noise of; give labelled videos")
     generator = torch.Generator().manual_seed(seed)
-    evidence, curves = calibration.evidence(probabilities), calibration.draw(draws, generator)
-    count = given.sum(dim=0)
+    right = rates.draw(draws, generator)  # [2, C, draws]
+    wrong = torch.binomial(count[:, None].expand_as(right), 1 - right, generator)
     total, per_class = {}, {}
-    for m, modality in enumerate(MODALITIES):
-        wrong = torch.zeros(len(classes), draws, dtype=torch.float64)
-        for c in range(len(classes)):
-            holds = (curves[m, c] @ evidence[m, given[:, c], c].T).sigmoid()  # [draws, n]
-            truth = torch.rand(holds.shape, generator=generator, dtype=torch.float64) < holds
-            wrong[c] = (~truth).sum(dim=1)
-        per_class[modality] = {
-            classes[c]: _interval(wrong[c] / count[c], level) for c in range(len(classes)) if count[c] > 0
-        }
-        total[modality] = _interval(wrong.sum(dim=0) / count.sum(), level)
-    return NoiseRates(level, total, per_class, dict(zip(classes, count.tolist(), strict=True)))
+    for modality, side in zip(MODALITIES, wrong, strict=True):
+        total[modality] = _interval(side.sum(dim=0) / count.sum(), level)
+        shares = zip(classes, side, count, strict=True)
+        per_class[modality] = {name: _interval(w / n, level) for name, w, n in shares if n > 0}
+    return NoiseRates(level, total, per_class, dict(zip(classes, count.int().tolist(), strict=True)))
 
 
 def _interval(share: Tensor, level: float) -> Interval:

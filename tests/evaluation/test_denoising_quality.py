@@ -18,7 +18,7 @@ from avparse.evaluation.denoising import MEASURES, score_denoising
 from avparse.evaluation.noise_rates import estimate_noise_rates
 from avparse.foundation.errors import UserError
 from avparse.labels.reinforced.actions import greedy
-from avparse.labels.statistics.calibration import LabelCalibration
+from avparse.labels.statistics.rates import RightRates
 
 CLASSES = ("Bark", "Bell", "Voice")
 
@@ -144,7 +144,7 @@ def test_bad_input_is_refused_by_name() -> None:
 
 
 def test_golden_noise_of_the_validation_labels(shared: Path) -> None:
-    """Facts of the specification: visual noise 37.0 %, 285 of 433 are Speech, 360 removable, audio about 4.8 %."""
+    """Facts of the specification: visual noise 37.0 %, 285 of 433 are Speech, audio about 4.8 %."""
     tables = read_llp(shared / "data" / "llp")
     videos = tables.splits["val"]
     weak = np.stack([tables.weak[v] for v in videos])
@@ -152,7 +152,7 @@ def test_golden_noise_of_the_validation_labels(shared: Path) -> None:
     oracle = 8 * torch.from_numpy(truth).float() - 4
     labels = torch.from_numpy(weak)
     found = {}
-    for name, options in (("paper", {}), ("best", {"keep_best": True}), ("free", {"may_empty": True})):
+    for name, options in (("paper", {}), ("free", {"may_empty": True})):
         revised = greedy(oracle, labels, **options).labels
         quality = score_denoising(weak, revised[0], revised[1], *truth, tables.vocabulary.names)
         found[name] = quality.as_dict()["total"]
@@ -161,22 +161,18 @@ def test_golden_noise_of_the_validation_labels(shared: Path) -> None:
     assert found["paper"]["visual"]["noise_before"] == pytest.approx(37.0, abs=0.05)
     assert found["paper"]["audio"]["noise_before"] == pytest.approx(4.8, abs=0.1)
     assert found["free"]["visual"]["removed_wrong"] == 433
-    assert found["best"]["visual"]["removed_wrong"] == 360
-    assert found["best"]["audio"]["removed_wrong"] == pytest.approx(50, abs=1)
-    assert found["paper"]["visual"]["removed_wrong"] == 311, "keeping all where none is right costs 49 more"
+    assert found["paper"]["visual"]["removed_wrong"] == 311, "videos keep all labels where none is right"
     assert all(f[m]["true_kept"] == 100 for f in found.values() for m in MODALITIES)
 
 
 # Without truth
 
 
-def _scored(videos: int, noise: Tensor, apart: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities of a parser, labels and truth, with a known share of wrong labels ``[2, C]``."""
-    shape = (2, videos, noise.shape[1])
-    labels = torch.rand(shape[1:], generator=generator) < 0.15
-    truth = (torch.rand(shape, generator=generator) >= noise.unsqueeze(1)) & labels
-    score = torch.randn(shape, generator=generator) + apart * truth
-    return (1.5 * score - 1).sigmoid(), labels, truth
+def _labelled(videos: int, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Labels ``[N, C]`` and truth ``[2, N, C]`` with a known share of wrong labels ``[2, C]``."""
+    labels = torch.rand(videos, noise.shape[1], generator=generator) < 0.15
+    truth = (torch.rand(2, *labels.shape, generator=generator) >= noise.unsqueeze(1)) & labels
+    return labels, truth
 
 
 def _covered(worlds: int, known: int, judged: int, level: float = 0.95) -> tuple[float, float, float]:
@@ -186,10 +182,9 @@ def _covered(worlds: int, known: int, judged: int, level: float = 0.95) -> tuple
     classes, totals, errors = [], [], []
     for world in range(worlds):
         noise = (0.9 * torch.randn(2, 8, generator=generator) - 1.5).sigmoid()
-        apart = 1.5 + 0.5 * torch.randn(8, generator=generator)
-        calibration = LabelCalibration.fit(*_scored(known, noise, apart, generator))
-        probabilities, labels, truth = _scored(judged, noise, apart, generator)
-        rates = estimate_noise_rates(probabilities, labels, calibration, names, level, draws=400, seed=world)
+        right = RightRates.fit(*_labelled(known, noise, generator))
+        labels, truth = _labelled(judged, noise, generator)
+        rates = estimate_noise_rates(labels, right, names, level, draws=1000, seed=world)
         for m, modality in enumerate(MODALITIES):
             wrong = labels & ~truth[m]
             for c, name in enumerate(names):
@@ -219,13 +214,13 @@ def test_coverage_over_many_worlds_and_levels() -> None:
 
 def test_estimate_is_repeatable_and_says_what_it_knows() -> None:
     generator = torch.Generator().manual_seed(3)
-    noise, apart = torch.tensor([[0.05, 0.1, 0.2], [0.4, 0.7, 0.1]]), torch.tensor([2.0, 2.0, 0.0])
-    small, large = (LabelCalibration.fit(*_scored(n, noise, apart, generator)) for n in (60, 3000))
-    probabilities, labels, _ = _scored(2000, noise, apart, generator)
+    noise = torch.tensor([[0.05, 0.1, 0.2], [0.4, 0.7, 0.1]])
+    small, large = (RightRates.fit(*_labelled(n, noise, generator)) for n in (60, 3000))
+    labels, _ = _labelled(2000, noise, generator)
     labels[:, 1] = False
-    rates = [estimate_noise_rates(probabilities, labels, c, CLASSES, seed=1) for c in (small, large, large)]
+    rates = [estimate_noise_rates(labels, r, CLASSES, seed=1) for r in (small, large, large)]
     assert rates[1] == rates[2]
-    assert rates[1] != estimate_noise_rates(probabilities, labels, large, CLASSES, seed=2)
+    assert rates[1] != estimate_noise_rates(labels, large, CLASSES, seed=2)
     assert rates[1].labels["Bell"] == 0
     assert "Bell" not in rates[1].per_class["audio"]
     for modality in MODALITIES:
@@ -241,8 +236,8 @@ def test_estimate_is_repeatable_and_says_what_it_knows() -> None:
 
 def test_estimates_of_nothing_are_refused() -> None:
     generator = torch.Generator().manual_seed(3)
-    calibration = LabelCalibration.fit(*_scored(60, torch.full((2, 3), 0.2), torch.ones(3), generator))
+    rates = RightRates.fit(*_labelled(60, torch.full((2, 3), 0.2), generator))
     with pytest.raises(UserError, match="no label to estimate the noise of"):
-        estimate_noise_rates(torch.rand(2, 4, 3), torch.zeros(4, 3), calibration, CLASSES)
+        estimate_noise_rates(torch.zeros(4, 3), rates, CLASSES)
     with pytest.raises(UserError, match="level is 95"):
-        estimate_noise_rates(torch.rand(2, 4, 3), torch.ones(4, 3), calibration, CLASSES, level=95)
+        estimate_noise_rates(torch.ones(4, 3), rates, CLASSES, level=95)

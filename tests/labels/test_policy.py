@@ -244,11 +244,7 @@ def _case(seed: int, batch: int = 6, classes: int = 5) -> tuple[torch.Tensor, to
 @settings(max_examples=60, deadline=None)
 def test_rules_of_the_environment(seed: int) -> None:
     logits, labels = _case(seed)
-    for actions in (
-        sample(logits, labels, torch.Generator().manual_seed(seed)),
-        greedy(logits, labels),
-        greedy(logits, labels, keep_best=True),
-    ):
+    for actions in (sample(logits, labels, torch.Generator().manual_seed(seed)), greedy(logits, labels)):
         assert (actions.labels <= labels).all(), "labels are only removed"
         assert torch.equal(actions.labels.any(-1), labels.bool().any(-1).expand(2, -1)), "never empty"
         emptied = labels.bool().any(-1) & ~(actions.keep & labels.bool()).any(-1)
@@ -285,13 +281,10 @@ def test_labels_keep_their_type_and_an_empty_set_stays_empty() -> None:
         assert not allowed.labels.any()
 
 
-def test_greedy_threshold_is_inclusive_and_the_best_label_can_stay_alone() -> None:
+def test_greedy_threshold_is_inclusive() -> None:
     logits = torch.tensor([[[0.0, -0.1, 5.0]], [[-1.0, -3.0, 5.0]]])
     labels = torch.tensor([[1.0, 1, 0]])
     assert greedy(logits, labels).labels.tolist() == [[[1, 0, 0]], [[1, 1, 0]]]
-    best = greedy(logits, labels, keep_best=True)
-    assert best.labels.tolist() == [[[1, 0, 0]], [[1, 0, 0]]]
-    assert not best.violated.any()
     assert greedy(logits, labels, threshold=0.01).labels.tolist() == [[[1, 1, 0]], [[1, 1, 0]]]
 
 

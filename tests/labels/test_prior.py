@@ -15,9 +15,9 @@ from torch import Tensor
 from avparse.data.datasets.llp import read_llp
 from avparse.foundation.errors import UserError
 from avparse.labels.reinforced.actions import greedy
-from avparse.labels.statistics.calibration import LabelCalibration
 from avparse.labels.statistics.logistic import fit_logistic
 from avparse.labels.statistics.prior import ClassPrior, ValidationClassifier
+from avparse.labels.statistics.rates import RightRates
 
 GIVEN = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0]]).bool()
 TRUTH = torch.tensor(
@@ -59,8 +59,8 @@ def test_bad_input_is_refused() -> None:
         ValidationClassifier.fit(torch.zeros(4, 2), GIVEN, TRUTH)
     with pytest.raises(UserError, match="numbers above 0"):
         ValidationClassifier.fit(torch.zeros(4, 2), GIVEN, TRUTH, penalties=(0.0, 1.0), folds=2)
-    with pytest.raises(UserError, match="disagree"):
-        LabelCalibration.fit(torch.rand(2, 4, 2), GIVEN, TRUTH)
+    with pytest.raises(UserError, match=r"truth has shape \(4, 3\)"):
+        RightRates.fit(GIVEN, TRUTH[0])
 
 
 def test_golden_bits_of_the_validation_truth(shared: Path) -> None:
@@ -193,34 +193,23 @@ def test_shared_features_of_videos_and_modalities_that_are_absent() -> None:
     assert ValidationClassifier.fit(features, lonely, truth).keep_probability(features, labels).isfinite().all()
 
 
-# Calibration
+# Shares of right labels
 
 
-def test_calibration_finds_the_curve_of_each_class_and_draws_rare_ones_to_the_others() -> None:
+def test_rates_of_many_labels_are_counted_and_those_of_few_are_drawn_to_the_others() -> None:
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(2, 4000, 5, generator=generator) * 2
-    a, b = torch.tensor([-1.0, 0, 1, 2, 0.5]), 1.3
-    truth = torch.rand(2, 4000, 5, generator=generator) < (a + b * z).sigmoid()
-    labels = torch.ones(4000, 5, dtype=torch.bool)
-    labels[3:, 4] = False  # three labels of the last class
-    calibration = LabelCalibration.fit(z.sigmoid(), labels, truth)
-    grid = torch.linspace(-3, 3, 13).view(1, 13, 1).expand(2, 13, 5)
-    found = calibration.keep_probability(grid.sigmoid(), torch.ones(13, 5))
-    assert torch.allclose(found[..., :4], (a + b * grid).sigmoid().double()[..., :4], atol=0.05)
-    curves = calibration.draw(2000, torch.Generator().manual_seed(1))
-    assert curves.shape == (2, 5, 2000, 2)
-    assert (curves[:, 4].std(1) > 4 * curves[:, :4].std(2).mean(1)).all(), "what is not known is left open"
-    slope = (curves[..., 1] / calibration.scale[:, None, None]).mean(2)
-    assert torch.allclose(slope, torch.tensor(b).double(), atol=0.2)
-
-
-def test_calibration_without_evidence_gives_the_rate() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.ones(3000, 3, dtype=torch.bool)
-    truth = torch.rand(2, 3000, 3, generator=generator) < torch.tensor([0.2, 0.5, 0.9])
-    probabilities = torch.rand(2, 3000, 3, generator=generator)
-    calibration = LabelCalibration.fit(probabilities, labels, truth)
-    rate = truth.double().mean(1, keepdim=True)
-    assert torch.allclose(calibration.keep_probability(probabilities, labels), rate.expand(-1, 3000, -1), atol=0.06)
-    saturated = LabelCalibration.fit(torch.ones(2, 3000, 3), labels, truth)
-    assert torch.allclose(saturated.keep_probability(torch.ones(2, 3000, 3), labels), rate, atol=0.02)
+    labels = torch.ones(3000, 5, dtype=torch.bool)
+    labels[3:, 3] = False  # three labels
+    labels[:, 4] = False  # none
+    share = torch.tensor([[0.75, 0.8, 0.85, 0.8, 0.8], [0.2, 0.5, 0.9, 0.5, 0.5]])
+    truth = torch.rand(2, 3000, 5, generator=generator) < share.unsqueeze(1)
+    truth[0, :3, 3] = False
+    rates = RightRates.fit(labels, truth).draw(4000, torch.Generator().manual_seed(1))
+    assert rates.shape == (2, 5, 4000)
+    counted = truth[:, :, :3].double().mean(dim=1)
+    assert torch.allclose(rates[:, :3].mean(dim=2), counted, atol=0.003)
+    deviation = (counted * (1 - counted) / 3000).sqrt()  # of a share of 3,000 labels
+    assert torch.allclose(rates[:, :3].std(dim=2), deviation, rtol=0.1)
+    assert 0.3 < rates[0, 3].mean() < 0.75  # none of three is right where four of five are
+    assert rates[0, 4].mean() == pytest.approx(0.8, abs=0.1)
+    assert (rates[:, 3:].std(dim=2) > 4 * rates[:, :3].std(dim=2).amax(dim=1, keepdim=True)).all()

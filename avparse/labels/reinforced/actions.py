@@ -50,9 +50,7 @@ def sample(logits: Tensor, labels: Tensor, generator: torch.Generator, may_empty
     return act(draw < logits.detach().float().sigmoid(), labels, may_empty)
 
 
-def greedy(
-    logits: Tensor, labels: Tensor, threshold: float = 0.5, may_empty: bool = False, keep_best: bool = False
-) -> Actions:
+def greedy(logits: Tensor, labels: Tensor, threshold: float = 0.5, may_empty: bool = False) -> Actions:
     """Decide without chance: keep what is kept with a probability of at least ``threshold``.
 
     Args:
@@ -60,13 +58,8 @@ def greedy(
         labels: given labels.
         threshold: inclusive.
         may_empty: allow that no label is left.
-        keep_best: where none reaches the threshold, keep the most probable label alone instead of all of them.
     """
-    keep = logits.detach().float().sigmoid() >= threshold
-    if keep_best:
-        given = logits.detach().masked_fill(~labels.bool(), -torch.inf)
-        keep = keep | functional.one_hot(given.argmax(dim=-1), logits.shape[-1]).bool()
-    return act(keep, labels, may_empty)
+    return act(logits.detach().float().sigmoid() >= threshold, labels, may_empty)
 
 
 def act(keep: Tensor, labels: Tensor, may_empty: bool = False) -> Actions:

@@ -43,7 +43,7 @@ class ClassPrior:
         Raises:
             UserError: shapes that disagree, or no label at all.
         """
-        given, right = _checked(labels, truth)
+        given, right = check_labels(labels, truth)
         return cls(_rate((right & given).sum(dim=1), given.sum(dim=0), shrinkage))
 
     def keep(self, threshold: float = 0.5) -> Tensor:
@@ -108,7 +108,7 @@ class ValidationClassifier:
         Raises:
             UserError: shapes that disagree, no label at all, fewer videos than folds, or a penalty not above 0.
         """
-        given, right = _checked(labels, truth)
+        given, right = check_labels(labels, truth)
         videos = len(given)
         if not penalties or min(penalties) <= 0:
             raise UserError(f"penalties: {list(penalties)}; give one or more numbers above 0")
@@ -210,7 +210,12 @@ def _with_constant(x: Tensor) -> Tensor:
     return functional.pad(x, (0, 1), value=1.0)
 
 
-def _checked(labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+def check_labels(labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return labels ``[N, C]`` and truth ``[2, N, C]`` as booleans.
+
+    Raises:
+        UserError: the shapes disagree, or there is no label at all.
+    """
     given, right = labels.bool(), truth.bool()
     if right.shape != (2, *given.shape):
         raise UserError(f"truth has shape {tuple(right.shape)}; labels {tuple(given.shape)} need {(2, *given.shape)}")
