@@ -59,9 +59,9 @@ def write_zeros(path: Path, size: int) -> None:
 
 def extract_all(folder: Path) -> None:
     """Decode every clip of a folder and extract its light features, in this process."""
-    extractor = LightExtractor()
+    streams = LightExtractor().streams
     for path in sorted(folder.glob("*.mp4")):
-        extract_video(path, extractor)
+        extract_video(path, streams)
 
 
 def main() -> None:

@@ -21,8 +21,7 @@ from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
-from avparse.foundation.settings import lookup
-from avparse.media.extractors import EXTRACTORS
+from avparse.media.extractors import make_streams
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 
 _log = logging.getLogger(__name__)
@@ -133,8 +132,8 @@ def extract_store(
     """
     paths = _find(folder, list(labels.splits))
     streams = {
-        name: StreamInfo(dimension=dimension, dtype="float32", extractor=extractor)
-        for name, dimension in lookup(EXTRACTORS, extractor, "extractor")().streams.items()
+        name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
+        for name, stream in make_streams(extractor).items()
     }
     begun = out.exists()
     if begun:

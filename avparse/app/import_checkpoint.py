@@ -48,7 +48,7 @@ class Imported:
             lines.append(f"left out, as the released network never uses them: {', '.join(self.unused)}")
         if self.half:
             lines.append("one half of it: the published system takes what is seen from a second file; see --visual")
-        if self.run.info.spec.extractor not in EXTRACTORS:
+        if not self.run.info.spec.extractable(EXTRACTORS):
             lines.append(
                 "for 'evaluate' and 'train --init', on a store of the features that it was trained on; 'parse' is not "
                 "for it, as avparse cannot extract those from a video"

@@ -63,7 +63,7 @@ def parse_files(
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    kept = KeptFeatures(out / ".parsing", trained.spec.extractor, trained.spec.segment_seconds)
+    kept = KeptFeatures(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
     results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, kept=kept)
     for name, title, result in zip(names, titles, results, strict=True):
         if isinstance(result, Failed):

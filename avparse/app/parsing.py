@@ -139,8 +139,9 @@ def parse_videos(
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
     """
     spec = trained.spec
-    if spec.extractor not in EXTRACTORS:
-        made_by = f"'{spec.extractor}'" if spec.extractor else "features of unknown origin"
+    if not spec.extractable(EXTRACTORS):
+        unknown = dict.fromkeys(spec.extractors.get(name, "") for name in spec.streams)
+        made_by = ", ".join(f"'{name}'" if name else "features of unknown origin" for name in unknown)
         raise UserError(
             f"{trained.path}: its parser reads {made_by}, which avparse cannot extract from a video "
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
@@ -177,7 +178,7 @@ def _extracted(
     waiting = [path for path in paths if path not in done]
     # One video needs no second process.
     workers = 0 if len(waiting) == 1 else workers
-    made = extract_videos(waiting, spec.extractor, segment_seconds=spec.segment_seconds, workers=workers)
+    made = extract_videos(waiting, spec.extractors, segment_seconds=spec.segment_seconds, workers=workers)
     for path in paths:
         if kept is not None and path in done:
             yield kept.find(path) or Failed(str(path), f"{path}: changed while others were parsed; try again")

@@ -25,13 +25,12 @@ def task_spec(store: FeatureStore) -> TaskSpec:
     """
     if not len(store):
         raise UserError(f"{store.path}: the store holds no video; extract or import some first")
-    extractors = {info.extractor for info in store.streams.values()}
     return TaskSpec(
         classes=store.vocabulary.names,
         streams={name: info.dimension for name, info in store.streams.items()},
         segment_seconds=store.segment_seconds,
         segments=int(np.median(store.lengths)),
-        extractor=extractors.pop() if len(extractors) == 1 else "",
+        extractors={name: info.extractor for name, info in store.streams.items()},
     )
 
 

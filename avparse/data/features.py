@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from avparse.foundation.settings import Settings
@@ -19,14 +21,27 @@ class TaskSpec(Settings):
         streams: stream name -> feature dimension.
         segment_seconds: length of a segment, seconds.
         segments: the usual number of segments of a training video (the window when longer videos are parsed).
-        extractor: name of the extractor that made the streams, empty where unknown.
+        extractors: stream name -> name of the extractor that made it, empty where unknown.
     """
 
     classes: tuple[str, ...]
     streams: dict[str, int]
     segment_seconds: float = 1.0
     segments: int
-    extractor: str = ""
+    extractors: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_extractor(cls, values: Any) -> Any:
+        """Read what earlier versions wrote: one ``extractor`` of all streams."""
+        if isinstance(values, dict) and "extractor" in values and isinstance(values.get("streams"), dict):
+            values = dict(values)
+            values["extractors"] = dict.fromkeys(values["streams"], values.pop("extractor"))
+        return values
+
+    def extractable(self, known: Container[str]) -> bool:
+        """Tell whether the extractor of every stream is among ``known``."""
+        return all(self.extractors.get(name) in known for name in self.streams)
 
     def differences(self, data: TaskSpec) -> list[str]:
         """Return in what ``data`` differ from those that a parser of this specification reads; empty where they fit.

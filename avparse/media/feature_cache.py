@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ class KeptFeatures:
 
     Args:
         folder: made when something is kept.
-        extractor: its name.
+        extractor: its name, or the name of each stream with that of its extractor.
         segment_seconds: length of a segment.
     """
 
-    def __init__(self, folder: Path, extractor: str, segment_seconds: float) -> None:
-        self._folder, self._extractor, self._segment_seconds = folder, extractor, segment_seconds
+    def __init__(self, folder: Path, extractor: str | Mapping[str, str], segment_seconds: float) -> None:
+        self._folder, self._segment_seconds = folder, segment_seconds
+        self._extractor = json.dumps(extractor, sort_keys=True)
 
     def __contains__(self, path: Path) -> bool:
         """Whether features of the video at ``path``, as it is now, are kept."""

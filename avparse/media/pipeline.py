@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,9 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.platform import cores, interrupts_held
-from avparse.foundation.settings import lookup
 from avparse.media.decoding.chunks import read_chunks
-from avparse.media.extractors import EXTRACTORS, Extractor
+from avparse.media.extractors import Stream, make_streams
 
 _log = logging.getLogger("avparse")
 _AHEAD = 4  # files in flight per worker: bounds what waits for its turn in memory
@@ -62,7 +61,9 @@ class Failed:
     reason: str
 
 
-def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float = 1.0, threads: int = 1) -> Extracted:
+def extract_video(
+    path: str | Path, streams: Mapping[str, Stream], segment_seconds: float = 1.0, threads: int = 1
+) -> Extracted:
     """Decode a file and extract the features of its segments; memory grows with the features only.
 
     Raises:
@@ -70,10 +71,8 @@ def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float
     """
     chunks = read_chunks(
         path,
+        [stream.view for stream in streams.values()],
         segment_seconds=segment_seconds,
-        sample_rate=extractor.sample_rate,
-        frames_per_segment=extractor.frames_per_segment,
-        frame_size=extractor.frame_size,
         threads=threads,
     )
     parts, audio, visual = [], [], []
@@ -82,7 +81,7 @@ def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float
     for chunk in chunks:
         # The split of a matrix product over threads changes its last bits; features must not depend on the cores.
         with threadpool_limits(limits=1, user_api="blas"):
-            parts.append(extractor(chunk))
+            parts.append({name: stream.features(chunk) for name, stream in streams.items()})
         audio.append(chunk.audio_present)
         visual.append(chunk.visual_present)
         warnings.extend(chunk.warnings)
@@ -91,7 +90,7 @@ def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float
         video=Path(path).stem,
         path=str(path),
         duration_s=end_s,
-        streams={name: np.concatenate([part[name] for part in parts]) for name in extractor.streams},
+        streams={name: np.concatenate([part[name] for part in parts]) for name in streams},
         audio_present=np.concatenate(audio),
         visual_present=np.concatenate(visual),
         warnings=tuple(warnings),
@@ -99,7 +98,11 @@ def extract_video(path: str | Path, extractor: Extractor, segment_seconds: float
 
 
 def extract_videos(
-    paths: Iterable[str | Path], extractor_name: str, *, segment_seconds: float = 1.0, workers: int | None = None
+    paths: Iterable[str | Path],
+    wanted: str | Mapping[str, str],
+    *,
+    segment_seconds: float = 1.0,
+    workers: int | None = None,
 ) -> Iterator[Extracted | Failed]:
     """Extract many files and yield the results in the order of ``paths``, the same for every number of workers.
 
@@ -108,23 +111,22 @@ def extract_videos(
 
     Args:
         paths: read lazily; only a few files a worker are in flight.
-        extractor_name: key of ``EXTRACTORS``.
+        wanted: the extractor, or the streams with their extractors; see :func:`make_streams`.
         segment_seconds: length of a segment.
         workers: child processes; None for all cores, 0 to work in this process (a crash then ends it).
 
     Raises:
-        UserError: unknown extractor.
+        UserError: an unknown extractor or stream, or an extractor that cannot start.
     """
-    lookup(EXTRACTORS, extractor_name, "extractor")
+    streams = make_streams(wanted)
     if workers == 0:
-        extractor = EXTRACTORS[extractor_name]()
-        return (_attempt(path, extractor, segment_seconds) for path in paths)
-    return _in_children(paths, extractor_name, segment_seconds, workers or cores())
+        return (_attempt(path, streams, segment_seconds) for path in paths)
+    return _in_children(paths, wanted, segment_seconds, workers or cores())
 
 
-def _attempt(path: str | Path, extractor: Extractor, segment_seconds: float) -> Extracted | Failed:
+def _attempt(path: str | Path, streams: Mapping[str, Stream], segment_seconds: float) -> Extracted | Failed:
     try:
-        return extract_video(path, extractor, segment_seconds)
+        return extract_video(path, streams, segment_seconds)
     except UserError as error:
         return Failed(str(path), str(error))
     except Exception as error:  # one bad file must not cost the others; the reason keeps the error's name
@@ -132,23 +134,23 @@ def _attempt(path: str | Path, extractor: Extractor, segment_seconds: float) -> 
         return Failed(str(path), f"{path}: could not be extracted ({reason})")
 
 
-def _serve(link: Connection, extractor_name: str, segment_seconds: float) -> None:
+def _serve(link: Connection, wanted: str | Mapping[str, str], segment_seconds: float) -> None:
     """Run in a child: answer paths with results until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _log.setLevel(logging.ERROR)  # warnings travel with the result
-    extractor = EXTRACTORS[extractor_name]()
+    streams = make_streams(wanted)
     link.send(None)
     with contextlib.suppress(EOFError):
         while True:
-            link.send(_attempt(link.recv(), extractor, segment_seconds))
+            link.send(_attempt(link.recv(), streams, segment_seconds))
 
 
 class _Worker:
     """A child process and the one file that it is on."""
 
-    def __init__(self, extractor_name: str, segment_seconds: float) -> None:
+    def __init__(self, wanted: str | Mapping[str, str], segment_seconds: float) -> None:
         self.link, far_end = _PROCESSES.Pipe()
-        self.process = _PROCESSES.Process(target=_serve, args=(far_end, extractor_name, segment_seconds), daemon=True)
+        self.process = _PROCESSES.Process(target=_serve, args=(far_end, wanted, segment_seconds), daemon=True)
         with _one_thread(), interrupts_held():
             self.process.start()
         far_end.close()
@@ -180,7 +182,7 @@ class _Worker:
 
 
 def _in_children(
-    paths: Iterable[str | Path], extractor_name: str, segment_seconds: float, count: int
+    paths: Iterable[str | Path], wanted: str | Mapping[str, str], segment_seconds: float, count: int
 ) -> Iterator[Extracted | Failed]:
     tasks = enumerate(map(str, paths))
     task = next(tasks, None)
@@ -191,7 +193,7 @@ def _in_children(
     try:
         while task or busy or done:
             while task and len(busy) < count and len(busy) + len(done) < _AHEAD * count:
-                busy.append(idle.pop() if idle else _Worker(extractor_name, segment_seconds))
+                busy.append(idle.pop() if idle else _Worker(wanted, segment_seconds))
                 busy[-1].give(*task)
                 task = next(tasks, None)
             if turn in done:

@@ -21,6 +21,8 @@ from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
+from avparse.media.extractors import EXTRACTORS, make_streams
+from avparse.media.pipeline import extract_video
 from avparse.models.decoders import DECODERS
 from avparse.models.encoders import ENCODERS
 from avparse.models.output import ParserOutput
@@ -30,10 +32,11 @@ from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
 from avparse.training.trainer import Trainer
+from tests.clips import colours, tone, write_clip
 from tests.toy import toy_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "howto" / "own_method.md"
-REGISTRIES: tuple[dict[str, Any], ...] = (DECODERS, DENOISERS, ENCODERS, LOSSES, PARSERS)
+REGISTRIES: tuple[dict[str, Any], ...] = (DECODERS, DENOISERS, ENCODERS, EXTRACTORS, LOSSES, PARSERS)
 TOY = "parser={name: recurrent, audio: [audio], visual: [frames, clips]}"
 
 
@@ -183,3 +186,10 @@ def test_a_table_of_runs_knows_them(program: dict[str, Any], tmp_path: Path) -> 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^\| Mine \| 1 \|", done.stdout, re.MULTILINE)
+
+
+def test_the_extractor_makes_its_streams_of_a_clip(program: dict[str, Any], tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", sound=tone(level=0.5), picture=colours, seconds=3.0)
+    made = extract_video(clip, make_streams("plain"))
+    assert {name: values.shape for name, values in made.streams.items()} == {"level": (3, 4), "colour": (3, 3)}
+    assert made.streams["level"][1] == pytest.approx(0.125, rel=0.1)

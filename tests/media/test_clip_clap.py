@@ -27,12 +27,14 @@ from avparse.data.teachers.clip import ClipTeacher
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.labels.pseudo import PseudoLabels
+from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.clip_clap import ClipClapExtractor
 from avparse.media.pipeline import extract_video
 from avparse.media.towers.clap import ClapTower
 from avparse.media.towers.clip import ClipTower, spread_frames
 from tests.clips import colours, tone, write_clip
 from tests.conftest import Command
+from tests.decoded import read_whole
 from tests.tokenizers import byte_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -222,12 +224,11 @@ def _taught(store: FeatureStore, teacher: str, models: Path, clips: Path, **sett
 
 
 def test_decoded_frames_are_those_of_the_file(models: Path, clips: Path) -> None:
-    tower = ClipTower(str(models / "clip"), device="cpu")
-    (chunk,) = tower.chunks(clips / "both.mp4", 1.0)
+    frames_of_file = read_whole(clips / "both.mp4", frame_size=(64, 48)).frames
     with av.open(str(clips / "both.mp4")) as file:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
-    assert chunk.frames.shape == (3, 8, 48, 64, 3)  # not resized
-    assert np.abs(chunk.frames.reshape(-1, 48, 64, 3).astype(int) - frames).mean() < 3  # two ways from YUV to RGB
+    assert frames_of_file.shape == (3, 8, 48, 64, 3)  # not resized
+    assert np.abs(frames_of_file.reshape(-1, 48, 64, 3).astype(int) - frames).mean() < 3  # two ways from YUV to RGB
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
@@ -239,15 +240,14 @@ def test_clip_teacher_by_hand(frames: str, resize: str, models: Path, clips: Pat
         scores.info.prompts == prompts == ("A photo of a dog.", "A photo of a fire alarm.", "A photo of glass break.")
     )
     assert scores.info.logit_scale == pytest.approx(np.exp(3))
-    tower = ClipTower(str(models / "clip"), frames=frames, resize=resize, device="cpu")  # type: ignore[arg-type]
-    (chunk,) = tower.chunks(clips / "both.mp4", 1.0)
-    read = [[_pixels(frame, resize) for frame in segment] for segment in chunk.frames]
+    count = 1 if frames == "centre" else 8
+    decoded = read_whole(clips / "both.mp4", frames_per_segment=count, frame_size=(64, 48)).frames
+    read = [[_pixels(frame, resize) for frame in segment] for segment in decoded]
     if frames == "spread":
         places = np.round(np.linspace(0, 23, 3)).astype(int)  # 0, 12, 23 of 24 frames
         flat = [pixels for segment in read for pixels in segment]
         expected = _clip_logits(models / "clip", np.stack([flat[place] for place in places]), prompts)
     elif frames == "centre":
-        assert chunk.frames.shape[1] == 1
         expected = _clip_logits(models / "clip", np.stack([segment[0] for segment in read]), prompts)
     else:
         model = transformers.CLIPModel.from_pretrained(models / "clip")
@@ -280,7 +280,7 @@ def test_checkpoints_state_how_pictures_are_normalised(models: Path, clips: Path
     pieces = []
     for where in (models / "clip", folder):
         tower = ClipTower(str(where), frames="centre", device="cpu")
-        pieces.append(tower.piece(next(tower.chunks(clips / "both.mp4", 1.0)), 3).content)
+        pieces.append(next(tower.pieces(clips / "both.mp4", 1.0, 3)).content)
     assert pieces[0].shape == (3, 1, 3, 32, 32)
     channels = (pieces[0] * _DEVIATION[:, None, None] + _MEAN[:, None, None]) / np.array([1, 1, 2])[:, None, None]
     np.testing.assert_allclose(pieces[1], channels, atol=1e-5)
@@ -327,7 +327,7 @@ def test_clap_hears_a_segment_the_same_in_any_batch(models: Path, clips: Path) -
     found = []
     for batch_size in (1, 2, 32):
         tower = ClapTower(str(models / "fused"), device="cpu", batch_size=batch_size)
-        found.append(tower.embed(tower.piece(next(tower.chunks(clips / "both.mp4", 1.0)), 3)))
+        found.append(tower.embed(next(tower.pieces(clips / "both.mp4", 1.0, 3))))
         np.testing.assert_allclose(found[-1], found[0], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-5)
 
@@ -342,7 +342,7 @@ def test_sound_is_quantised_unless_told_otherwise(models: Path) -> None:
 def test_segments_longer_than_clap_hears_are_refused(models: Path, clips: Path) -> None:
     tower = ClapTower(str(models / "unfused"), device="cpu")
     with pytest.raises(UserError, match="hears 2 s at most, where segments last 3 s"):
-        next(tower.chunks(clips / "both.mp4", 3.0))
+        next(tower.pieces(clips / "both.mp4", 3.0, 1))
 
 
 # Teachers
@@ -677,12 +677,13 @@ def checkpoints(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_features_are_the_embeddings(checkpoints: None, models: Path, clips: Path, store: FeatureStore) -> None:
     extractor = ClipClapExtractor()
-    assert extractor.streams == {"clip": 12, "clap": 10}
-    assert extractor.frame_size == (32, 32)
+    assert {name: stream.dimension for name, stream in extractor.streams.items()} == {"clip": 12, "clap": 10}
+    assert extractor.streams["clip"].view == PictureView((32, 32), per_segment=8)
+    assert extractor.streams["clap"].view == SoundView(48000)
     heard = _taught(store, "clap", models, clips)
     seen = _taught(store, "clip", models, clips, frames="mean", resize="squash")
     for name in ("both.mp4", "short.mkv", "mute.mp4", "dark.mkv"):
-        found = extract_video(clips / name, extractor, 1.0)
+        found = extract_video(clips / name, extractor.streams, 1.0)
         rows = heard.rows((Path(name).stem,))
         np.testing.assert_allclose(found.streams["clap"], heard.segments[rows], atol=1e-5)
         cosine = (found.streams["clip"] * seen.segments[rows]).sum(axis=1)
@@ -700,6 +701,6 @@ def test_a_store_of_features(workers: str, checkpoints: None, clips: Path, tmp_p
     assert code == 0, err
     made = FeatureStore.open(out)
     assert {name: info.dimension for name, info in made.streams.items()} == {"clip": 12, "clap": 10}
-    direct = extract_video(clips / "both.mp4", ClipClapExtractor(), 1.0)
+    direct = extract_video(clips / "both.mp4", ClipClapExtractor().streams, 1.0)
     np.testing.assert_allclose(made.stream("clap")[:3], direct.streams["clap"], atol=1e-5)
     assert np.linalg.norm(made.stream("clip"), axis=1) == pytest.approx(1)

@@ -11,25 +11,12 @@ import numpy as np
 import pytest
 
 from avparse.foundation.errors import UserError
-from avparse.media.decoding.chunks import Chunk, probe, read_chunks, segment_count
+from avparse.media.decoding.chunks import probe, segment_count
 from avparse.media.decoding.container import Limits
 from avparse.media.decoding.waveform import waveform_peaks
 from tests.clips import click, colours, flash, grey, tone, write_clip
-
-
-def read(path: Path, **options: object) -> Chunk:
-    """The whole file as one chunk."""
-    (chunk,) = read_chunks(path, chunk_segments=1000, **options)
-    return chunk
-
-
-def click_s(chunk: Chunk) -> float:
-    loud = np.flatnonzero(np.abs(chunk.audio) > 0.2)
-    return float(loud[0]) / chunk.sample_rate
-
-
-def flash_segments(chunk: Chunk) -> list[int]:
-    return np.flatnonzero(chunk.frames.mean(axis=(2, 3, 4)).max(axis=1) > 150).tolist()
+from tests.decoded import click_s, flash_segments, read_parts
+from tests.decoded import read_whole as read
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts"])
@@ -123,7 +110,7 @@ def test_a_picture_that_stands_still_stays_present(tmp_path: Path) -> None:
         seconds=100,
         sample_rate=16000,
     )
-    chunks = list(read_chunks(path, chunk_segments=7, frame_size=(8, 8)))
+    chunks = list(read_parts(path, chunk_segments=7, frame_size=(8, 8)))
     assert sum(chunk.segments for chunk in chunks) == 100
     assert all(chunk.visual_present[: 99 - round(chunk.start_s)].all() for chunk in chunks)
     assert min(int(chunk.frames[chunk.visual_present].min()) for chunk in chunks) > 150
@@ -227,7 +214,7 @@ def test_six_channels(tmp_path: Path) -> None:
 )
 def test_durations(tmp_path: Path, seconds: float, segments: int, last_present: bool) -> None:
     path = write_clip(tmp_path / "a.mkv", sound=tone(), picture=colours, seconds=seconds)
-    chunks = list(read_chunks(path, chunk_segments=3))
+    chunks = list(read_parts(path, chunk_segments=3))
     assert sum(chunk.segments for chunk in chunks) == segments
     assert chunks[-1].end_s == pytest.approx(seconds, abs=0.051)
     assert bool(chunks[-1].audio_present[-1]) == last_present
@@ -251,10 +238,10 @@ def test_chunks_do_not_change_the_segments(tmp_path: Path, segment_seconds: floa
         sample_rate=44100,
         sound_start_s=0.6,
     )
-    whole = list(read_chunks(path, segment_seconds=segment_seconds))
+    whole = list(read_parts(path, segment_seconds=segment_seconds))
     assert len(whole) == 1
     for size in (1, 3):
-        chunks = list(read_chunks(path, segment_seconds=segment_seconds, chunk_segments=size))
+        chunks = list(read_parts(path, segment_seconds=segment_seconds, chunk_segments=size))
         assert [c.start_s for c in chunks] == [i * size * segment_seconds for i in range(len(chunks))]
         for field in ("audio", "audio_present", "frames", "visual_present"):
             joined = np.concatenate([getattr(chunk, field) for chunk in chunks])
@@ -301,7 +288,9 @@ def test_memory_does_not_grow_with_the_duration(tmp_path: Path) -> None:
         pytest.skip("peak memory is read from /proc")
     script = (
         "import sys; from avparse.media.decoding.chunks import read_chunks\n"
-        "for chunk in read_chunks(sys.argv[1], frame_size=(96, 72)): pass\n"
+        "from avparse.media.decoding.views import PictureView, SoundView\n"
+        "views = [SoundView(16000), PictureView((96, 72), per_segment=8)]\n"
+        "for chunk in read_chunks(sys.argv[1], views): pass\n"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     peaks = []
@@ -328,7 +317,7 @@ def test_headers_beyond_the_limits_are_refused(tmp_path: Path) -> None:
             probe(path, limits=limits)
         assert str(path) in str(caught.value)
         with pytest.raises(UserError, match=word):
-            next(iter(read_chunks(path, limits=limits)))
+            next(iter(read_parts(path, limits=limits)))
 
 
 def _bad_files(folder: Path) -> dict[str, Path]:
@@ -352,7 +341,7 @@ def _bad_files(folder: Path) -> dict[str, Path]:
 
 def test_what_is_not_a_video_is_refused_in_one_line(tmp_path: Path) -> None:
     for path in _bad_files(tmp_path).values():
-        for look in (probe, lambda p: list(read_chunks(p)), lambda p: waveform_peaks(p, 4)):
+        for look in (probe, lambda p: list(read_parts(p)), lambda p: waveform_peaks(p, 4)):
             with pytest.raises(UserError) as caught:
                 look(path)
             message = str(caught.value)

@@ -18,8 +18,15 @@ from avparse.media.extractors.light_picture import appearance_features, motion_f
 from avparse.media.extractors.light_sound import sound_features
 from avparse.media.extractors.mel import log_mel
 from tests.clips import click, colours, tone, write_clip
+from tests.decoded import read_whole
 
 T = np.arange(16000) / 16000
+LIGHT = LightExtractor()
+VIEWS = [stream.view for stream in LIGHT.streams.values()]
+
+
+def features_of(extractor: LightExtractor, chunk: Chunk) -> dict[str, np.ndarray]:
+    return {name: stream.features(chunk) for name, stream in extractor.streams.items()}
 
 
 def chunk_of(sounds: list[np.ndarray], pictures: np.ndarray) -> Chunk:
@@ -31,10 +38,9 @@ def chunk_of(sounds: list[np.ndarray], pictures: np.ndarray) -> Chunk:
         end_s=float(n),
         segments=n,
         segment_seconds=1.0,
-        sample_rate=16000,
-        audio=np.concatenate(sounds).astype(np.float32),
+        sounds={LIGHT.streams["audio"].view: np.stack(sounds)[:, None].astype(np.float32)},
+        pictures={LIGHT.streams["frames"].view: pictures},
         audio_present=everywhere,
-        frames=pictures,
         visual_present=everywhere,
     )
 
@@ -64,7 +70,7 @@ def independent_log_mel(samples: np.ndarray) -> np.ndarray:
 
 def test_log_mel_equals_an_independent_computation(shared: Path) -> None:
     rng = np.random.default_rng(0)
-    (clip,) = read_chunks(shared / "data" / "llp" / "BjCEufrlXm4.mp4", frame_size=(8, 8))
+    clip = read_whole(shared / "data" / "llp" / "BjCEufrlXm4.mp4", frame_size=(8, 8))
     for samples in (rng.uniform(-1, 1, 16000).astype(np.float32), np.float32(np.sin(5000 * T)), clip.audio):
         ours = log_mel(samples)
         assert ours.shape == ((len(samples) - 400) // 160 + 1, 64)
@@ -147,19 +153,19 @@ def test_appearance_says_what_is_where() -> None:
 def test_streams_are_declared_finite_and_scaled(shared: Path) -> None:
     extractor = EXTRACTORS["light"]()
     assert extractor.name == "light"
-    (chunk,) = read_chunks(shared / "data" / "llp" / "BjCEufrlXm4.mp4", frame_size=extractor.frame_size)
-    features = extractor(chunk)
+    (chunk,) = read_chunks(shared / "data" / "llp" / "BjCEufrlXm4.mp4", VIEWS)
+    features = features_of(extractor, chunk)
     assert {name: values.shape for name, values in features.items()} == {
-        name: (10, size) for name, size in extractor.streams.items()
+        name: (10, stream.dimension) for name, stream in extractor.streams.items()
     }
     for values in features.values():
         assert values.dtype == np.float32
         assert np.isfinite(values).all()
         assert np.abs(values).max() < 50
         assert values.std(axis=0).max() > 0.1
-    again = EXTRACTORS["light"]()(chunk)
+    again = features_of(EXTRACTORS["light"](), chunk)
     assert all(np.array_equal(again[name], features[name]) for name in features)
-    assert sum(extractor.streams.values()) < 1000
+    assert sum(stream.dimension for stream in extractor.streams.values()) < 1000
 
 
 @settings(max_examples=25, deadline=None)
@@ -179,7 +185,7 @@ def test_extremes_stay_finite(kind: str, level: int, spot: bool) -> None:
     pictures = np.full((1, 8, 72, 96, 3), level, dtype=np.uint8)
     if spot:
         pictures[0, 4:] = 255 - level
-    for values in LightExtractor()(chunk_of([sound], pictures)).values():
+    for values in features_of(LightExtractor(), chunk_of([sound], pictures)).values():
         assert np.isfinite(values).all()
         assert np.abs(values).max() < 100
 
@@ -190,10 +196,8 @@ def test_features_do_not_depend_on_chunks(tmp_path: Path, segment_seconds: float
     extractor = LightExtractor()
     joined = [
         [
-            extractor(chunk)
-            for chunk in read_chunks(
-                path, segment_seconds=segment_seconds, frame_size=extractor.frame_size, chunk_segments=size
-            )
+            features_of(extractor, chunk)
+            for chunk in read_chunks(path, VIEWS, segment_seconds=segment_seconds, chunk_segments=size)
         ]
         for size in (60, 3, 1)
     ]
@@ -206,8 +210,8 @@ def test_features_do_not_depend_on_chunks(tmp_path: Path, segment_seconds: float
 def test_an_absent_modality_is_zero(tmp_path: Path) -> None:
     extractor = LightExtractor()
     silent = write_clip(tmp_path / "silent.mp4", picture=colours)
-    (chunk,) = read_chunks(silent, frame_size=extractor.frame_size)
-    features = extractor(chunk)
+    (chunk,) = read_chunks(silent, VIEWS)
+    features = features_of(extractor, chunk)
     assert not features["audio"].any()
     assert features["frames"].any(axis=1).all()
 
@@ -215,6 +219,6 @@ def test_an_absent_modality_is_zero(tmp_path: Path) -> None:
 def test_segments_too_short_for_the_front_end_are_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", sound=tone(), picture=colours)
     extractor = LightExtractor()
-    chunk = next(iter(read_chunks(path, segment_seconds=0.02, frame_size=extractor.frame_size)))
+    chunk = next(iter(read_chunks(path, VIEWS, segment_seconds=0.02)))
     with pytest.raises(UserError, match="too short"):
-        extractor(chunk)
+        features_of(extractor, chunk)

@@ -40,10 +40,12 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_video(clips: list[Path]) -> None:
     extractor = LightExtractor()
-    result = extract_video(clips[5], extractor, 1.0)
+    result = extract_video(clips[5], extractor.streams, 1.0)
     assert (result.video, result.path) == ("v5", str(clips[5]))
     assert result.duration_s == pytest.approx(3.2, abs=0.06)
-    assert {name: x.shape for name, x in result.streams.items()} == {n: (4, d) for n, d in extractor.streams.items()}
+    assert {n: x.shape for n, x in result.streams.items()} == {
+        n: (4, s.dimension) for n, s in extractor.streams.items()
+    }
     assert result.audio_present.tolist() == result.visual_present.tolist() == [True] * 4
     assert result.warnings == ()
 
@@ -59,7 +61,7 @@ def test_results_are_in_order_and_equal_whatever_the_workers(clips: list[Path], 
     assert isinstance(results[1], Failed)
     assert results[1].reason.startswith(str(text))
     assert "\n" not in results[1].reason
-    expected = extract_video(clips[3], LightExtractor(), 1.0)
+    expected = extract_video(clips[3], LightExtractor().streams, 1.0)
     found = results[4]
     assert isinstance(found, Extracted)
     for name, values in expected.streams.items():

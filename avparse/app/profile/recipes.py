@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from avparse.app.profile.measure import Memory, flops, matrix_peak, timed
 from avparse.data.batching import Indices, task_spec
+from avparse.data.datasets.feature_folders import LLP_FOLDERS
 from avparse.data.features import Step, TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
@@ -35,6 +36,7 @@ from avparse.foundation.progress import track
 from avparse.foundation.settings import build
 from avparse.labels.refiner import Refiner
 from avparse.labels.segments import SegmentLabels, from_padded
+from avparse.media.extractors import clip_clap
 from avparse.models.parsers import AnyParser, Parser, SplitParser
 from avparse.training.denoisers import DENOISERS
 from avparse.training.denoisers.denoiser import Denoiser
@@ -46,8 +48,7 @@ from avparse.training.run import Run
 from avparse.training.trainer import Trainer
 from avparse.training.workspace import Workspace
 
-# Of the published features: VGGish, ResNet-152, R(2+1)D-18, CLIP ViT-L/14, CLAP.
-_STREAMS = {"audio": 128, "frames": 2048, "clips": 512, "clip": 768, "clap": 512}
+_STREAMS = {folder.stream: folder.dimension for folder in LLP_FOLDERS} | clip_clap.DIMENSIONS  # as published
 _LEAST = 16  # videos of a split: enough for the folds of denoisers
 _MIB = 1 << 20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

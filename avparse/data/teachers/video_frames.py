@@ -106,13 +106,13 @@ def _pieces(path: Path, tower: Tower, length: int, segment_seconds: float) -> Pi
     """Decode and prepare a file whose video has ``length`` segments in the store."""
     seen = 0
     try:
-        for chunk in tower.chunks(path, segment_seconds):
-            seen += chunk.segments
+        for piece in tower.pieces(path, segment_seconds, length):
+            seen += piece.segments
             if seen > length + _SURPLUS:
                 raise _BadFileError(
                     f"{path}: longer than the {length} segments of the store; cut it as the store's was"
                 )
-            yield tower.piece(chunk, length)
+            yield piece
     except UserError as error:
         raise _BadFileError(str(error)) from None
     except _BadFileError:

@@ -7,7 +7,7 @@ earlier, is absent there. Segment ``i`` is ``[i, i + 1) * segment_seconds``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +17,12 @@ import numpy.typing as npt
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.container import DEFAULT_LIMITS, Limits, Warnings, header_seconds, open_media
 from avparse.media.decoding.tracks import AudioTrack, Track, VideoTrack
+from avparse.media.decoding.views import PictureView, SoundView, View
 
 _TAIL = 0.1  # a last part of a segment shorter than this is dropped
 _PRESENT = 0.5  # a modality is present in a segment that it covers by this share
+_CLOCK_RATE = 8000  # samples a second, where the sound is only looked at for the clock
+_CHUNK_SEGMENTS, _CHUNK_BYTES = 60, 1 << 27
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,11 @@ class Chunk:
         end_s: where the content of this chunk ends; in the last chunk the end of the file.
         segments: how many.
         segment_seconds: length of each.
-        sample_rate: samples a second.
-        audio: float32 ``[segments * samples]``, mono, in [-1, 1], zero where there is no sound.
+        sounds: for each view of the sound float32 ``[segments, windows, samples]``, mono, in [-1, 1], zero where there
+            is no sound.
+        pictures: for each view of the pictures uint8 ``[segments, pictures, H, W, 3]``, zero in segments without any.
         audio_present: bool ``[segments]``, at least half of the segment (of its part before the end) has sound.
-        frames: uint8 ``[segments, frames, H, W, 3]``, upright RGB at the centres of equal parts of each segment,
-            zero in segments without pictures.
-        visual_present: bool ``[segments]``.
+        visual_present: bool ``[segments]``, at least half of the segment has pictures.
         warnings: damage found since the chunk before.
     """
 
@@ -76,10 +78,9 @@ class Chunk:
     end_s: float
     segments: int
     segment_seconds: float
-    sample_rate: int
-    audio: npt.NDArray[np.float32]
+    sounds: Mapping[SoundView, npt.NDArray[np.float32]]
+    pictures: Mapping[PictureView, npt.NDArray[np.uint8]]
     audio_present: npt.NDArray[np.bool_]
-    frames: npt.NDArray[np.uint8]
     visual_present: npt.NDArray[np.bool_]
     warnings: tuple[str, ...] = ()
 
@@ -96,7 +97,7 @@ def probe(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
         UserError: the file cannot be opened, exceeds a limit, or nothing in it can be decoded.
     """
     warnings = Warnings(path)
-    with AudioTrack(path, 16000, limits, warnings) as audio, VideoTrack(path, (2, 2), 1.0, limits, warnings) as video:
+    with AudioTrack(path, (), limits, warnings) as audio, VideoTrack(path, {}, limits, warnings) as video:
         origin_s = set_clock(path, audio, video)
         found = MediaInfo(str(path), 0.0, has_audio=audio.start_s is not None, has_video=video.start_s is not None)
         if found.has_audio:
@@ -115,46 +116,50 @@ def probe(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
 
 def read_chunks(
     path: str | Path,
+    views: Iterable[View],
     *,
     segment_seconds: float = 1.0,
-    sample_rate: int = 16000,
-    frames_per_segment: int = 8,
-    frame_size: tuple[int, int] = (96, 72),
-    chunk_segments: int = 60,
+    chunk_segments: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 1,
 ) -> Iterator[Chunk]:
-    """Decode a file of any length, some segments at a time, in constant memory.
+    """Decode a file of any length once for all ``views`` of it, some segments at a time, in constant memory.
 
-    The segments are the same, bit for bit, however many go into a chunk.
+    The segments are the same, bit for bit, however many go into a chunk, and whatever the other views are.
 
     Args:
         path: any container and codec that FFmpeg reads.
+        views: what is wanted of the sound and of the pictures; equal ones are made once.
         segment_seconds: length of a segment.
-        sample_rate: of the mono sound, samples a second.
-        frames_per_segment: pictures a segment.
-        frame_size: (width, height) of the pictures; the aspect ratio is not kept.
-        chunk_segments: segments a chunk; the last chunk may have fewer.
+        chunk_segments: segments a chunk, of which the last chunk may have fewer; None takes up to 60, fewer where
+            those would take more than 128 MiB.
         limits: what the file may ask for.
-        threads: of the decoder; 0 lets it choose.
+        threads: threads of the decoder; 0 lets it choose.
 
     Raises:
         UserError: the file cannot be opened, exceeds a limit, or nothing in it can be decoded.
     """
+    wanted = list(dict.fromkeys(views))
+    sounds = [view for view in wanted if isinstance(view, SoundView)]
+    pictures = [view for view in wanted if isinstance(view, PictureView)]
+    size = chunk_segments or _affordable(wanted, segment_seconds)
     warnings = Warnings(path)
-    step_s = segment_seconds / frames_per_segment
+    rates = [view.sample_rate for view in sounds] or [_CLOCK_RATE]
+    steps = {view: segment_seconds / view.count(segment_seconds) for view in pictures}
     with (
-        AudioTrack(path, sample_rate, limits, warnings, threads) as audio,
-        VideoTrack(path, frame_size, step_s, limits, warnings, threads) as video,
+        AudioTrack(path, rates, limits, warnings, threads) as audio,
+        VideoTrack(path, steps, limits, warnings, threads) as video,
     ):
         origin_s = set_clock(path, audio, video)
         stated_end_s = _stated_end_s(path, (audio, video), limits)
+        beyond_s = max((_beyond_s(view, segment_seconds) for view in sounds), default=0.0)
         first, more = 0, True
         while more:
-            last = first + chunk_segments
+            last = first + size
             # A little further than the chunk, to know whether anything worth a segment follows.
-            for track in (audio, video):
-                track.read_until((last + 2 * _TAIL) * segment_seconds)
+            ahead_s = 2 * _TAIL * segment_seconds
+            audio.read_until(last * segment_seconds + max(ahead_s, beyond_s))
+            video.read_until(last * segment_seconds + ahead_s)
             end_s = max(audio.end_s, video.end_s)
             if audio.ended and video.ended:
                 last = min(last, segment_count(end_s, segment_seconds))
@@ -163,17 +168,15 @@ def read_chunks(
                 _compare(end_s, stated_end_s - origin_s, warnings)
             spans = np.arange(first, last)[:, None] * segment_seconds + [0.0, segment_seconds]
             spans[:, 1] = np.minimum(spans[:, 1], end_s)
-            sound, audio_present = _sound(audio, spans, segment_seconds, sample_rate)
-            frames, visual_present = _frames(video, spans, frames_per_segment, frame_size)
+            visual_present = _video_present(video, spans)
             yield Chunk(
                 start_s=first * segment_seconds,
                 end_s=last * segment_seconds if more else end_s,
                 segments=last - first,
                 segment_seconds=segment_seconds,
-                sample_rate=sample_rate,
-                audio=sound,
-                audio_present=audio_present,
-                frames=frames,
+                audio_present=_audio_present(audio, spans, segment_seconds, rates[0]),
+                sounds={view: _windows(audio, spans[:, 0], segment_seconds, view) for view in sounds},
+                pictures={view: _pictures(video, visual_present, segment_seconds, view) for view in pictures},
                 visual_present=visual_present,
                 warnings=warnings.take(),
             )
@@ -219,29 +222,55 @@ def _compare(end_s: float, stated_s: float, warnings: Warnings) -> None:
         warnings.add("duration", f"{found}; it may be cut off or damaged")
 
 
-def _sound(
+def _affordable(views: Sequence[View], segment_seconds: float) -> int:
+    """Return how many segments of these views are held at a time."""
+    segment_bytes = sum(view.segment_bytes(segment_seconds) for view in views)
+    return min(_CHUNK_SEGMENTS, max(1, _CHUNK_BYTES // max(1, segment_bytes)))
+
+
+def _beyond_s(view: SoundView, segment_seconds: float) -> float:
+    """Return how far the last window of a segment reaches beyond it."""
+    end_s = float(view.offsets(segment_seconds)[-1]) + (view.window_s or segment_seconds)
+    return max(0.0, end_s - segment_seconds)
+
+
+def _windows(
+    track: AudioTrack, starts_s: npt.NDArray[np.float64], segment_seconds: float, view: SoundView
+) -> npt.NDArray[np.float32]:
+    begin = np.rint((starts_s[:, None] + view.offsets(segment_seconds)) * view.sample_rate).astype(np.int64)
+    size = view.samples(segment_seconds)
+    samples = np.nan_to_num(track.take(view.sample_rate, int(begin[0, 0]), int(begin[-1, -1] - begin[0, 0]) + size))
+    windows: npt.NDArray[np.float32] = samples[(begin - begin[0, 0])[..., None] + np.arange(size)]
+    return windows
+
+
+def _audio_present(
     track: AudioTrack, spans: npt.NDArray[np.float64], segment_seconds: float, sample_rate: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+) -> npt.NDArray[np.bool_]:
     starts = np.rint(spans[:, 0] * sample_rate).astype(np.int64)
     size = round(segment_seconds * sample_rate)
-    samples = track.take(int(starts[0]), int(starts[-1] - starts[0]) + size)
-    table = samples[(starts - starts[0])[:, None] + np.arange(size)]  # [segments, samples]
-    covered_s = np.count_nonzero(~np.isnan(table), axis=1) / sample_rate
-    return np.nan_to_num(table).ravel(), _present(covered_s, spans)
+    there = ~np.isnan(track.take(sample_rate, int(starts[0]), int(starts[-1] - starts[0]) + size))
+    covered = np.count_nonzero(there[(starts - starts[0])[:, None] + np.arange(size)], axis=1)
+    return _present(covered / sample_rate, spans)
 
 
-def _frames(
-    track: VideoTrack, spans: npt.NDArray[np.float64], per_segment: int, frame_size: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    shape = (len(spans), per_segment, frame_size[1], frame_size[0], 3)
+def _pictures(
+    track: VideoTrack, present: npt.NDArray[np.bool_], segment_seconds: float, view: PictureView
+) -> npt.NDArray[np.uint8]:
+    count = view.count(segment_seconds)
+    shape = (len(present), count, view.size[1], view.size[0], 3)
     if track.start_s is None:
-        return np.zeros(shape, dtype=np.uint8), np.zeros(len(spans), dtype=bool)
+        return np.zeros(shape, dtype=np.uint8)
+    pictures = track.take(view, len(present) * count).reshape(shape)
+    pictures[~present] = 0
+    return pictures
+
+
+def _video_present(track: VideoTrack, spans: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    if track.start_s is None:
+        return np.zeros(len(spans), dtype=bool)
     start_s = track.start_s - track.origin_s
-    covered_s = np.minimum(spans[:, 1], track.end_s) - np.maximum(spans[:, 0], start_s)
-    present = _present(covered_s, spans)
-    frames = track.take(len(spans) * per_segment).reshape(shape)
-    frames[~present] = 0
-    return frames, present
+    return _present(np.minimum(spans[:, 1], track.end_s) - np.maximum(spans[:, 0], start_s), spans)
 
 
 def _present(covered_s: npt.NDArray[np.float64], spans: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

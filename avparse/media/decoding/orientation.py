@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from avparse.media.decoding.views import PictureView
+
 Picture = npt.NDArray[np.uint8]
 
 _EXACT_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every processor
+_LONGEST = 16  # times the shorter side: how much of a long thin picture is scaled before its middle is cut out
 
 
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:
@@ -24,12 +27,25 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     return 1, 0, 0, 1
 
 
-def upright(reformatter: VideoReformatter, frame: Any, size: tuple[int, int]) -> Picture:
-    """Return the frame as RGB ``[height, width, 3]`` for ``size`` = (width, height) as shown."""
+def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> Picture:
+    """Return the frame as RGB ``[height, width, 3]`` of the view's size, as shown."""
     a, b, c, d = display_matrix(frame)
-    width, height = size if a else size[::-1]
+    shown = (frame.width, frame.height) if a else (frame.height, frame.width)
+    scaled = _scaled(shown, view)
+    width, height = scaled if a else scaled[::-1]
     small = reformatter.reformat(frame, width, height, "rgb24", interpolation=_EXACT_AREA, threads=1)
     picture: Picture = np.asarray(small.to_ndarray(), dtype=np.uint8)
     if not a:
         picture = picture.transpose(1, 0, 2)
-    return np.ascontiguousarray(picture[:: d if a else b, :: a if a else c])
+    picture = picture[:: d if a else b, :: a if a else c]
+    left, top = (round((have - want) / 2) for have, want in zip(scaled, view.size, strict=True))
+    return np.ascontiguousarray(picture[top : top + view.size[1], left : left + view.size[0]])
+
+
+def _scaled(shown: tuple[int, int], view: PictureView) -> tuple[int, int]:
+    """Return the (width, height) to which a picture of ``shown`` size is scaled before its middle is cut out."""
+    if view.shorter_side is None:
+        return view.size
+    short = min(shown)
+    width, height = (min(view.shorter_side * n // short, _LONGEST * view.shorter_side) for n in shown)
+    return width, height

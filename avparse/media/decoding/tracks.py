@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from av.video.reformatter import VideoReformatter
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.container import Limits, Warnings, find_stream, header_seconds, open_media
 from avparse.media.decoding.orientation import Picture, display_matrix, upright
+from avparse.media.decoding.views import PictureView
 
 Samples = npt.NDArray[np.float32]
 
@@ -113,33 +114,90 @@ class Track(ABC):
 
 
 class AudioTrack(Track):
-    """Mono samples (the mean of the channels) at one rate, at their places on the clock."""
+    """Mono samples (the mean of the channels) at one or several rates, at their places on the clock.
+
+    Args:
+        path: the media file.
+        sample_rates: samples a second, each for a reader of its own; the sound is decoded once for all.
+        limits: what the file may ask for.
+        warnings: where damage is reported.
+        threads: decoder threads.
+    """
 
     kind = "audio"
 
     def __init__(
-        self, path: str | Path, sample_rate: int, limits: Limits, warnings: Warnings, threads: int = 1
+        self, path: str | Path, sample_rates: Iterable[int], limits: Limits, warnings: Warnings, threads: int = 1
     ) -> None:
-        self._rate = sample_rate
-        self._pieces: list[tuple[int, Samples]] = []  # (first sample, samples), in order, disjoint
-        self._resampler: AudioResampler | None = None
+        self._at_rate = {rate: _Resampled(rate) for rate in sample_rates}
         self._format: tuple[Any, ...] = ()
         self._expected_s = -math.inf  # where the next frame begins if the sound is unbroken
-        self._at = self._end = 0  # samples: where the resampler continues; end of what is kept
         super().__init__(path, limits, warnings, threads)
 
     def read_until(self, time_s: float) -> None:
         """Decode until ``time_s`` is passed or the track has ended."""
         while not self.ended and self.end_s < time_s:
             if self._next is None:
-                self._drain()
+                for resampled in self._at_rate.values():
+                    resampled.drain()
                 self.ended = True
             else:
                 self._add(*self._next)
                 self._next = next(self._coming, None)
+            self.end_s = max(resampled.end / rate for rate, resampled in self._at_rate.items())
+
+    def take(self, sample_rate: int, first: int, count: int) -> Samples:
+        """Return samples ``[count]`` from sample ``first`` on, NaN where there is no sound, and forget earlier ones."""
+        return self._at_rate[sample_rate].take(first, count)
+
+    def _length_s(self, frame: Any) -> float:
+        return float(frame.samples / frame.sample_rate)
+
+    def _add(self, time_s: float, frame: Any) -> None:
+        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if layout != self._format or abs(time_s - self._expected_s) > _JUMP_S:
+            self._format, self._expected_s = layout, time_s
+            steps_back = [resampled.restart(time_s - self.origin_s) for resampled in self._at_rate.values()]
+            if any(steps_back):
+                self._warnings.add("audio back", "audio times step back; the overlap is left out")
+        self._expected_s += self._length_s(frame)
+        for resampled in self._at_rate.values():
+            resampled.add(frame)
+
+
+class _Resampled:
+    """The sound of a track at one rate.
+
+    Attributes:
+        end: samples, where what was read so far ends.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.end = 0
+        self._rate = rate
+        self._pieces: list[tuple[int, Samples]] = []  # (first sample, samples), in order, disjoint
+        self._resampler: AudioResampler | None = None
+        self._at = 0  # samples: where the resampler continues
+
+    def restart(self, time_s: float) -> bool:
+        """Go on at another time, or with another format; return whether that lies before what is there already."""
+        self.drain()
+        # Interleaved samples: PyAV does not survive looking at the planes of eight and more channels.
+        self._resampler = AudioResampler("flt", None, self._rate)
+        self._at = round(time_s * self._rate)
+        return self._at < self.end - _JUMP_S * self._rate
+
+    def add(self, frame: Any) -> None:
+        assert self._resampler is not None
+        self._keep(self._resampler.resample(frame))
+
+    def drain(self) -> None:
+        """Take what the resampler still holds."""
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+            self._resampler = None
 
     def take(self, first: int, count: int) -> Samples:
-        """Return samples ``[count]`` from sample ``first`` on, NaN where there is no sound, and forget earlier ones."""
         self._pieces = [(at, piece) for at, piece in self._pieces if at + len(piece) > first]
         wanted = np.full(count, np.nan, dtype=np.float32)
         for at, piece in self._pieces:
@@ -148,35 +206,15 @@ class AudioTrack(Track):
                 wanted[low - first : high - first] = piece[low - at : high - at]
         return wanted
 
-    def _length_s(self, frame: Any) -> float:
-        return float(frame.samples / frame.sample_rate)
-
-    def _add(self, time_s: float, frame: Any) -> None:
-        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if layout != self._format or abs(time_s - self._expected_s) > _JUMP_S:
-            self._drain()
-            self._resampler, self._format = AudioResampler("fltp", None, self._rate), layout
-            self._at, self._expected_s = round((time_s - self.origin_s) * self._rate), time_s
-            if self._at < self._end - _JUMP_S * self._rate:
-                self._warnings.add("audio back", "audio times step back; the overlap is left out")
-        self._expected_s += self._length_s(frame)
-        assert self._resampler is not None
-        self._keep(self._resampler.resample(frame))
-
-    def _drain(self) -> None:
-        if self._resampler is not None:
-            self._keep(self._resampler.resample(None))
-            self._resampler = None
-
     def _keep(self, frames: list[Any]) -> None:
         for frame in frames:
-            mono = np.clip(frame.to_ndarray().mean(axis=0, dtype=np.float32), -1.0, 1.0)
-            fresh = mono[max(0, self._end - self._at) :]
+            channels = frame.to_ndarray().reshape(frame.samples, -1).T
+            mono = np.clip(channels.mean(axis=0, dtype=np.float32), -1.0, 1.0)
+            fresh = mono[max(0, self.end - self._at) :]
             self._at += len(mono)
             if len(fresh):
                 self._pieces.append((self._at - len(fresh), fresh))
-                self._end = self._at
-                self.end_s = self._end / self._rate
+                self.end = self._at
 
 
 class VideoTrack(Track):
@@ -184,6 +222,13 @@ class VideoTrack(Track):
 
     The first picture is also shown before its time, the last one ever after. ``matrix`` is the first frame's
     :func:`display_matrix`.
+
+    Args:
+        path: the media file.
+        steps: for each view, the seconds from one of its pictures to the next; the file is decoded once for all.
+        limits: what the file may ask for.
+        warnings: where damage is reported.
+        threads: decoder threads.
     """
 
     kind = "video"
@@ -191,19 +236,14 @@ class VideoTrack(Track):
     def __init__(
         self,
         path: str | Path,
-        frame_size: tuple[int, int],
-        step_s: float,
+        steps: Mapping[PictureView, float],
         limits: Limits,
         warnings: Warnings,
         threads: int = 1,
     ) -> None:
-        self._size, self._step_s = frame_size, step_s
-        self._reformatter = VideoReformatter()
-        self._shown: Any = None  # the frame on show, its time, and its picture once needed
+        self._galleries = {view: _Gallery(view, step_s) for view, step_s in steps.items()}
+        self._finest_s = min(steps.values(), default=1.0)
         self._shown_s = -math.inf
-        self._picture: Picture | None = None
-        self._pictures: list[Picture] = []
-        self._given = 0
         super().__init__(path, limits, warnings, threads)
         self.matrix = (1, 0, 0, 1) if self._next is None else display_matrix(self._next[1])
 
@@ -216,17 +256,16 @@ class VideoTrack(Track):
             own_s, frame = self._next
             at_s = own_s - self.origin_s
             if at_s > self._shown_s:
-                self._show(at_s, frame)
-            elif at_s < self._shown_s - self._step_s:
+                for gallery in self._galleries.values():
+                    gallery.show(at_s, frame)
+                self._shown_s, self.end_s = at_s, at_s + self._length_s(frame)
+            elif at_s < self._shown_s - self._finest_s:
                 self._warnings.add("video back", "video times step back; the overlap is left out")
             self._next = next(self._coming, None)
 
-    def take(self, count: int) -> Picture:
-        """Return the pictures ``[count, H, W, 3]`` of the next ``count`` instants."""
-        self._settle(count - len(self._pictures))
-        taken, self._pictures = self._pictures[:count], self._pictures[count:]
-        self._given += count
-        return np.stack(taken)
+    def take(self, view: PictureView, count: int) -> Picture:
+        """Return the pictures ``[count, H, W, 3]`` of the next ``count`` instants of a view."""
+        return self._galleries[view].take(count)
 
     def _length_s(self, frame: Any) -> float:
         rate = self.stream.average_rate or self.stream.guessed_rate
@@ -239,16 +278,34 @@ class VideoTrack(Track):
             math.inf if declared_s is None else declared_s + usual_s,
         )
 
-    def _show(self, at_s: float, frame: Any) -> None:
-        if self._shown is not None:
+
+class _Gallery:
+    """The pictures of a track for one view."""
+
+    def __init__(self, view: PictureView, step_s: float) -> None:
+        self._view, self._step_s = view, step_s
+        self._reformatter = VideoReformatter()
+        self._frame: Any = None  # on show, and its picture once needed
+        self._picture: Picture | None = None
+        self._pictures: list[Picture] = []
+        self._given = 0
+
+    def show(self, at_s: float, frame: Any) -> None:
+        """Put a frame on show from ``at_s`` on; the instants before that keep the frame that was there."""
+        if self._frame is not None:
             before = math.ceil((at_s - _SAME_INSTANT_S) / self._step_s - 0.5)
             self._settle(before - self._given - len(self._pictures))
-        self._shown, self._shown_s, self._picture = frame, at_s, None
-        self.end_s = at_s + self._length_s(frame)
+        self._frame, self._picture = frame, None
+
+    def take(self, count: int) -> Picture:
+        self._settle(count - len(self._pictures))
+        taken, self._pictures = self._pictures[:count], self._pictures[count:]
+        self._given += count
+        return np.stack(taken)
 
     def _settle(self, count: int) -> None:
         """Give the next ``count`` instants the picture on show."""
         if count > 0:
             if self._picture is None:
-                self._picture = upright(self._reformatter, self._shown, self._size)
+                self._picture = upright(self._reformatter, self._frame, self._view)
             self._pictures.extend([self._picture] * count)

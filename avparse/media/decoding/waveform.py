@@ -51,13 +51,13 @@ def _sound(path: str | Path) -> Iterator[npt.NDArray[np.float32]]:
     """Yield the mono sound from time 0 of the clock on, block after block, zero where there is none."""
     warnings = Warnings(path)
     with (
-        AudioTrack(path, _RATE, DEFAULT_LIMITS, warnings) as audio,
-        VideoTrack(path, (2, 2), 1.0, DEFAULT_LIMITS, warnings) as video,
+        AudioTrack(path, [_RATE], DEFAULT_LIMITS, warnings) as audio,
+        VideoTrack(path, {}, DEFAULT_LIMITS, warnings) as video,
     ):
         set_clock(path, audio, video)
         first = 0
         while not audio.ended or first < round(audio.end_s * _RATE):
             audio.read_until((first + _BLOCK) / _RATE)
             count = min(_BLOCK, round(audio.end_s * _RATE) - first)
-            yield np.nan_to_num(audio.take(first, count))
+            yield np.nan_to_num(audio.take(_RATE, first, count))
             first += count

@@ -7,12 +7,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from avparse.media.decoding.chunks import Chunk
+from avparse.media.decoding.views import PictureView, SoundView
+from avparse.media.extractors.extractor import Stream
 
 if TYPE_CHECKING:
-    from avparse.media.towers.tower import Floats, Tower
+    from avparse.media.towers.clap import ClapTower
+    from avparse.media.towers.clip import ClipTower
+    from avparse.media.towers.tower import Floats
 
 _CLIP = "openai/clip-vit-large-patch14"
 _CLAP = "laion/clap-htsat-fused"
+DIMENSIONS = {"clip": 768, "clap": 512}  # of the streams that these two checkpoints give
 
 
 class ClipClapExtractor:
@@ -23,13 +28,12 @@ class ClipClapExtractor:
 
     Attributes:
         name, version: written beside stored features; the version changes whenever a feature does.
-        sample_rate, frames_per_segment, frame_size: what chunks must hold; the pictures are squashed to CLIP's size.
-        streams: ``clip`` (mean of the frames' embeddings) and ``clap``, of the dimensions of the checkpoints.
+        streams: ``clip`` (mean of the embeddings of eight frames, squashed to CLIP's size) and ``clap``, of the
+            dimensions of the checkpoints.
     """
 
     name = "clip-clap"
     version = "1"
-    frames_per_segment = 8
 
     def __init__(self) -> None:
         # Loads torch, which other extractors do without.
@@ -39,18 +43,27 @@ class ClipClapExtractor:
         clip, clap = (find_checkpoint(name, kind) for name, kind in zip(self._names, ("clip", "clap"), strict=True))
         seen, heard = clip.part("CLIPConfig"), clap.part("ClapConfig")
         size = seen.vision_config.image_size
-        self.frame_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
-        self.sample_rate: int = clap.part("ClapFeatureExtractor").sampling_rate
-        self.streams: dict[str, int] = {"clip": seen.projection_dim, "clap": heard.projection_dim}
+        self._pictures = PictureView((size, size) if isinstance(size, int) else tuple(size), per_segment=8)
+        self._sound = SoundView(clap.part("ClapFeatureExtractor").sampling_rate)
+        self.streams = {
+            "clip": Stream(seen.projection_dim, self._pictures, self._seen),
+            "clap": Stream(heard.projection_dim, self._sound, self._heard),
+        }
 
-    def __call__(self, chunk: Chunk) -> dict[str, Floats]:
-        """Return per stream float32 ``[segments, D]``, zero where the modality is absent."""
-        return {name: tower.embed(tower.piece(chunk, chunk.segments)) for name, tower in self._towers.items()}
+    def _seen(self, chunk: Chunk) -> Floats:
+        return self._clip.embed(self._clip.piece(chunk, self._pictures, chunk.segments))
+
+    def _heard(self, chunk: Chunk) -> Floats:
+        return self._clap.embed(self._clap.piece(chunk, self._sound))
 
     @cached_property
-    def _towers(self) -> dict[str, Tower]:
-        from avparse.media.towers.clap import ClapTower  # noqa: PLC0415
+    def _clip(self) -> ClipTower:
         from avparse.media.towers.clip import ClipTower  # noqa: PLC0415
 
-        clip, clap = self._names
-        return {"clip": ClipTower(clip, frames="mean", resize="squash"), "clap": ClapTower(clap)}
+        return ClipTower(self._names[0], frames="mean", resize="squash")
+
+    @cached_property
+    def _clap(self) -> ClapTower:
+        from avparse.media.towers.clap import ClapTower  # noqa: PLC0415
+
+        return ClapTower(self._names[1])

@@ -1,32 +1,52 @@
-"""What every extractor is."""
+"""What every extractor is: named streams, each with what it reads of a file and what it makes of that."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from avparse.media.decoding.chunks import Chunk
+from avparse.media.decoding.views import Modality, View
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of features.
+
+    Attributes:
+        dimension: numbers a segment, ``D``.
+        view: what the stream is made of: the sound or the pictures, at the rate and in the size that it needs.
+        features: turns a chunk, which holds that view, into float32 ``[segments, D]``, zero where the modality is
+            absent. What it computes for a segment must not depend on the chunk around it.
+    """
+
+    dimension: int
+    view: View
+    features: Callable[[Chunk], npt.NDArray[np.float32]]
+
+    @property
+    def modality(self) -> Modality:
+        """The modality that the stream describes."""
+        return self.view.modality
 
 
 class Extractor(Protocol):
-    """Turns decoded segments into features; what it computes for a segment must not depend on the chunk around it.
+    """Streams that are made, versioned and released together.
 
     Attributes:
-        name, version: written beside stored features.
-        sample_rate: of the sound it wants, samples a second.
-        frames_per_segment, frame_size: of the pictures it wants; the size is (width, height).
-        streams: dimension ``D`` of each stream it makes.
+        name: key of the extractor in ``EXTRACTORS``, written beside stored features.
+        version: changes whenever a feature does.
+        streams: the streams by name; a file is decoded once for all of them.
     """
 
     name: str
     version: str
-    sample_rate: int
-    frames_per_segment: int
-    frame_size: tuple[int, int]
-    streams: dict[str, int]
 
-    def __call__(self, chunk: Chunk) -> dict[str, npt.NDArray[np.float32]]:
-        """Return per stream float32 ``[segments, D]``, zero where its modality is absent."""
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The streams by name."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,14 @@ import numpy.typing as npt
 
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.chunks import Chunk
-from avparse.media.extractors.light_picture import appearance_features, motion_features
+from avparse.media.decoding.views import PictureView, SoundView
+from avparse.media.extractors.extractor import Stream
+from avparse.media.extractors.light_picture import Frames, appearance_features, motion_features
 from avparse.media.extractors.light_sound import sound_features
 from avparse.media.extractors.mel import HOP, SAMPLE_RATE, WINDOW, Floats
+
+_SOUND = SoundView(SAMPLE_RATE)
+_PICTURES = PictureView((96, 72), per_segment=8)  # multiples of the grid
 
 
 class LightExtractor:
@@ -20,47 +26,48 @@ class LightExtractor:
 
     Attributes:
         name, version: written beside stored features; the version changes whenever a feature does.
-        sample_rate, frames_per_segment, frame_size: what chunks must hold; the size is (width, height).
-        streams: dimension of each stream: ``audio`` (log-mel statistics, rhythm, pitch), ``frames`` (colour, edges),
-            ``clips`` (motion).
+        streams: ``audio`` (log-mel statistics, rhythm, pitch), ``frames`` (colour, edges), ``clips`` (motion).
     """
 
     name = "light"
     version = "1"
-    sample_rate = SAMPLE_RATE
-    frames_per_segment = 8
-    frame_size = (96, 72)  # multiples of the grid
 
     def __init__(self) -> None:
-        width, height = self.frame_size
-        blank = np.zeros((self.frames_per_segment, height, width, 3), dtype=np.uint8)
+        width, height = _PICTURES.size
+        blank = np.zeros((_PICTURES.count(1.0), height, width, 3), dtype=np.uint8)
+        heard = len(sound_features(np.zeros(SAMPLE_RATE, dtype=np.float32)))
         self.streams = {
-            "audio": len(sound_features(np.zeros(SAMPLE_RATE, dtype=np.float32))),
-            "frames": len(appearance_features(blank)),
-            "clips": len(motion_features(blank)),
+            "audio": Stream(heard, _SOUND, partial(_heard, heard)),
+            "frames": _picture_stream(appearance_features, blank),
+            "clips": _picture_stream(motion_features, blank),
         }
 
-    def __call__(self, chunk: Chunk) -> dict[str, Floats]:
-        """Return per stream float32 ``[segments, D]``, zero where the modality is absent.
 
-        Raises:
-            UserError: the segments are too short to hold two frames of the log-mel front end.
-        """
-        sounds = chunk.audio.reshape(chunk.segments, -1)
-        if sounds.shape[1] < WINDOW + 2 * HOP:
-            raise UserError(
-                f"segments of {chunk.segment_seconds} s are too short for the light extractor; use 0.1 s or more"
-            )
-        return {
-            "audio": self._each("audio", sound_features, sounds, chunk.audio_present),
-            "frames": self._each("frames", appearance_features, chunk.frames, chunk.visual_present),
-            "clips": self._each("clips", motion_features, chunk.frames, chunk.visual_present),
-        }
+def _heard(dimension: int, chunk: Chunk) -> npt.NDArray[np.float32]:
+    """Return the features of the sound, ``[segments, dimension]``.
 
-    def _each(
-        self, stream: str, features: Callable[[Any], Floats], segments: npt.NDArray[Any], present: npt.NDArray[np.bool_]
-    ) -> Floats:
-        values = np.zeros((len(segments), self.streams[stream]), dtype=np.float32)
-        for row in np.flatnonzero(present):
-            values[row] = features(segments[row])
-        return values
+    Raises:
+        UserError: the segments are too short to hold two frames of the log-mel front end.
+    """
+    sounds = chunk.sounds[_SOUND][:, 0]
+    if sounds.shape[1] < WINDOW + 2 * HOP:
+        raise UserError(
+            f"segments of {chunk.segment_seconds} s are too short for the light extractor; use 0.1 s or more"
+        )
+    return _each(sound_features, sounds, chunk.audio_present, dimension)
+
+
+def _picture_stream(features: Callable[[Frames], Floats], blank: Frames) -> Stream:
+    dimension = len(features(blank))
+    return Stream(
+        dimension, _PICTURES, lambda chunk: _each(features, chunk.pictures[_PICTURES], chunk.visual_present, dimension)
+    )
+
+
+def _each(
+    features: Callable[[Any], Floats], segments: npt.NDArray[Any], present: npt.NDArray[np.bool_], dimension: int
+) -> npt.NDArray[np.float32]:
+    values = np.zeros((len(segments), dimension), dtype=np.float32)
+    for row in np.flatnonzero(present):
+        values[row] = features(segments[row])
+    return values

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.chunks import Chunk, read_chunks
+from avparse.media.decoding.views import SoundView
 from avparse.media.towers.pretrained import find_checkpoint
 from avparse.media.towers.tower import Device, Floats, Piece, choose_device, embed_texts, identity
 
@@ -58,8 +59,13 @@ class ClapTower:
         self.logit_scale = float(self._model.logit_scale_a.exp())
         self.identity = identity(found, {"quantise": quantise, "padding": self._ear.padding})
 
-    def chunks(self, path: str | Path, segment_seconds: float) -> Iterator[Chunk]:
+    def pieces(self, path: str | Path, segment_seconds: float, total: int) -> Iterator[Piece]:
         """Decode a file with sound at the network's rate; memory does not grow with its duration.
+
+        Args:
+            path: the media file.
+            segment_seconds: length of a segment.
+            total: segments of the video; they do not matter here.
 
         Raises:
             UserError: the file cannot be decoded, or segments are longer than the network hears.
@@ -69,24 +75,19 @@ class ClapTower:
             raise UserError(
                 f"{self._name}: hears {longest_s:g} s at most, where segments last {segment_seconds:g} s; use shorter"
             )
-        yield from read_chunks(
-            path,
-            segment_seconds=segment_seconds,
-            sample_rate=self.sample_rate,
-            frames_per_segment=1,
-            frame_size=(2, 2),
-            chunk_segments=_CHUNK_SEGMENTS,
-        )
+        view = SoundView(self.sample_rate)
+        for chunk in read_chunks(path, [view], segment_seconds=segment_seconds, chunk_segments=_CHUNK_SEGMENTS):
+            yield self.piece(chunk, view)
 
-    def piece(self, chunk: Chunk, total: int) -> Piece:
-        """Repeat each segment's sound to the network's length, ``[n, samples]``; ``total`` does not matter."""
+    def piece(self, chunk: Chunk, view: SoundView) -> Piece:
+        """Repeat the sound of each segment to the network's length, ``[n, samples]``."""
         rows = np.flatnonzero(chunk.audio_present).astype(np.int64)
-        sounds = chunk.audio.reshape(chunk.segments, -1)
+        sounds = chunk.sounds[view][:, 0]
         content = np.zeros((len(rows), self._ear.nb_max_samples), dtype=np.float32)
         for place, row in enumerate(rows):
             # The last segment may end before its second does: what is not there is not repeated.
             left_s = chunk.end_s - chunk.start_s - row * chunk.segment_seconds
-            content[place] = self._repeated(sounds[row, : max(1, round(left_s * chunk.sample_rate))])
+            content[place] = self._repeated(sounds[row, : max(1, round(left_s * view.sample_rate))])
         return Piece(chunk.segments, rows, content)
 
     def embed(self, piece: Piece) -> Floats:

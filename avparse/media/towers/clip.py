@@ -14,6 +14,7 @@ from PIL import Image
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import read_json
 from avparse.media.decoding.chunks import Chunk, probe, read_chunks
+from avparse.media.decoding.views import PictureView
 from avparse.media.towers.pretrained import find_checkpoint
 from avparse.media.towers.tower import Device, Floats, Piece, choose_device, embed_texts, identity, unit
 
@@ -24,7 +25,6 @@ Pictures = npt.NDArray[np.uint8]
 _MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _CHUNK_BYTES = 1 << 26  # of decoded pictures
 _CHUNK_SEGMENTS = 60
-_SOUND_RATE = 8000  # it is only looked at for the clock
 
 
 class ClipTower:
@@ -69,28 +69,28 @@ class ClipTower:
         self.logit_scale = float(self._model.logit_scale.exp())
         self.identity = identity(found, {"frames": frames, "per_segment": self._count, "resize": resize})
 
-    def chunks(self, path: str | Path, segment_seconds: float) -> Iterator[Chunk]:
+    def pieces(self, path: str | Path, segment_seconds: float, total: int) -> Iterator[Piece]:
         """Decode a file with pictures of their own size; memory does not grow with its duration.
+
+        Args:
+            path: the media file.
+            segment_seconds: length of a segment.
+            total: segments of the video.
 
         Raises:
             UserError: the file cannot be decoded.
         """
         info = probe(path)
         size = (info.width, info.height) if info.has_video else (2, 2)
-        segment_bytes = 3 * size[0] * size[1] * self._count
-        yield from read_chunks(
-            path,
-            segment_seconds=segment_seconds,
-            sample_rate=_SOUND_RATE,
-            frames_per_segment=self._count,
-            frame_size=size,
-            chunk_segments=min(_CHUNK_SEGMENTS, max(1, _CHUNK_BYTES // segment_bytes)),
-        )
+        view = PictureView(size, per_segment=self._count)
+        some = min(_CHUNK_SEGMENTS, max(1, _CHUNK_BYTES // view.segment_bytes(segment_seconds)))
+        for chunk in read_chunks(path, [view], segment_seconds=segment_seconds, chunk_segments=some):
+            yield self.piece(chunk, view, total)
 
-    def piece(self, chunk: Chunk, total: int) -> Piece:
+    def piece(self, chunk: Chunk, view: PictureView, total: int) -> Piece:
         """Choose the frames of each segment and make them what the network reads, ``[n, frames, 3, size, size]``."""
         rows = np.flatnonzero(chunk.visual_present).astype(np.int64)
-        chosen = chunk.frames[rows]  # [n, frames, H, W, 3]
+        chosen = chunk.pictures[view][rows]  # [n, frames, H, W, 3]
         if self._frames == "spread":
             segments = round(chunk.start_s / chunk.segment_seconds) + rows
             places = spread_frames(total, self._count)[np.minimum(segments, total - 1)]

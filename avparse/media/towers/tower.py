@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from avparse.foundation.errors import UserError
-from avparse.media.decoding.chunks import Chunk
 from avparse.media.towers.pretrained import Checkpoint
 
 Floats = npt.NDArray[np.float32]
@@ -38,7 +37,7 @@ class Piece:
 class Tower(Protocol):
     """A frozen network that puts segments of one modality, and texts, into one space of ``dimension``.
 
-    Decoding and preparing (``chunks``, ``piece``) need no network and may run on other threads than ``embed``.
+    Decoding and preparing (``pieces``) need no network and may run on another thread than ``embed``.
 
     Attributes:
         identity: checkpoint, digest of its weights, and every setting that changes what is made of a segment.
@@ -50,12 +49,8 @@ class Tower(Protocol):
     dimension: int
     logit_scale: float
 
-    def chunks(self, path: str | Path, segment_seconds: float) -> Iterator[Chunk]:
-        """Decode a file as this tower wants it."""
-        ...
-
-    def piece(self, chunk: Chunk, total: int) -> Piece:
-        """Prepare the segments of a chunk; the video has ``total``."""
+    def pieces(self, path: str | Path, segment_seconds: float, total: int) -> Iterator[Piece]:
+        """Decode a file, whose video has ``total`` segments, and prepare it piece by piece."""
         ...
 
     def embed(self, piece: Piece) -> Floats:
