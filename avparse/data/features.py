@@ -72,8 +72,10 @@ class TaskSpec(Settings):
                 found.append(f"no stream '{name}'")
             elif data.streams[name] != size:
                 found.append(f"stream '{name}' of dimension {data.streams[name]} in place of {size}")
-        if self.extractor and data.extractor and self.extractor != data.extractor:
-            found.append(f"features of the extractor '{data.extractor}' in place of '{self.extractor}'")
+        made_by = dict.fromkeys((self.extractors.get(name), data.extractors.get(name)) for name in self.streams)
+        for ours, theirs in made_by:
+            if ours and theirs and ours != theirs:
+                found.append(f"features of the extractor '{theirs}' in place of '{ours}'")
         return found
 
 
