@@ -112,20 +112,20 @@ def auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
 
 
 def by_class(output: ParserOutput, store: FeatureStore, recipe: Recipe) -> Floats:
-    """Return the figures of :data:`_COLUMNS` of each class, mean over modalities, ``[3, C]``."""
+    """Return the metrics of :data:`_COLUMNS` of each class, mean over modalities, ``[3, C]``."""
     test = store.select("test")
     truth = store.dense_truth(test)[:2]
-    figures = []
+    metrics = []
     for allowed in (None, torch.from_numpy(store.weak[test])):
         audio, visual = (side.numpy() for side in recipe.decoding.decide(output, allowed))
         found = score_classes(audio, visual, *truth, store.vocabulary).f[0, :2]  # segment level; audio, visual
-        figures.append(100 * np.nan_to_num(found).mean(axis=0))
+        metrics.append(100 * np.nan_to_num(found).mean(axis=0))
     segments = (output.audio_segments.double().numpy(), output.visual_segments.double().numpy())
     areas = [
         [auc(scores[..., c].ravel(), true[..., c].ravel()) for c in range(len(store.vocabulary))]
         for scores, true in zip(segments, truth, strict=True)
     ]
-    return np.stack([*figures, np.nanmean(areas, axis=0)])
+    return np.stack([*metrics, np.nanmean(areas, axis=0)])
 
 
 def groups_of(classes: Sequence[str], unseen: Sequence[str]) -> dict[str, list[int]]:
@@ -140,7 +140,7 @@ def groups_of(classes: Sequence[str], unseen: Sequence[str]) -> dict[str, list[i
 
 
 def measure(folder: Path, seed: int, arguments: argparse.Namespace, knobs: Knobs) -> dict[tuple[str, str], Floats]:
-    """Return for each system and group of classes the mean figures of one seed."""
+    """Return for each system and group of classes the mean metrics of one seed."""
     full_path = folder / "full"
     simulate(full_path, seed=seed, train=arguments.videos, val=100, test=400, knobs=knobs)
     full = FeatureStore.open(full_path)
@@ -161,10 +161,10 @@ def measure(folder: Path, seed: int, arguments: argparse.Namespace, knobs: Knobs
         recipe = recipe_for(source, file, vectors.shape[1], arguments.epochs, arguments.width)
         run = train(recipe, store, folder / f"run-{system}", seed=seed)
         parser = with_classes(run.parser(), classes)
-        figures = by_class(predict(parser, FeatureTable(full), full.select("test")), full, recipe)
+        metrics = by_class(predict(parser, FeatureTable(full), full.select("test")), full, recipe)
         for group, positions in groups.items():
             if positions:
-                found[system, group] = figures[:, positions].mean(axis=1)
+                found[system, group] = metrics[:, positions].mean(axis=1)
     print(f"seed {seed}: held out {', '.join(unseen)}", flush=True)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FIGURES = [
+METRICS = [
     f"{level}_{column}"
     for level in ("segment", "event")
     for column in ("audio", "visual", "audio_visual", "type", "event")
@@ -74,7 +74,7 @@ def score_video(pred: dict[str, Any], true: dict[str, Any], segments: int, class
 def plain_scores(
     audio_pred: Any, visual_pred: Any, audio_true: Any, visual_true: Any, mask: Any = None, iou: float = 0.5
 ) -> list[list[float]]:
-    """F values (0 to 1) ``[N][10]`` in the order of ``FIGURES``; arrays ``[N, T, C]``, ``mask [N, T]`` of prefixes."""
+    """F values (0 to 1) ``[N][10]`` in the order of ``METRICS``; arrays ``[N, T, C]``, ``mask [N, T]`` of prefixes."""
     _, length, classes = audio_pred.shape
     return [
         score_video(

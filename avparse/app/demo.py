@@ -100,7 +100,7 @@ def results_table(run: Run) -> ScoreTable:
     """Return the score table of a finished run for the report."""
     results = read_json(run.path / "results.json")
     rows: list[tuple[str, list[float | str | None]]] = [
-        (name, list(figures.values())) for name, figures in results["scores"].items()
+        (name, list(metrics.values())) for name, metrics in results["scores"].items()
     ]
     return ScoreTable(list(COLUMNS), rows, f"F in percent on {results['videos']} unseen test videos.")
 

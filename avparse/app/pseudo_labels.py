@@ -87,7 +87,7 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
         changes: settings of the recipe to replace.
 
     Returns:
-        A table of the figures before (not if the recipe's are a published table that lacks a class), cross-validated,
+        A table of the metrics before (not if the recipe's are a published table that lacks a class), cross-validated,
         and on the very videos that were tuned on.
 
     Raises:

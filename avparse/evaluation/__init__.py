@@ -1,11 +1,11 @@
 """Evaluation of parsers and labels: the ten metrics of LLP, scores per class, bootstrap intervals, noise rates."""
 
 from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
-from avparse.evaluation.parsing import FIGURES, ParsingScores, score_parsing
+from avparse.evaluation.parsing import METRICS, ParsingScores, score_parsing
 from avparse.evaluation.per_class import ClassScores, score_classes
 
 __all__ = [
-    "FIGURES",
+    "METRICS",
     "ClassScores",
     "Interval",
     "ParsingScores",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avparse.evaluation.parsing import FIGURES, Floats, ParsingScores
+from avparse.evaluation.parsing import METRICS, Floats, ParsingScores
 from avparse.foundation.errors import UserError
 
 _DRAWS = 1 << 22  # number of drawn videos in memory at once
@@ -62,7 +62,7 @@ def _intervals(per_video: Floats, repeats: int, seed: int, level: float) -> dict
     low, high = 100 * np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     values = 100 * per_video.mean(axis=0)
     return {
-        name: Interval(float(v), float(a), float(b)) for name, v, a, b in zip(FIGURES, values, low, high, strict=True)
+        name: Interval(float(v), float(a), float(b)) for name, v, a, b in zip(METRICS, values, low, high, strict=True)
     }
 
 

@@ -10,7 +10,7 @@ import torch
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.parsing import FIGURES, LEVELS, ParsingScores, score_parsing
+from avparse.evaluation.parsing import METRICS, LEVELS, ParsingScores, score_parsing
 from avparse.evaluation.prediction import predict
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
@@ -19,10 +19,10 @@ Bits = npt.NDArray[np.bool_]
 
 PARSER_ONLY = "parser"
 GIVEN_LABELS = "parser given weak labels"
-COLUMNS = ("segment A", "V", "AV", "Type", "Event", "event A", "V", "AV", "Type", "Event")  # the order of FIGURES
+COLUMNS = ("segment A", "V", "AV", "Type", "Event", "event A", "V", "AV", "Type", "Event")  # the order of METRICS
 COPIED = "weak label copied everywhere"
 MEAN, UNALIGNED = "mean", "unaligned"
-SELECTABLE = (*FIGURES, MEAN, UNALIGNED, *MODALITIES)
+SELECTABLE = (*METRICS, MEAN, UNALIGNED, *MODALITIES)
 
 
 def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> ParsingScores:
@@ -41,7 +41,7 @@ def score_split(parser: Parse, table: FeatureTable, indices: Indices, rule: Deco
     return score_parsing(audio.numpy(), visual.numpy(), *table.store.dense_truth(indices))
 
 
-def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> dict[str, float]:
+def validation_metrics(parser: Parse, table: FeatureTable, indices: Indices, rule: DecodingRule) -> dict[str, float]:
     """Return the validation metrics that epochs can be selected by, in percent.
 
     They are the ten metrics and values derived from them. ``LEVEL_audible`` and ``LEVEL_visible`` score events that
@@ -51,16 +51,16 @@ def validation_figures(parser: Parse, table: FeatureTable, indices: Indices, rul
     """
     audio, visual = (x.numpy() for x in rule.decide(predict(rule.reading(parser), table, indices)))
     heard, seen, mask = table.store.dense_truth(indices)
-    figures = score_parsing(audio, visual, heard, seen, mask).as_dict()
+    metrics = score_parsing(audio, visual, heard, seen, mask).as_dict()
     single_modality = score_parsing(audio & ~visual, visual & ~audio, heard & ~seen, seen & ~heard, mask).as_dict()
     unaligned = []
     for level in LEVELS:
         audible, visible = single_modality[f"{level}_audio"], single_modality[f"{level}_visual"]
-        kinds = (audible, visible, figures[f"{level}_audio_visual"])
+        kinds = (audible, visible, metrics[f"{level}_audio_visual"])
         unaligned += [*kinds, sum(kinds) / 3, single_modality[f"{level}_event"]]
-        figures |= {f"{level}_audible": audible, f"{level}_visible": visible}
-    figures |= {m: sum(figures[f"{level}_{m}"] for level in LEVELS) / len(LEVELS) for m in MODALITIES}
-    return figures | {MEAN: float(np.mean([figures[f] for f in FIGURES])), UNALIGNED: float(np.mean(unaligned))}
+        metrics |= {f"{level}_audible": audible, f"{level}_visible": visible}
+    metrics |= {m: sum(metrics[f"{level}_{m}"] for level in LEVELS) / len(LEVELS) for m in MODALITIES}
+    return metrics | {MEAN: float(np.mean([metrics[f] for f in METRICS])), UNALIGNED: float(np.mean(unaligned))}
 
 
 def compare_with_labels(

@@ -7,14 +7,14 @@ half; one threshold for all classes is enough. CMPAE chooses one gate threshold 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.evaluation.comparison import MEAN
-from avparse.evaluation.parsing import FIGURES, Bits, score_parsing
+from avparse.evaluation.parsing import METRICS, Bits, score_parsing
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import nearest
 from avparse.foundation.settings import Settings
@@ -30,29 +30,30 @@ class DecodingTuning(Settings):
 
     Attributes:
         of: thresholds to tune, one after the other, each with the others at their current values.
-        figure: metric to maximise: one of the ten, or their ``mean``.
+        metric: metric to maximise: one of the ten, or their ``mean``.
         by_class: whether each class gets a threshold of its own, tuned with the other classes at the rule's; otherwise
             one threshold serves all classes.
         candidates: thresholds to try; among equally good ones the largest is chosen.
         rounds: number of times that each threshold is tuned.
     """
 
+    renamed: ClassVar[dict[str, str]] = {"figure": "metric"}
     of: tuple[Literal["segment", "audio_gate", "visual_gate"], ...] = Field(
         ("segment", "audio_gate", "visual_gate"), min_length=1
     )
-    figure: str = MEAN
+    metric: str = MEAN
     by_class: bool = False
     candidates: tuple[Probability, ...] = Field(
         (0.03, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7), min_length=1
     )
     rounds: int = Field(2, ge=1)
 
-    @field_validator("figure")
+    @field_validator("metric")
     @classmethod
-    def _known(cls, figure: str) -> str:
-        if figure not in (*FIGURES, MEAN):
-            raise ValueError(f"unknown figure{nearest(figure, (*FIGURES, MEAN))}")
-        return figure
+    def _known(cls, metric: str) -> str:
+        if metric not in (*METRICS, MEAN):
+            raise ValueError(f"unknown metric{nearest(metric, (*METRICS, MEAN))}")
+        return metric
 
 
 def tune_decoding(
@@ -75,8 +76,8 @@ def tune_decoding(
         return audio.numpy(), visual.numpy()
 
     def score(audio: Bits, visual: Bits) -> float:
-        figures = score_parsing(audio, visual, audio_true, visual_true, mask).as_dict()
-        return float(np.mean(list(figures.values()))) if tuning.figure == MEAN else figures[tuning.figure]
+        metrics = score_parsing(audio, visual, audio_true, visual_true, mask).as_dict()
+        return float(np.mean(list(metrics.values()))) if tuning.metric == MEAN else metrics[tuning.metric]
 
     for _ in range(tuning.rounds):
         for name in tuning.of:
@@ -96,16 +97,16 @@ def _by_class(
     base, decided = decide(rule), [decide(r) for r in tried]
     best = []
     for c in range(base[0].shape[-1]):
-        figures = []
+        metrics = []
         for decisions in decided:
             changed = [own.copy() for own in base]
             for own, other in zip(changed, decisions, strict=True):
                 own[..., c] = other[..., c]
-            figures.append(score(changed[0], changed[1]))
-        best.append(getattr(_best(tried, figures), field))
+            metrics.append(score(changed[0], changed[1]))
+        best.append(getattr(_best(tried, metrics), field))
     return tuple(best)
 
 
-def _best(tried: Sequence[DecodingRule], figures: Sequence[float]) -> DecodingRule:
+def _best(tried: Sequence[DecodingRule], metrics: Sequence[float]) -> DecodingRule:
     """Return the rule with the best metric; among equal ones the last."""
-    return tried[max(range(len(tried)), key=lambda i: (figures[i], i))]
+    return tried[max(range(len(tried)), key=lambda i: (metrics[i], i))]

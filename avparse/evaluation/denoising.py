@@ -68,15 +68,15 @@ class DenoisingQuality:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return ``{"total": {modality: figures}, "per_class": {class: {modality: figures}}}``.
+        """Return ``{"total": {modality: metrics}, "per_class": {class: {modality: metrics}}}``.
 
-        Modalities are ``audio``, ``visual`` and ``both``. Figures are the measures in percent (None where undefined)
+        Modalities are ``audio``, ``visual`` and ``both``. Metrics are the measures in percent (None where undefined)
         and the counts, as plain JSON values.
         """
         measures = self.measures()
         counts = {name: _with_sums(getattr(self, name)) for name in _COUNTS}
 
-        def figures(column: int) -> dict[str, dict[str, float | int | None]]:
+        def metrics(column: int) -> dict[str, dict[str, float | int | None]]:
             return {
                 side: {
                     **{
@@ -88,7 +88,7 @@ class DenoisingQuality:
                 for row, side in enumerate((*MODALITIES, "both"))
             }
 
-        return {"total": figures(-1), "per_class": {name: figures(c) for c, name in enumerate(self.classes)}}
+        return {"total": metrics(-1), "per_class": {name: metrics(c) for c, name in enumerate(self.classes)}}
 
     def as_markdown(self, per_class: bool = False) -> str:
         """Return a table in percent with rows for audio, visual and both, and on request for each class with labels."""

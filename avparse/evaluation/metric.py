@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from avparse.evaluation.parsing import FIGURES, Binary, score_parsing
+from avparse.evaluation.parsing import METRICS, Binary, score_parsing
 from avparse.foundation.errors import UserError
 
 
@@ -34,7 +34,7 @@ class ParsingMetric(Metric):
     def __init__(self, iou: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.iou = iou
-        self.add_state("total", torch.zeros(len(FIGURES), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(len(METRICS), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("videos", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
@@ -62,4 +62,4 @@ class ParsingMetric(Metric):
         """
         if self.videos == 0:
             raise UserError("nothing to score: no video was added; call update first")
-        return dict(zip(FIGURES, 100 * self.total / self.videos, strict=True))
+        return dict(zip(METRICS, 100 * self.total / self.videos, strict=True))

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 LEVELS = ("segment", "event")
 TRACKS = ("audio", "visual", "audio_visual")
-FIGURES = tuple(f"{level}_{column}" for level in LEVELS for column in (*TRACKS, "type", "event"))
+METRICS = tuple(f"{level}_{column}" for level in LEVELS for column in (*TRACKS, "type", "event"))
 
 _BLOCK = 1 << 15  # segments times classes in one pass: small enough to stay in the processor's cache
 
@@ -41,7 +41,7 @@ class ParsingScores:
     The scores of a part of the videos are ``ParsingScores(scores.per_video[part])``.
 
     Attributes:
-        per_video: F measures ``[N, 10]`` (0 to 1) of every video, with columns in the order of ``FIGURES``. Type is the
+        per_video: F measures ``[N, 10]`` (0 to 1) of every video, with columns in the order of ``METRICS``. Type is the
             mean of audio, visual and audio-visual.
     """
 
@@ -49,7 +49,7 @@ class ParsingScores:
 
     def as_dict(self) -> dict[str, float]:
         """Return the metrics in percent, each the mean over the videos."""
-        return dict(zip(FIGURES, (100 * self.per_video.mean(axis=0)).tolist(), strict=True))
+        return dict(zip(METRICS, (100 * self.per_video.mean(axis=0)).tolist(), strict=True))
 
     def __str__(self) -> str:
         return as_text({"": self.as_dict()})
@@ -65,7 +65,7 @@ def as_text(scores: Mapping[str, Mapping[str, float]]) -> str:
     lines = [head]
     for system, metrics in scores.items():
         lines += [system] if system else []
-        for level, row in zip(LEVELS, np.reshape([metrics[name] for name in FIGURES], (len(LEVELS), -1)), strict=True):
+        for level, row in zip(LEVELS, np.reshape([metrics[name] for name in METRICS], (len(LEVELS), -1)), strict=True):
             lines.append(f"{level:<{width}}" + "".join(f"{x:7.1f}" for x in row))
     return "\n".join(lines)
 
@@ -191,7 +191,7 @@ def _video_scores(counts: Counts) -> Floats:
     score = np.where(classes > 0, total / np.maximum(classes, 1), 1.0)  # [level, audio visual audio-visual event, N]
     kinds = score[:, :3].mean(axis=1, keepdims=True)
     columns = np.concatenate([score[:, :3], kinds, score[:, 3:]], axis=1)
-    return columns.reshape(len(FIGURES), -1).T
+    return columns.reshape(len(METRICS), -1).T
 
 
 class _Runs(NamedTuple):

@@ -37,7 +37,7 @@ class JsonLines:
 
 
 class RunLog:
-    """Writes an epoch's figures to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``.
+    """Writes an epoch's metrics to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``.
 
     A resumed run first cuts both back to the checkpoint, so that no epoch is logged twice.
 
@@ -54,7 +54,7 @@ class RunLog:
             self._curves = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=keep_epochs or None)
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Add the figures of one epoch."""
+        """Add the metrics of one epoch."""
         self._lines.write({"epoch": epoch, **values})
         if self._curves is not None:
             for name, value in values.items():

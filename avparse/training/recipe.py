@@ -31,8 +31,8 @@ class TrainingConfig(Settings):
     """Numbers of the loop.
 
     Attributes:
-        select: the validation figure whose best epoch is kept, of equal epochs the later; ``last`` keeps the last.
-            See :func:`avparse.evaluation.comparison.validation_figures`.
+        select: the validation metric whose best epoch is kept, of equal epochs the later; ``last`` keeps the last.
+            See :func:`avparse.evaluation.comparison.validation_metrics`.
         select_visual: likewise, for what the parser says of the visual modality: then the run's parser is two, of two
             epochs (DHHN).
         precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
@@ -118,12 +118,12 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     if all(getattr(loss, "after", 0) for loss in recipe.losses):
         raise UserError(f"{name}: every loss waits ('after'); let one count from the first epoch")
     training = recipe.training
-    for key, figure, known in (
+    for key, metric, known in (
         ("select", training.select, (*SELECTABLE, LAST)),
         ("select_visual", training.select_visual, (*SELECTABLE, None)),
     ):
-        if figure not in known:
-            raise UserError(f"{name}: unknown figure '{figure}' in training.{key}{nearest(str(figure), SELECTABLE)}")
+        if metric not in known:
+            raise UserError(f"{name}: unknown metric '{metric}' in training.{key}{nearest(str(metric), SELECTABLE)}")
     return recipe
 
 

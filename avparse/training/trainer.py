@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from avparse.data.batching import FeatureTable, Indices, batches, epoch_order, stream_statistics
 from avparse.data.features import Batch, Step
 from avparse.data.store import FeatureStore
-from avparse.evaluation.comparison import compare_with_labels, score_table, validation_figures
+from avparse.evaluation.comparison import compare_with_labels, score_table, validation_metrics
 from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Tracker, track
@@ -43,8 +43,8 @@ class Position:
 
     Attributes:
         epoch, step: the next step to do.
-        best, best_epoch: the selected figure so far, percent.
-        best_visual, best_visual_epoch: the same of the figure that selects the visual half, where there is one.
+        best, best_epoch: the selected metric so far, percent.
+        best_visual, best_visual_epoch: the same of the metric that selects the visual half, where there is one.
         sums: losses added up over the steps of this epoch, by label.
     """
 
@@ -164,13 +164,13 @@ class Trainer:
             return None
         parser = self.run.parser(self.fabric.device)
         scores = compare_with_labels(parser, self.table, indices, rule)
-        figures = {name: s.as_dict() for name, s in scores.items()}
-        results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": figures}
+        metrics = {name: s.as_dict() for name, s in scores.items()}
+        results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": metrics}
         caption = (
             f"{self.recipe.title}, seed {self.run.info.seed}, epoch {self.position.best_epoch + 1}, "
             f"{len(indices)} test videos, percent. Data: {store.about}."
         )
-        self.run.save_results(results, score_table(figures, caption))
+        self.run.save_results(results, score_table(metrics, caption))
         return results
 
     def _rule(self) -> DecodingRule:
@@ -254,18 +254,18 @@ class Trainer:
             refiner.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
     def _validate(self) -> dict[str, float]:
-        """Return the validation figures of the parser as it is; none without dense truth."""
+        """Return the validation metrics of the parser as it is; none without dense truth."""
         if not self.table.store.annotated[self.val_indices].all():
             return {}
         self.model.eval()
         parse: Parse = self.model
-        return validation_figures(parse, self.table, self.val_indices, self.recipe.decoding)
+        return validation_metrics(parse, self.table, self.val_indices, self.recipe.decoding)
 
     def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
         training, position = self.recipe.training, self.position
-        figure = scores[training.select] if training.select != LAST else float(epoch)
-        if figure >= position.best:
-            position.best, position.best_epoch = figure, epoch
+        metric = scores[training.select] if training.select != LAST else float(epoch)
+        if metric >= position.best:
+            position.best, position.best_epoch = metric, epoch
             self.run.save_parser(self.parser)
         if training.select_visual is not None and scores[training.select_visual] >= position.best_visual:
             position.best_visual, position.best_visual_epoch = scores[training.select_visual], epoch

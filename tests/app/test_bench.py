@@ -26,7 +26,7 @@ from avparse.app.bench.plan import PlannedRun, Table, plan
 from avparse.app.bench.table import MEASURED, RunResult, System, as_csv, as_markdown, noise_left
 from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.parsing import METRICS
 from avparse.foundation.errors import UserError
 from avparse.labels.table import RefinedLabels
 from avparse.training.recipe import load_recipe
@@ -66,7 +66,7 @@ def _csv(out: Path) -> list[dict[str, str]]:
 
 def test_thresholds_are_tuned_after_the_training(store: FeatureStore, tmp_path: Path) -> None:
     """A table that asks for it needs no other runs, and shows what a recipe that tunes would have got."""
-    out, asked = tmp_path / "out", {"figure": "segment_type", "candidates": [0.2, 0.5]}
+    out, asked = tmp_path / "out", {"metric": "segment_type", "candidates": [0.2, 0.5]}
     rows = [{"name": "HAN", "recipe": "han"}]
     plain = _write(tmp_path / "plain.yaml", store, rows=rows)
     (first, second) = _plan(plain, store, out)
@@ -85,10 +85,14 @@ def test_thresholds_are_tuned_after_the_training(store: FeatureStore, tmp_path: 
         run = train(recipe, store, tmp_path / f"tuned{seed}", seed=seed)
         expected.append(json.loads((run.path / "results.json").read_text())["scores"]["parser"])
     assert expected[0] != expected[1]
-    for name in FIGURES:
+    for name in METRICS:
         assert float(row[name]) == pytest.approx(np.mean([scores[name] for scores in expected]))
     kept = first.beside(".tuned.json")
-    kept.write_text(kept.read_text()[:40])  # half a file is made again
+    former = kept.read_text().replace('"metric"', '"figure"')
+    kept.write_text(former)
+    assert bench(tuned, out)[0] == report
+    assert kept.read_text() == former  # read under its former name, not made again
+    kept.write_text(former[:40])  # half a file is made again
     assert bench(tuned, out)[0] == report
     other = _write(tmp_path / "other.yaml", store, rows=rows, tuning={"candidates": [0.9]})
     assert bench(other, out)[0] != report
@@ -109,11 +113,11 @@ def test_table_of_finished_runs(store: FeatureStore, tmp_path: Path) -> None:
     scores = [
         json.loads((r.path / "results.json").read_text())["scores"]["parser"] for r in runs if r.row.name == "HAN"
     ]
-    for name in FIGURES:
+    for name in METRICS:
         values = [s[name] for s in scores]
         assert float(han[name]) == pytest.approx(np.mean(values))
         assert float(han[f"{name}_sd"]) == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
-    assert [float(published[name]) for name in FIGURES] == PUBLISHED
+    assert [float(published[name]) for name in METRICS] == PUBLISHED
     assert (published["source"], published["seeds"]) == ("published, real LLP", "")
     assert (han["seeds"], han["noise_of"]) == ("2", "weak labels")
     assert prior["noise_of"] == "refined labels"
@@ -147,8 +151,8 @@ def test_noise_left_is_counted_on_the_truth(store: FeatureStore, tmp_path: Path)
 
 
 def test_deviation_and_ratio() -> None:
-    def system(name: str, *figures: tuple[float, float], seeds: int) -> System:
-        results = [RunResult(dict.fromkeys(FIGURES, f) | {"seconds": s}, refined=False) for f, s in figures]
+    def system(name: str, *metrics: tuple[float, float], seeds: int) -> System:
+        results = [RunResult(dict.fromkeys(METRICS, f) | {"seconds": s}, refined=False) for f, s in metrics]
         return System(name, seeds, results=results)
 
     first = system("first", (50.0, 60.0), (53.0, 120.0), seeds=2)

@@ -21,6 +21,7 @@ from avparse.foundation.errors import UserError
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
+from tests.conftest import Command
 from tests.toy import toy_store
 
 SMALL = ["parser.stem.width=24", "parser.encoder.feedforward=24", "training.batch_size=16"]
@@ -120,10 +121,23 @@ def test_simulated_data_are_told(runs: list[Path], store: FeatureStore, tmp_path
     assert "some of simulated data" in plotting._about([simulated, real])
 
 
+def test_metrics_are_chosen_by_either_name_of_the_option(runs: list[Path], tmp_path: Path, command: Command) -> None:
+    drawn = []
+    for option in ("--metrics", "--figures"):
+        code, text, _ = command("plot", runs[0], "-o", tmp_path / option, option, "reward_audio, inter_audio")
+        assert code == 2, text  # no run has the second
+        code, text, _ = command("plot", runs[0], "-o", tmp_path / option, option, "reward_audio")
+        assert code == 0, text
+        drawn.append([(path.name, path.read_bytes()) for path in sorted((tmp_path / option).iterdir())])
+    assert drawn[0] == drawn[1]
+    assert [name for name, _ in drawn[0]] == ["episodes.png", "episodes.svg"]
+    assert "--figures" not in command("plot", "--help")[1]
+
+
 def test_refusals(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a run folder"):
         plot([tmp_path / "nothing"], tmp_path / "out")
-    with pytest.raises(UserError, match=r"no figure 'val/segment_tpye' in these runs; did you mean 'val/segment_type'"):
+    with pytest.raises(UserError, match=r"no metric 'val/segment_tpye' in these runs; did you mean 'val/segment_type'"):
         plot(runs, tmp_path / "out", ["val/segment_tpye"])
     new = tmp_path / "new"
     new.mkdir()

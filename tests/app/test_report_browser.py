@@ -103,9 +103,9 @@ def test_threshold_decodes_as_the_library_does(show: Any) -> None:
         on = {m: np.zeros_like(truth[m]) for m in MODALITIES}
         for e in events:
             on[e.modality][int(e.onset) : int(np.ceil(e.offset)), CLASSES.index(e.class_name)] = True
-        figures = [f_of(on[m], truth[m]) for m in MODALITIES]
-        figures.append(f_of(on["audio"] & on["visual"], truth["audio"] & truth["visual"]))
-        shown = "F by segment: heard {:.1f} seen {:.1f} both {:.1f}".format(*figures)
+        metrics = [f_of(on[m], truth[m]) for m in MODALITIES]
+        metrics.append(f_of(on["audio"] & on["visual"], truth["audio"] & truth["visual"]))
+        shown = "F by segment: heard {:.1f} seen {:.1f} both {:.1f}".format(*metrics)
         assert " ".join(page.inner_text("#agreement").split()) == shown
     page.click("#reset")
     check_list(page, video.timeline.events)

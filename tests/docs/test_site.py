@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.parsing import METRICS
 from avparse.training.recipe import shipped_recipes
 from tools.results_tables import Request, render, with_tables
 
@@ -100,10 +100,10 @@ def test_results_hold_all_ten_metrics_and_say_what_they_were_measured_on(path: P
     assert rows
     for row in rows:
         assert row["system"] in planned
-        figures = [float(row[name]) for name in FIGURES]
-        assert all(0 <= figure <= 100 for figure in figures)
+        metrics = [float(row[name]) for name in METRICS]
+        assert all(0 <= metric <= 100 for metric in metrics)
         if row["source"] == "published, real LLP":
-            assert figures == planned[row["system"]]["published"]
+            assert metrics == planned[row["system"]]["published"]
         else:
             assert "simulated LLP" in row["source"]
             assert int(row["seeds"]) >= 1

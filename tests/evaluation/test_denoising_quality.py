@@ -69,11 +69,11 @@ def test_by_hand() -> None:
 def test_equals_the_definitions_entry_by_entry(seed: int) -> None:
     given_, audio, visual, heard, seen = _bits(seed)
     quality = score_denoising(given_, audio, visual, heard, seen, CLASSES)
-    figures = quality.as_dict()
+    metrics = quality.as_dict()
     after, truth = {"audio": audio, "visual": visual}, {"audio": heard, "visual": seen}
     for scope in (*CLASSES, None):
         columns = range(len(CLASSES)) if scope is None else [CLASSES.index(scope)]
-        found = figures["total"] if scope is None else figures["per_class"][scope]
+        found = metrics["total"] if scope is None else metrics["per_class"][scope]
         for sides in (("audio",), ("visual",), MODALITIES):
             entries = [
                 (bool(given_[i, c]), bool(after[m][i, c]), bool(truth[m][i, c]))
@@ -99,7 +99,7 @@ def test_equals_the_definitions_entry_by_entry(seed: int) -> None:
                 assert row[name] == (pytest.approx(100 * sum(hits) / len(hits)) if hits else None), name
             if row["precision"] and row["recall"]:
                 assert row["f"] == pytest.approx(2 / (1 / row["precision"] + 1 / row["recall"]))
-    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
 def test_nothing_removed_and_nothing_given() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avparse.evaluation import (
-    FIGURES,
+    METRICS,
     ParsingScores,
     bootstrap,
     bootstrap_difference,
@@ -30,13 +30,13 @@ from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
 from tests import golden
-from tests.plain_metrics import FIGURES as PLAIN_FIGURES
+from tests.plain_metrics import METRICS as PLAIN_METRICS
 from tests.plain_metrics import count_events, count_segments, plain_scores
 
 Bits = npt.NDArray[np.bool_]
 
 
-# ---- golden figures
+# ---- golden metrics
 
 
 def in_our_axes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -79,38 +79,38 @@ def check_golden(listing: dict[str, Any], cases: Iterable[golden.MetricCase], le
         scores = score_parsing(
             *decided(case, arrays), in_our_axes(arrays["gt_audio"]), in_our_axes(arrays["gt_visual"])
         )
-        figures = scores.as_dict()
-        assert tuple(figures) == FIGURES
+        metrics = scores.as_dict()
+        assert tuple(metrics) == METRICS
         for column, value in zip(listing["figure_order"], arrays["figures"], strict=True):
-            assert figures[ours(column)] == pytest.approx(value, abs=1e-9), (name, column)
-            assert figures[ours(column)] == pytest.approx(case["figures"][column], abs=1e-9), (name, column)
+            assert metrics[ours(column)] == pytest.approx(value, abs=1e-9), (name, column)
+            assert metrics[ours(column)] == pytest.approx(case["figures"][column], abs=1e-9), (name, column)
         for k, column in enumerate(listing["per_video_columns"]):
-            own = scores.per_video[:, FIGURES.index(ours(column))]
+            own = scores.per_video[:, METRICS.index(ours(column))]
             np.testing.assert_allclose(own, arrays["per_video"][:, k], rtol=0, atol=1e-9, err_msg=f"{name} {column}")
         names.add(name)
     assert len(names) >= least
 
 
-def test_golden_figures_and_per_video_scores() -> None:
+def test_golden_metrics_and_per_video_scores() -> None:
     check_golden(*golden.metric_cases(), least=23)
 
 
-def test_golden_figures_of_llp(shared: Path) -> None:
+def test_golden_metrics_of_llp(shared: Path) -> None:
     check_golden(*golden.metric_cases(shared / "golden"), least=10)
 
 
-def test_golden_figures_hold_for_the_plain_twin_too() -> None:
+def test_golden_metrics_hold_for_the_plain_twin_too() -> None:
     listing, cases = golden.metric_cases()
     compared = 0
     for case, arrays in cases:
         if case["videos"] > 64:
             continue  # the twin is slow
         truth = [in_our_axes(arrays["gt_audio"]), in_our_axes(arrays["gt_visual"])]
-        figures = 100 * np.mean(
+        metrics = 100 * np.mean(
             plain_scores(*(np.asarray(x, dtype=bool) for x in [*decided(case, arrays), *truth])), axis=0
         )
         for column, value in zip(listing["figure_order"], arrays["figures"], strict=True):
-            assert figures[PLAIN_FIGURES.index(ours(column))] == pytest.approx(value, abs=1e-9), (case["name"], column)
+            assert metrics[PLAIN_METRICS.index(ours(column))] == pytest.approx(value, abs=1e-9), (case["name"], column)
         compared += 1
     assert compared >= 20
 
@@ -314,11 +314,11 @@ def test_class_names_must_fit() -> None:
 
 def test_bootstrap_matches_the_analytic_standard_error() -> None:
     rng = np.random.default_rng(4)
-    scores = ParsingScores(rng.beta(2, 1, size=(649, len(FIGURES))))
+    scores = ParsingScores(rng.beta(2, 1, size=(649, len(METRICS))))
     intervals = bootstrap(scores, repeats=4000, seed=1, level=0.95)
-    assert tuple(intervals) == FIGURES
+    assert tuple(intervals) == METRICS
     error = 100 * scores.per_video.std(axis=0) / np.sqrt(649)
-    for name, expected in zip(FIGURES, error, strict=True):
+    for name, expected in zip(METRICS, error, strict=True):
         interval = intervals[name]
         assert interval.value == pytest.approx(scores.as_dict()[name])
         # Half the width is 1.96 standard errors; the quantiles of 4000 draws are good to about 3 %.
@@ -332,18 +332,18 @@ def test_bootstrap_covers_the_expectation_as_often_as_it_says() -> None:
     rng = np.random.default_rng(5)
     inside = 0
     for trial in range(40):
-        scores = ParsingScores(rng.random((200, len(FIGURES))) ** 2)  # expectation one third
+        scores = ParsingScores(rng.random((200, len(METRICS))) ** 2)  # expectation one third
         inside += sum(i.low <= 100 / 3 <= i.high for i in bootstrap(scores, 300, trial, level=0.8).values())
     assert 0.74 < inside / 400 < 0.86  # 400 intervals: standard error 0.02
 
 
 def test_paired_differences_are_narrower_and_change_sign() -> None:
     rng = np.random.default_rng(6)
-    one = rng.random((300, len(FIGURES)))
+    one = rng.random((300, len(METRICS)))
     better = ParsingScores(np.clip(one + rng.normal(0.01, 0.02, one.shape), 0, 1))
     base = ParsingScores(one)
     gain, loss = bootstrap_difference(better, base), bootstrap_difference(base, better)
-    for name in FIGURES:
+    for name in METRICS:
         assert gain[name].low > 0
         assert (loss[name].value, loss[name].low, loss[name].high) == pytest.approx(
             (-gain[name].value, -gain[name].high, -gain[name].low)
@@ -391,8 +391,8 @@ def rank_job(rank: int, folder: str) -> None:
     for first in range(part.start, part.stop, 6):
         piece = slice(first, min(first + 6, part.stop))
         metric.update(*(x[piece] for x in tracks), mask[piece])
-    figures = {name: float(value) for name, value in metric.compute().items()}
-    Path(folder, f"{rank}.json").write_text(json.dumps(figures))
+    metrics = {name: float(value) for name, value in metric.compute().items()}
+    Path(folder, f"{rank}.json").write_text(json.dumps(metrics))
     torch.distributed.destroy_process_group()
 
 

@@ -98,7 +98,7 @@ def test_overlap_is_that_of_a_plain_loop(store: FeatureStore) -> None:
 
 
 def test_the_two_kinds_make_up_the_whole(store: FeatureStore, runs: list[Run], command: Command) -> None:
-    """The ten figures are means over videos, so those of a split are the weighted means of those of its parts."""
+    """The ten metrics are means over videos, so those of a split are the weighted means of those of its parts."""
     whole, parts, counts = {}, [], []
     for kind in ("all", "overlapping", "single"):
         code, out, err = command("evaluate", "--run", runs[0].path, "--data", store.path, "--videos", kind)

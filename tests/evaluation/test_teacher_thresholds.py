@@ -90,15 +90,15 @@ def test_shrinkage_is_the_weighted_mean() -> None:
 def test_the_ascent_raises_the_official_type(shared: bool) -> None:
     for seed in range(3):
         data = videos(seed)
-        figures = []
+        metrics = []
         for passes in (0, 1, 4):
             found = tune(data, ZEROS, Tuning(passes=passes, shared=shared))
             on = [data.scores[m] > found[m] for m in MODALITIES]
-            figures.append(score_parsing(*on, *(data.truth[m] for m in MODALITIES)).as_dict()["segment_type"])
-            assert data.score(found).as_dict()["segment_type"] == figures[-1]
+            metrics.append(score_parsing(*on, *(data.truth[m] for m in MODALITIES)).as_dict()["segment_type"])
+            assert data.score(found).as_dict()["segment_type"] == metrics[-1]
             assert not shared or all(len(set(x.tolist())) == 1 for x in found.values())
-        assert figures[0] <= figures[1] + 1e-9 <= figures[2] + 2e-9
-        assert shared or figures[2] > figures[0]
+        assert metrics[0] <= metrics[1] + 1e-9 <= metrics[2] + 2e-9
+        assert shared or metrics[2] > metrics[0]
 
 
 def test_the_ascent_finds_the_best_of_a_single_threshold() -> None:
@@ -175,8 +175,8 @@ def test_the_command_writes_a_recipe(
 
         scored[name] = score_segment_labels(labels, store).scores.as_dict()
     assert scored["tuned"]["segment_type"] > scored["before"]["segment_type"]
-    figures = text.splitlines()[-2].split("|")
-    assert float(figures[5]) == pytest.approx(scored["tuned"]["segment_type"], abs=0.0501)  # what was promised
+    metrics = text.splitlines()[-2].split("|")
+    assert float(metrics[5]) == pytest.approx(scored["tuned"]["segment_type"], abs=0.0501)  # what was promised
     code, _, err = command("tune-thresholds", "valor", "--data", store.path, "-o", out)
     assert (code, err) == (2, f"avparse: error: {out}: exists already; choose another name or remove it\n")
 

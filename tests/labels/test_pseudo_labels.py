@@ -16,7 +16,7 @@ from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.parsing import METRICS
 from avparse.evaluation.pseudo_quality import score_decisions, score_segment_labels
 from avparse.foundation.errors import UserError
 from avparse.labels.pseudo.from_teachers import PseudoLabels, SideConfig
@@ -361,7 +361,7 @@ def test_thresholds_that_decide_nothing_are_told(store: FeatureStore, caplog: py
 
 
 @pytest.mark.parametrize(
-    ("split", "rule", "figures"),
+    ("split", "rule", "metrics"),
     [
         ("val", "copy", (77.1, 58.7, 52.1, 62.6, 71.5, 63.8, 53.5, 44.1, 53.8, 61.1)),
         ("test", "copy", (76.1, 60.3, 52.6, 63.0, 71.7, 63.0, 55.8, 44.7, 54.5, 61.6)),
@@ -370,7 +370,7 @@ def test_thresholds_that_decide_nothing_are_told(store: FeatureStore, caplog: py
     ],
 )
 def test_reference_points_on_the_real_annotations(
-    shared: Path, split: str, rule: str, figures: tuple[float, ...]
+    shared: Path, split: str, rule: str, metrics: tuple[float, ...]
 ) -> None:
     tables = read_llp(shared / "data" / "llp")
     videos, segments = tables.splits[split], 10
@@ -379,7 +379,7 @@ def test_reference_points_on_the_real_annotations(
     sides = [np.broadcast_to(weak[:, None], t.shape) & (t.any(1, keepdims=True) | (rule == "copy")) for t in truth]
     quality = score_decisions(*sides, *truth, tables.vocabulary, np.ones(truth[0].shape[:2], bool))
     ours = quality.scores.as_dict()
-    assert [round(ours[name], 1) for name in FIGURES] == pytest.approx(figures, abs=0.0501)
+    assert [round(ours[name], 1) for name in METRICS] == pytest.approx(metrics, abs=0.0501)
     if (split, rule) == ("val", "copy"):
         micro = quality.micro()
         assert [round(x, 1) for x in micro["audio"].values()] == [67.7, 97.9, 80.1]

@@ -252,10 +252,10 @@ def test_the_run_keeps_two_epochs_and_parses_with_both(tmp_path: Path) -> None:
     assert torch.allclose(output.video, (first.video + second.video) / 2)
     checkpoint = run.path / "checkpoints" / (run.path / "checkpoints" / "last").read_text().strip()
     kept = json.loads((checkpoint / "state.json").read_text())
-    for figure, epoch in (("val/audio", kept["best_epoch"]), ("val/visual", kept["best_visual_epoch"])):
-        assert epoch == max(range(3), key=lambda e: (logged[e][figure], e))
+    for metric, epoch in (("val/audio", kept["best_epoch"]), ("val/visual", kept["best_visual_epoch"])):
+        assert epoch == max(range(3), key=lambda e: (logged[e][metric], e))
     assert recipe.plain(1).training.select_visual is None  # what a denoiser trains on the way is one parser
-    with pytest.raises(UserError, match=r"unknown figure 'visuals' in training.select_visual; did you mean 'visual'"):
+    with pytest.raises(UserError, match=r"unknown metric 'visuals' in training.select_visual; did you mean 'visual'"):
         load_recipe("dhhn", ["training.select_visual=visuals"])
 
 

@@ -16,6 +16,9 @@ from tests.toy import toy_store
 FORMER = {
     "unimodal_share": "alone",
     "unimodal_absence": "apart",
+    "metric": "figure",
+    "audio_metric": "audio_figure",
+    "visual_metric": "visual_figure",
     "finetune_epochs": "taught_epochs",
     "finetune_rate": "taught_rate",
     "finetune_batch": "taught_batch",

@@ -83,8 +83,8 @@ def test_the_policy_changes_labels_only_where_given_and_never_empties_a_video(
     assert [line["episode"] for line in lines] == [0, 1, 2, 3]
     assert lines[0]["advantage_audio"] == 0.0  # the first reward becomes the baseline
     for line in lines:
-        for m, figure in (("audio", "segment_audio"), ("visual", "event_visual")):
-            assert line[f"terminal_{m}"] == pytest.approx(0.1 * line[f"val/{figure}"])
+        for m, metric in (("audio", "segment_audio"), ("visual", "event_visual")):
+            assert line[f"terminal_{m}"] == pytest.approx(0.1 * line[f"val/{metric}"])
             assert line[f"reward_{m}"] == pytest.approx(line[f"terminal_{m}"] + line[f"inter_{m}"])
             assert 0 <= line[f"noise_{m}"] <= 1
     for modality in ("audio", "visual"):

@@ -46,13 +46,13 @@ def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     big = toy_store(tmp_path / "big", videos=500)
     run = train(recipe, big, tmp_path / "run", seed=0)
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    figures = [line["val/segment_type"] for line in lines]
+    metrics = [line["val/segment_type"] for line in lines]
     assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
     parser = Run.open(run.path).parser()
     kept = score_split(parser, FeatureTable(big), big.select("val"), recipe.decoding).as_dict()
-    assert kept["segment_type"] == pytest.approx(max(figures))
+    assert kept["segment_type"] == pytest.approx(max(metrics))
     results = json.loads((run.path / "results.json").read_text())
-    assert results["epoch"] == len(figures) - 1 - int(np.argmax(figures[::-1]))  # of equal epochs the later
+    assert results["epoch"] == len(metrics) - 1 - int(np.argmax(metrics[::-1]))  # of equal epochs the later
     alone, copied = (results["scores"][k] for k in ("parser", "weak label copied everywhere"))
     assert alone["segment_type"] > copied["segment_type"]
     assert list((run.path / "tensorboard").iterdir())
@@ -305,7 +305,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
         (["training.precision=float16"], "'training.precision' is 'float16'; did you mean 'bfloat16'"),
         (["losses=[{name: video_bce, of: sound}]"], "loss 'video_bce': 'of' is 'sound'"),
         (["labels.name=waek"], "unknown label source 'waek'; did you mean 'weak'"),
-        (["training.select=segment_tpye"], "unknown figure 'segment_tpye' in training.select; did you mean"),
+        (["training.select=segment_tpye"], "unknown metric 'segment_tpye' in training.select; did you mean"),
         (["training.epochs"], "--set training.epochs: write it as key=value"),
         (["title.x=1"], "'title' is not a table"),
         (["training.optimizer.rate=.nan"], "training.optimizer.rate"),

@@ -16,7 +16,7 @@ from avparse.app.run_teacher import TEACHERS, teach
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.evaluation.decoding_tuning import DecodingTuning
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.parsing import METRICS
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder
 from avparse.foundation.reading import read_yaml
@@ -112,7 +112,7 @@ class Row(Settings):
         recipe: a shipped recipe, or a YAML file (a relative path starts at the table's folder).
         set: changes of the recipe, as with ``avparse train --set``; they come after those of the table.
         seeds: in place of the table's.
-        published: the ten figures of the paper on real LLP, in percent, in the order of ``FIGURES``.
+        published: the ten metrics of the paper on real LLP, in percent, in the order of ``METRICS``.
         note: a remark below the table.
     """
 
@@ -120,7 +120,7 @@ class Row(Settings):
     recipe: str
     set: tuple[str, ...] = ()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(None, min_length=1)
-    published: tuple[float, ...] | None = Field(None, min_length=len(FIGURES), max_length=len(FIGURES))
+    published: tuple[float, ...] | None = Field(None, min_length=len(METRICS), max_length=len(METRICS))
     note: str = ""
 
     @property
@@ -215,7 +215,7 @@ class PlannedRun:
 
 
 def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> list[PlannedRun]:
-    """Return the runs of a table, seed by seed, so that every row has a figure early.
+    """Return the runs of a table, seed by seed, so that every row has a metric early.
 
     Args:
         table: what to run.

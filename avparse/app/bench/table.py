@@ -16,7 +16,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COLUMNS, PARSER_ONLY, score_split
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.denoising import score_denoising
-from avparse.evaluation.parsing import FIGURES
+from avparse.evaluation.parsing import METRICS
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import read_json
@@ -24,7 +24,7 @@ from avparse.labels.table import RefinedLabels
 from avparse.training.run import Run
 
 NOISE = tuple(f"noise_{modality}" for modality in MODALITIES)
-MEASURED = (*FIGURES, *NOISE, "seconds")
+MEASURED = (*METRICS, *NOISE, "seconds")
 _HEADS = ("system", "seeds", *COLUMNS, "noise left A", "V", "wall time (min)", "ratio")
 _PUBLISHED = "published, real LLP"
 TUNED = "thresholds tuned on validation"
@@ -49,7 +49,7 @@ class System:
 
     Attributes:
         seeds: how many runs the row is to have.
-        published: the ten figures of the paper, on real LLP.
+        published: the ten metrics of the paper, on real LLP.
         results: of its finished runs.
         tuned: the ten scores of each with tuned thresholds; none where the table does not ask for them.
     """
@@ -79,7 +79,7 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
     path = run / "results.json"
     try:
         scores = read_json(path)["scores"][PARSER_ONLY]
-        values = {name: float(scores[name]) for name in FIGURES}
+        values = {name: float(scores[name]) for name in METRICS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}); remove the file to score the run again") from None
     refined = (run / "labels.parquet").is_file()
@@ -91,18 +91,19 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
 
 def read_tuned(run: Path, store: FeatureStore, tuning: DecodingTuning, cache: Path) -> dict[str, float]:
     """Return the ten test scores of a finished run, percent, with its thresholds tuned; kept in ``cache``."""
-    asked = tuning.model_dump(mode="json")
     try:
         known = read_json(cache)
-        if known["tuning"] == asked:
-            return {name: float(known["scores"][name]) for name in FIGURES}
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or half a file of another program
+        if DecodingTuning.read(known["tuning"], str(cache)) == tuning:
+            return {name: float(known["scores"][name]) for name in METRICS}
+    except (OSError, ValueError, KeyError, TypeError, UserError):  # not there, or half a file of another program
         pass
     opened, table = Run.open(run), FeatureTable(store)
     parser = opened.parser()
     rule = tune_decoding(parser, table, store.select("val"), opened.recipe.decoding, tuning)
     scores = score_split(parser, table, store.select("test"), rule).as_dict()
-    write_json(cache, {"tuning": asked, "decoding": rule.model_dump(mode="json"), "scores": scores})
+    write_json(
+        cache, {"tuning": tuning.model_dump(mode="json"), "decoding": rule.model_dump(mode="json"), "scores": scores}
+    )
     return scores
 
 
@@ -133,18 +134,18 @@ def as_markdown(systems: Sequence[System], caption: str, remarks: Sequence[str] 
     lines = [caption, "", f"| {' | '.join(_HEADS)} |", "|---|" + "---:|" * (len(_HEADS) - 1)]
     for system in systems:
         count = f"{len(system.results)}" if len(system.results) == system.seeds else _of(system)
-        scores = [_cell(system.spread(name)) for name in FIGURES]
+        scores = [_cell(system.spread(name)) for name in METRICS]
         weak = "" if all(r.refined for r in system.results) else " w"
         noise = [_cell(spread) + weak if (spread := system.spread(name)) else "–" for name in NOISE]
         ratio = _ratio(system, systems[0])
         cost = [_cell(system.spread("seconds"), 1 / 60), "–" if ratio is None else f"{ratio:.2f}"]
         lines.append(f"| {' | '.join([system.name, count, *scores, *noise, *cost])} |")
         if system.tuned:
-            scores = [_cell(system.spread(name, tuned=True)) for name in FIGURES]
+            scores = [_cell(system.spread(name, tuned=True)) for name in METRICS]
             lines.append(f"| {system.name}, {TUNED} | {len(system.tuned)} | {' | '.join(scores)} | | | | |")
         if system.published is not None:
-            figures = [f"{x:.1f}" for x in system.published]
-            lines.append(f"| *{system.name}: {_PUBLISHED}* | | {' | '.join(figures)} | | | | |")
+            metrics = [f"{x:.1f}" for x in system.published]
+            lines.append(f"| *{system.name}: {_PUBLISHED}* | | {' | '.join(metrics)} | | | | |")
     if any(not r.refined and NOISE[0] in r.values for s in systems for r in s.results):
         remarks = ["w: the weak labels; the system refines none before its training.", *remarks]
     remarks = [*remarks, *(f"{s.name}: {s.note}" for s in systems if s.note)]
@@ -174,12 +175,12 @@ def as_csv(systems: Sequence[System], source: str) -> str:
         rows.writerow(row)
         if system.tuned:
             row = {"system": system.name, "source": f"{source}, {TUNED}", "seeds": len(system.tuned)}
-            for name in FIGURES:
+            for name in METRICS:
                 row[name], row[f"{name}_sd"] = system.spread(name, tuned=True) or (None, None)
             rows.writerow(row)
         if system.published is not None:
-            figures = dict(zip(FIGURES, system.published, strict=True))
-            rows.writerow({"system": system.name, "source": _PUBLISHED, **figures})
+            metrics = dict(zip(METRICS, system.published, strict=True))
+            rows.writerow({"system": system.name, "source": _PUBLISHED, **metrics})
     return text.getvalue()
 
 

@@ -1,1 +1,1 @@
-"""Charts: learning curves, and figures of every class."""
+"""Charts: learning curves, and metrics of every class."""

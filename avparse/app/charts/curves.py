@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 _SHEETS = {"epoch": Path("metrics.jsonl"), "episode": Path("denoised", "episodes.jsonl")}
 _STYLES = ("-", "--", ":", "-.")  # the next one where all colours are taken
-# Name of a figure -> what it is, and its unit. What is not here is shown by its name.
+# Name of a metric -> what it is, and its unit. What is not here is shown by its name.
 _WORDS = {
     "loss": ("training loss", "nats"),
     "rate": ("learning rate", "step size"),
@@ -50,9 +50,9 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class History:
-    """Figures of one run by name, each with its epochs or episodes (from 1) and values."""
+    """Metrics of one run by name, each with its epochs or episodes (from 1) and values."""
 
-    figures: dict[str, tuple[list[int], list[float]]]
+    metrics: dict[str, tuple[list[int], list[float]]]
 
 
 @dataclass
@@ -63,12 +63,12 @@ class Group:
     histories: list[History] = field(default_factory=list)
 
     def spread(self, name: str) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-        """Return steps, mean, and sample standard deviation of a figure; NaN where only one run got there."""
-        found = [h.figures[name] for h in self.histories if name in h.figures]
+        """Return steps, mean, and sample standard deviation of a metric; NaN where only one run got there."""
+        found = [h.metrics[name] for h in self.histories if name in h.metrics]
         steps = np.unique([step for steps, _ in found for step in steps])
         values = np.full((len(found), len(steps)), np.nan)
-        for row, (at, figures) in zip(values, found, strict=True):
-            row[np.searchsorted(steps, at)] = figures
+        for row, (at, metrics) in zip(values, found, strict=True):
+            row[np.searchsorted(steps, at)] = metrics
         count = np.isfinite(values).sum(axis=0)
         mean: Floats = np.nansum(values, axis=0) / count
         squares = np.nansum((values - mean) ** 2, axis=0)
@@ -76,33 +76,33 @@ class Group:
         return steps, mean, deviation
 
 
-def plot(paths: Sequence[Path], out: Path, figures: Sequence[str] = ()) -> list[Path]:
+def plot(paths: Sequence[Path], out: Path, metrics: Sequence[str] = ()) -> list[Path]:
     """Draw the curves of runs and write ``epochs`` and ``episodes`` under ``out``, each as PNG and SVG.
 
     Args:
         paths: run folders; those of one recipe and data are drawn as their mean, with a band of one standard deviation.
         out: folder, made if need be.
-        figures: names of the figures to draw, as in ``metrics.jsonl`` and ``episodes.jsonl``; all if not given.
+        metrics: names of the metrics to draw, as in ``metrics.jsonl`` and ``episodes.jsonl``; all if not given.
 
     Returns:
         The files.
 
     Raises:
-        UserError: not a run, a damaged log, no curve yet, or an unknown figure.
+        UserError: not a run, a damaged log, no curve yet, or an unknown metric.
     """
     runs = [Run.open(path) for path in dict.fromkeys(paths)]
     sheets = {axis: _groups(runs, axis) for axis in _SHEETS}
     names = {
-        axis: list(dict.fromkeys(name for g in groups for h in g.histories for name in h.figures))
+        axis: list(dict.fromkeys(name for g in groups for h in g.histories for name in h.metrics))
         for axis, groups in sheets.items()
     }
     known = {name for found in names.values() for name in found}
     if not known:
         raise UserError(f"{paths[0]}: no curves yet (no line in {_SHEETS['epoch']}); let a first epoch end")
-    for name in figures:
+    for name in metrics:
         if name not in known:
-            raise UserError(f"--figures: no figure '{name}' in these runs{nearest(name, known)}")
-    chosen = {axis: [name for name in found if not figures or name in figures] for axis, found in names.items()}
+            raise UserError(f"--metrics: no metric '{name}' in these runs{nearest(name, known)}")
+    chosen = {axis: [name for name in found if not metrics or name in metrics] for axis, found in names.items()}
     return [
         path
         for axis, groups in sheets.items()
@@ -112,11 +112,11 @@ def plot(paths: Sequence[Path], out: Path, figures: Sequence[str] = ()) -> list[
 
 
 def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -> Figure:
-    """Return a sheet with a panel a figure and a line a group.
+    """Return a sheet with a panel a metric and a line a group.
 
     Args:
         groups: what to compare.
-        names: figures to draw.
+        names: metrics to draw.
         axis: what the steps are: ``epoch`` or ``episode``.
         title: of the sheet.
     """
@@ -128,7 +128,7 @@ def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -
         lines: dict[str, Any] = {}
         for name, panel in zip(names, panels, strict=False):
             for number, group in enumerate(groups):
-                if not any(name in h.figures for h in group.histories):
+                if not any(name in h.metrics for h in group.histories):
                     continue
                 colour = COLOURS[number % len(COLOURS)]
                 style = _STYLES[number // len(COLOURS) % len(_STYLES)]
@@ -155,7 +155,7 @@ def _groups(runs: Sequence[Run], axis: str) -> list[Group]:
     groups: dict[str, Group] = {}
     for run in runs:
         history = _read(run.path / _SHEETS[axis], axis)
-        if not history.figures:
+        if not history.metrics:
             continue
         key = run.recipe.as_yaml() + run.info.fingerprint
         if key not in groups:
@@ -170,7 +170,7 @@ def _groups(runs: Sequence[Run], axis: str) -> list[Group]:
 
 def _read(path: Path, axis: str) -> History:
     """Read the numbers of a log; half a line at its end, of a run that was killed, is left out."""
-    figures: dict[str, tuple[list[int], list[float]]] = {}
+    metrics: dict[str, tuple[list[int], list[float]]] = {}
     lines = read_text(path, RECORDS.size).splitlines(keepends=True) if path.is_file() else []
     for number, line in enumerate(lines, 1):
         if not line.endswith("\n"):
@@ -182,10 +182,10 @@ def _read(path: Path, axis: str) -> History:
             raise UserError(f"{path}: line {number} is damaged; remove it") from None
         for name, value in values.items():
             if isinstance(value, int | float) and math.isfinite(value):
-                steps, series = figures.setdefault(name, ([], []))
+                steps, series = metrics.setdefault(name, ([], []))
                 steps.append(step)
                 series.append(float(value))
-    return History(figures)
+    return History(metrics)
 
 
 def _about(runs: Sequence[Run]) -> str:
@@ -193,5 +193,5 @@ def _about(runs: Sequence[Run]) -> str:
 
 
 def _spelled(name: str) -> tuple[str, str]:
-    """Return words and unit of a figure that is not listed; the terms of a loss have its unit."""
+    """Return words and unit of a metric that is not listed; the terms of a loss have its unit."""
     return name.replace("/", ", ").replace("_", " "), "nats" if name.startswith("loss/") else "value"

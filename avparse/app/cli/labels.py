@@ -98,7 +98,7 @@ def tune_thresholds(
     prior: Annotated[
         float, typer.Option(help="Videos that a class needs to count as much as all together.", min=0)
     ] = 10,
-    folds: Annotated[int, typer.Option(help="Of the cross-validated figures.", min=2)] = 5,
+    folds: Annotated[int, typer.Option(help="Of the cross-validated metrics.", min=2)] = 5,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
 ) -> None:
     """Tune the thresholds of pseudo labels on the validation split, never on test, and write the recipe with them."""

@@ -80,14 +80,17 @@ def bench(
 def plot(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; those of one recipe become a mean and a band.")],
     out: Out,
-    figures: Annotated[
-        str | None, typer.Option(help="Only these, names with commas between: val/segment_type,reward_audio.")
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Only these, names with commas between: val/segment_type,reward_audio."),
     ] = None,
+    figures: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Draw learning curves: validation and losses over epochs, rewards and label noise over episodes (PNG and SVG)."""
     from avparse.app.charts.curves import plot as run_plot
 
-    for path in run_plot(runs, out, [name.strip() for name in figures.split(",")] if figures else []):
+    names = metrics or figures or ""  # --figures is the former name
+    for path in run_plot(runs, out, [name.strip() for name in names.split(",") if name.strip()]):
         print(path)
 
 

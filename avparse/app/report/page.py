@@ -30,12 +30,12 @@ _PAGE_LIMIT_FACTOR = 4  # browsers grow slow on pages of several hundred megabyt
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A table of figures.
+    """A table of metrics.
 
     Attributes:
-        columns: names of the figures.
+        columns: names of the metrics.
         rows: a label and one value a column; numbers are shown with one decimal, ``None`` as a dash.
-        caption: what the figures are and what they were measured on.
+        caption: what the metrics are and what they were measured on.
     """
 
     columns: list[str]

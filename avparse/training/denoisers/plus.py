@@ -227,7 +227,7 @@ def evidence(output: ParserOutput) -> Tensor:
 
 
 def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
-    """Return what teachers say of each class, ``[N, C, K]``: of each modality that has one, two figures in turn.
+    """Return what teachers say of each class, ``[N, C, K]``: of each modality that has one, two metrics in turn.
 
     They are the highest label of a segment, and the mean over segments; NaN where a segment is unknown.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class RLLDDenoiser:
             steps, batch_size, overlap: of an episode; each state shares ``overlap`` of its videos with the next [8].
             task_rate: of the task network's Adam; it starts anew in every episode [10].
             terminal_scale: times the validation F in percent [12].
-            audio_figure, visual_figure: the F that rewards each branch.
+            audio_metric, visual_metric: the F that rewards each branch.
             inter_weight: of the soft inter-reward; 0 is the ablation of Table 2 [13].
             joint_reward: reward both branches with the sum of their rewards [14].
             all_classes: count the draws of labels that a video does not have as well [5].
@@ -73,6 +73,7 @@ class RLLDDenoiser:
             threshold: keep a label in the end where its probability is at least this [23].
         """
 
+        renamed: ClassVar[dict[str, str]] = {"audio_figure": "audio_metric", "visual_figure": "visual_metric"}
         name: Literal["rlld"] = "rlld"
         policy: Annotated[PartConfig, *part_of(POLICIES, "policy")] = Policy.Config()
         rate: float = Field(1e-4, gt=0)
@@ -84,8 +85,8 @@ class RLLDDenoiser:
         overlap: float = Field(0.25, ge=0, lt=1)
         task_rate: float = Field(5e-4, gt=0)
         terminal_scale: float = Field(0.1, gt=0)
-        audio_figure: str = "segment_audio"
-        visual_figure: str = "event_visual"
+        audio_metric: str = "segment_audio"
+        visual_metric: str = "event_visual"
         inter_weight: float = Field(1.0, ge=0)
         joint_reward: bool = False
         all_classes: bool = False
@@ -156,10 +157,10 @@ class _Learner:
         bar: Tracker[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
         with StopRequest() as request, bar:
             while self.episode < total and not self._converged():
-                transitions, figures = self._roll_out()
-                figures |= self._update(transitions, figures)
-                log.write({"episode": self.episode, **figures})
-                self.rewards.append(figures["reward_audio"] + figures["reward_visual"])
+                transitions, metrics = self._roll_out()
+                metrics |= self._update(transitions, metrics)
+                log.write({"episode": self.episode, **metrics})
+                self.rewards.append(metrics["reward_audio"] + metrics["reward_visual"])
                 self.episode += 1
                 self._checkpoint()
                 bar.note(f"reward {self.rewards[-1]:.2f}")
@@ -200,12 +201,12 @@ class _Learner:
         self.task.eval()
         with self.fabric.autocast():
             f = score_split(self.task, self.table, self.reward_videos, self.workspace.recipe.decoding).as_dict()
-        terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_figure")] for m in MODALITIES}
+        terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_metric")] for m in MODALITIES}
         resemblance = dict(zip(MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
-        figures = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in MODALITIES}
-        figures |= {f"terminal_{m}": terminal[m] for m in MODALITIES}
-        figures |= {f"inter_{m}": resemblance[m] for m in MODALITIES}
-        return transitions, figures | {f"val/{k}": v for k, v in f.items()} | quality.figures()
+        metrics = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in MODALITIES}
+        metrics |= {f"terminal_{m}": terminal[m] for m in MODALITIES}
+        metrics |= {f"inter_{m}": resemblance[m] for m in MODALITIES}
+        return transitions, metrics | {f"val/{k}": v for k, v in f.items()} | quality.metrics()
 
     def _random(self, episode: int) -> list[int]:
         sequence = np.random.SeedSequence(self.workspace.seed, spawn_key=(_EPISODES, episode))
@@ -223,9 +224,9 @@ class _Learner:
         self.fabric.backward(loss)
         optimizer.step()
 
-    def _update(self, transitions: list[_Transition], figures: dict[str, float]) -> dict[str, float]:
+    def _update(self, transitions: list[_Transition], metrics: dict[str, float]) -> dict[str, float]:
         """Ascend the expected reward by REINFORCE: (1/n) sum over branches of (R - b) log pi(actions | states)."""
-        reward = {m: figures[f"reward_{m}"] for m in MODALITIES}
+        reward = {m: metrics[f"reward_{m}"] for m in MODALITIES}
         if self.config.joint_reward:
             reward = dict.fromkeys(MODALITIES, sum(reward.values()))
         advantage = {m: self.baselines[m].advantage(reward[m]) for m in MODALITIES}
@@ -279,7 +280,7 @@ class _SampledQuality:
         if self.known:
             self.wrong += (labels & ~self.workspace.modality_truth(index)).sum(dim=(1, 2))
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(MODALITIES)}
         if self.known:
             values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(MODALITIES)}

@@ -16,7 +16,7 @@ from avparse.labels.reinforced.policies.policy import KeepPolicy, PolicyConfig
 class EvidencePolicy(KeepPolicy):
     """A linear policy over what trained parsers make of each label.
 
-    The summary holds K figures a class, ``[B, C K]`` in that order. Their weights are shared by all classes of a
+    The summary holds K metrics a class, ``[B, C K]`` in that order. Their weights are shared by all classes of a
     modality, plus deviations of each class; :meth:`penalty` draws both towards zero, where the starting point stays.
     """
 
