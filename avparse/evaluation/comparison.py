@@ -10,7 +10,7 @@ import torch
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.parsing import METRICS, LEVELS, ParsingScores, score_parsing
+from avparse.evaluation.parsing import LEVELS, METRICS, ParsingScores, score_parsing
 from avparse.evaluation.prediction import predict
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
