@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from avparse.evaluation import score_parsing
+from avparse.foundation.arrays import BoolArray
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
 from tests.plain_metrics import plain_scores
@@ -24,10 +24,8 @@ REPEATS = 51
 AUDIBLE, VISIBLE = 0.95, 0.63  # shares of the labels of LLP's validation videos that are heard, seen
 FULL_LENGTH = {"audio": 0.42, "visual": 0.62}  # shares of those that last all ten segments
 
-Bits = npt.NDArray[np.bool_]
 
-
-def simulated_truth(rng: np.random.Generator) -> tuple[Bits, Bits]:
+def simulated_truth(rng: np.random.Generator) -> tuple[BoolArray, BoolArray]:
     """Return audio and visual timelines ``[N, T, C]``: one to four labels a video, a run for each that occurs."""
     audio = np.zeros((VIDEOS, SEGMENTS, CLASSES), dtype=bool)
     visual = np.zeros_like(audio)
@@ -45,7 +43,7 @@ def simulated_truth(rng: np.random.Generator) -> tuple[Bits, Bits]:
     return audio, visual
 
 
-def noisy_output(audio: Bits, visual: Bits, rng: np.random.Generator) -> ParserOutput:
+def noisy_output(audio: BoolArray, visual: BoolArray, rng: np.random.Generator) -> ParserOutput:
     """Return probabilities of a fair parser: the truth, some classes missed or made up, and noise on every segment."""
     segments = []
     for track in (audio, visual):

@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from avparse.app.run_teacher import teach
@@ -39,12 +38,12 @@ from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.evaluation.per_class import score_classes
 from avparse.evaluation.prediction import predict
+from avparse.foundation.arrays import BoolArray, Float64Array
 from avparse.models.output import ParserOutput
 from avparse.models.parsers.classes import with_classes
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.train import train
 
-Floats = npt.NDArray[np.float64]
 _KEPT, _ALIKE, _UNLIKE = "kept", "held out, look-alike kept", "held out, no look-alike kept"
 _COLUMNS = ("F", "F, given the weak label", "AUC")
 
@@ -101,7 +100,7 @@ def recipe_for(source: str, vectors: Path, dimension: int, epochs: int, width: i
     )
 
 
-def auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
+def auc(scores: Float64Array, positive: BoolArray) -> float:
     """Return the probability that a positive has a higher score than a negative, ties counted half."""
     _, value, count = np.unique(scores, return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[value]
@@ -111,7 +110,7 @@ def auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
     return float((rank[positive].sum() - hits * (hits + 1) / 2) / (hits * misses))
 
 
-def by_class(output: ParserOutput, store: FeatureStore, recipe: Recipe) -> Floats:
+def by_class(output: ParserOutput, store: FeatureStore, recipe: Recipe) -> Float64Array:
     """Return the metrics of :data:`_COLUMNS` of each class, mean over modalities, ``[3, C]``."""
     test = store.select("test")
     truth = store.dense_truth(test)[:2]
@@ -139,7 +138,9 @@ def groups_of(classes: Sequence[str], unseen: Sequence[str]) -> dict[str, list[i
     return groups
 
 
-def measure(folder: Path, seed: int, arguments: argparse.Namespace, knobs: Knobs) -> dict[tuple[str, str], Floats]:
+def measure(
+    folder: Path, seed: int, arguments: argparse.Namespace, knobs: Knobs
+) -> dict[tuple[str, str], Float64Array]:
     """Return for each system and group of classes the mean metrics of one seed."""
     full_path = folder / "full"
     simulate(full_path, seed=seed, train=arguments.videos, val=100, test=400, knobs=knobs)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avparse.data.features import Features
+from avparse.foundation.arrays import Float64Array
 from avparse.models.official import OFFICIAL
 from avparse.models.output import ParserOutput
 
@@ -192,7 +193,7 @@ def metric_cases(full: Path | None = None) -> tuple[dict[str, Any], Iterator[Met
     return listing, ((c, {name: arrays[f"{c['name']}/{name}"] for name in c["arrays"]}) for c in chosen)
 
 
-def _normal(name: str, shape: list[int]) -> npt.NDArray[np.float64]:
+def _normal(name: str, shape: list[int]) -> Float64Array:
     return np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
 
 

@@ -81,7 +81,7 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
     labels = RefinedLabels.load(run.path / "labels.parquet", store.vocabulary)
     audio, visual, _ = store.dense_truth(labels.rows(store.videos, store.weak))
     truth = [torch.from_numpy(side.any(axis=1)) for side in (audio, visual)]
-    kept = [torch.from_numpy(labels.of(modality)[0] >= 0.5) for modality in MODALITIES]
+    kept = [torch.from_numpy(labels.side(modality)[0] >= 0.5) for modality in MODALITIES]
     quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
     results = {name: read_json(r.path / "results.json") for name, r in runs.items()}
     videos = next(iter(results.values()))["videos"]

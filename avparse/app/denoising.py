@@ -16,10 +16,11 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build, current_name, lookup
 from avparse.labels.statistics.rates import RightRates
-from avparse.labels.table import Bools, RefinedLabels
+from avparse.labels.table import RefinedLabels
 from avparse.training.denoisers import DENOISERS
 from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
@@ -146,7 +147,7 @@ def _counts(labels: RefinedLabels) -> str:
     given = labels.given.sum()
     lines = []
     for modality in MODALITIES:
-        suggested = labels.of(modality)[0] >= 0.5
+        suggested = labels.side(modality)[0] >= 0.5
         removed, added = (labels.given & ~suggested).sum(), (suggested & ~labels.given).sum()
         line = f"{modality}: {removed} of {given} labels removed ({100 * removed / max(given, 1):.1f} %)"
         lines.append(line + (f", {added} added" if added else ""))
@@ -166,7 +167,7 @@ def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str
     return _noise_rates(labels.given, store, val).as_markdown(per_class)
 
 
-def _noise_rates(given: Bools, store: FeatureStore, val: Indices) -> NoiseRates:
+def _noise_rates(given: BoolArray, store: FeatureStore, val: Indices) -> NoiseRates:
     """Estimate the noise of given labels ``[N, C]`` from that of the validation labels of the same classes.
 
     No parser is asked: one that was trained on these very labels has come to believe the wrong ones (on simulated LLP,

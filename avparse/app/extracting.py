@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.datasets.llp import LLPAnnotations, read_llp
 from avparse.data.datasets.tables import WeakTable, read_event_table, read_weak_table
@@ -19,17 +18,17 @@ from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.media.extractors import make_streams
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 
 _log = logging.getLogger(__name__)
-Bools = npt.NDArray[np.bool_]
 _COMMIT_VIDEOS = 16
 
 
-Dense = Callable[[str, str, int, float], Bools | None]
+Dense = Callable[[str, str, int, float], BoolArray | None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class VideoLabels:
 
     vocabulary: Vocabulary
     splits: Mapping[str, str]
-    weak: Mapping[str, Bools]
+    weak: Mapping[str, BoolArray]
     dense: Dense
 
 
@@ -63,7 +62,7 @@ def table_labels(
     A segment is on where an event covers its middle; a video without any event is taken as not annotated.
     """
 
-    def dense(video: str, modality: str, segments: int, segment_seconds: float) -> Bools | None:
+    def dense(video: str, modality: str, segments: int, segment_seconds: float) -> BoolArray | None:
         if events is None or video not in events:
             return None
         truth = np.zeros((segments, len(vocabulary)), dtype=bool)
@@ -229,7 +228,7 @@ def _block(videos: Sequence[Extracted], labels: VideoLabels, segment_seconds: fl
     dense = [{m: labels.dense(i, m, t, segment_seconds) for m in MODALITIES} for i, t in zip(ids, lengths, strict=True)]
     classes = len(labels.vocabulary)
 
-    def stacked(modality: str) -> Bools:
+    def stacked(modality: str) -> BoolArray:
         parts = [d[modality] for d in dense]
         return np.concatenate(
             [np.zeros((t, classes), bool) if p is None else p for p, t in zip(parts, lengths, strict=True)]

@@ -11,8 +11,8 @@ from pathlib import Path
 from avparse.app.parsing import Only, Parsed, media_files, parse_videos
 from avparse.app.report.csv import write_events_csv
 from avparse.app.report.page import ReportVideo, write_report
-from avparse.data.timeline import Decisions
 from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import writing
 from avparse.media.decoding.waveform import waveform_peaks
@@ -83,7 +83,7 @@ def parse_files(
 
 def report_video(
     parsed: Parsed,
-    truth: dict[str, Decisions] | None = None,
+    truth: dict[str, BoolArray] | None = None,
     weak_labels: Sequence[str] | None = None,
     note: str = "",
 ) -> ReportVideo:

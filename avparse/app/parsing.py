@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from avparse.data.features import TaskSpec
-from avparse.data.timeline import Probabilities, Timeline, events_of
+from avparse.data.timeline import Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.media.extractors import EXTRACTORS
@@ -42,7 +42,7 @@ class Parsed:
 
     path: Path
     timeline: Timeline
-    gates: dict[str, npt.NDArray[np.float32]]
+    gates: dict[str, Float32Array]
     only: Sequence[str] | None
 
 
@@ -206,7 +206,7 @@ def parse_extracted(
     decisions = dict(zip(MODALITIES, rule.decide(output, allowed), strict=True))
     gates = dict(zip(MODALITIES, rule.gates(output), strict=True))
 
-    def sides(values: Sequence[Tensor]) -> dict[str, Probabilities | None]:
+    def sides(values: Sequence[Tensor]) -> dict[str, Float32Array | None]:
         return {m: x[0].numpy() if present[m].any() else None for m, x in zip(MODALITIES, values, strict=True)}
 
     segments = sides((output.audio_segments, output.visual_segments))

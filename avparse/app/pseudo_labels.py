@@ -16,7 +16,8 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import COPIED, score_table
 from avparse.evaluation.prediction import predict
 from avparse.evaluation.pseudo_quality import PseudoQuality, score_segment_labels
-from avparse.evaluation.teacher_thresholds import ScoredVideos, Scores, Thresholds, Tuning, cross_validate, tune
+from avparse.evaluation.teacher_thresholds import ScoredVideos, Thresholds, Tuning, cross_validate, tune
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 from avparse.labels.pseudo import PseudoLabels
@@ -150,7 +151,7 @@ def _scored(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, 
     audio, visual, mask = store.dense_truth(indices)
     lengths = store.lengths[indices]
     present = store.present[segment_rows(store.first_row[indices], lengths)]
-    scores: dict[str, Scores] = {}
+    scores: dict[str, Float32Array] = {}
     for number, modality in enumerate(MODALITIES):
         side, values = config.side(modality), PseudoLabels(config).scores(store, indices, modality)
         if side is not None and side.decide != "threshold":
@@ -166,7 +167,7 @@ def _scored(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, 
     return ScoredVideos(scores, dict(zip(MODALITIES, (audio, visual), strict=True)), fixed)
 
 
-def _named(store: FeatureStore, thresholds: Scores) -> dict[str, float] | float:
+def _named(store: FeatureStore, thresholds: Float32Array) -> dict[str, float] | float:
     """Return thresholds as a recipe has them: by class, or one where all are equal; short, yet exact as float32."""
     short = [float(str(x)) for x in thresholds]
     return short[0] if len(set(short)) == 1 else dict(zip(store.vocabulary, short, strict=True))

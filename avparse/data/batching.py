@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import torch
 from torch import Tensor
 
 from avparse.data.features import Batch, Features, TaskSpec
 from avparse.data.store import FeatureStore
+from avparse.foundation.arrays import BoolArray, IntArray
 from avparse.foundation.errors import UserError
 
-Indices = npt.NDArray[np.int64]
+Indices = IntArray
 
 
 def task_spec(store: FeatureStore) -> TaskSpec:
@@ -99,7 +99,7 @@ class FeatureTable:
         where = torch.from_numpy(flat).to(self.device)
         return {name: t.index_select(0, where).view(*rows.shape, -1) for name, t in self._tables.items()}
 
-    def _masks(self, rows: Indices, real: npt.NDArray[np.bool_]) -> tuple[Tensor | None, Tensor | None]:
+    def _masks(self, rows: Indices, real: BoolArray) -> tuple[Tensor | None, Tensor | None]:
         masks = []
         for modality in range(2):
             mask = real if self._present is None else real & self._present[rows, modality]

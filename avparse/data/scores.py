@@ -24,14 +24,12 @@ from safetensors.numpy import save as to_bytes
 
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
 from avparse.foundation.reading import RECORDS, parse_json
 from avparse.foundation.settings import Settings
 
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 FOLDER = "teachers"
 _ROWS = 1 << 15  # segments that are multiplied at a time
 
@@ -68,8 +66,8 @@ class Subsets:
         texts: ``[P, E]`` embeddings of length one.
     """
 
-    members: Bools
-    texts: Floats
+    members: BoolArray
+    texts: Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +86,9 @@ class TeacherScores:
 
     info: TeacherInfo
     videos: tuple[str, ...]
-    lengths: Ints
+    lengths: IntArray
     segments: npt.NDArray[Any]
-    texts: Floats
+    texts: Float32Array
     subsets: Subsets | None = None
 
     def __post_init__(self) -> None:
@@ -113,7 +111,7 @@ class TeacherScores:
             if not ((np.abs(length - 1) < 0.01) | ((length == 0) & (name == "segments"))).all():
                 raise UserError(f"{where}: '{name}' are not all of length one; normalise them")
 
-    def seen(self, videos: tuple[str, ...]) -> Bools:
+    def seen(self, videos: tuple[str, ...]) -> BoolArray:
         """Return ``[N]``, of which of ``videos`` there are embeddings.
 
         Raises:
@@ -127,7 +125,7 @@ class TeacherScores:
             )
         return seen
 
-    def rows(self, videos: tuple[str, ...]) -> Ints:
+    def rows(self, videos: tuple[str, ...]) -> IntArray:
         """Return the rows of the segments of ``videos``, one video after the other.
 
         Raises:
@@ -141,11 +139,11 @@ class TeacherScores:
         at = np.array([self._at[video] for video in videos], dtype=np.int64)
         return segment_rows((np.cumsum(self.lengths) - self.lengths)[at], self.lengths[at])
 
-    def cosines(self, rows: Ints) -> Floats:
+    def cosines(self, rows: IntArray) -> Float32Array:
         """Return the cosines ``[n, C]`` of some segments with the classes' prompts."""
         return self._products(rows, self.texts)
 
-    def subset_cosines(self, rows: Ints, which: Ints) -> Floats:
+    def subset_cosines(self, rows: IntArray, which: IntArray) -> Float32Array:
         """Return the cosines ``[n, p]`` of some segments with the subset prompts at positions ``which``.
 
         Raises:
@@ -164,7 +162,7 @@ class TeacherScores:
             raise UserError(f"teacher '{self.info.teacher}': has no prompts for label subsets; ask it again with them")
         return self.subsets
 
-    def _products(self, rows: Ints, texts: Floats) -> Floats:
+    def _products(self, rows: IntArray, texts: Float32Array) -> Float32Array:
         products = np.empty((len(rows), len(texts)), dtype=np.float32)
         for first in range(0, len(rows), _ROWS):
             piece = slice(first, first + _ROWS)
@@ -238,10 +236,10 @@ class TeacherScores:
             )
 
 
-def segment_rows(first: Ints, lengths: Ints) -> Ints:
+def segment_rows(first: IntArray, lengths: IntArray) -> IntArray:
     """Return the rows of some videos, one after the other: ``first[n] + arange(lengths[n])``."""
     offset = np.cumsum(lengths) - lengths
-    rows: Ints = np.repeat(first - offset, lengths) + np.arange(int(lengths.sum()))
+    rows: IntArray = np.repeat(first - offset, lengths) + np.arange(int(lengths.sum()))
     return rows
 
 

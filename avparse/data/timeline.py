@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import RECORDS, read_json
-
-Probabilities = npt.NDArray[np.float32]
-Decisions = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,15 @@ class Event:
         return {"class": values.pop("class_name"), **values}
 
 
-def runs(active: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(active: BoolArray) -> list[tuple[int, int]]:
     """Return the maximal runs of ones of a vector ``[T]`` as (first, one past the last)."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], np.asarray(active, dtype=bool), [False]))))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def events_of(
-    decisions: Decisions,
-    scores: Probabilities,
+    decisions: BoolArray,
+    scores: Float32Array,
     modality: str,
     classes: Sequence[str],
     segment_seconds: float,
@@ -86,9 +83,9 @@ class Timeline:
     duration: float
     segment_seconds: float
     classes: tuple[str, ...]
-    segments: dict[str, Probabilities | None]
+    segments: dict[str, Float32Array | None]
     events: list[Event] = field(default_factory=list)
-    attention: dict[str, Probabilities | None] | None = None
+    attention: dict[str, Float32Array | None] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
@@ -133,15 +130,15 @@ class Timeline:
             raise UserError(f"{path}: bad timeline field {error}; write it again with 'avparse parse'") from None
 
 
-def _rounded(sides: dict[str, Probabilities | None]) -> dict[str, list[list[float]] | None]:
+def _rounded(sides: dict[str, Float32Array | None]) -> dict[str, list[list[float]] | None]:
     return {m: None if values is None else np.round(values.astype(float), 4).tolist() for m, values in sides.items()}
 
 
-def _read_sides(sides: dict[str, Any], classes: int) -> dict[str, Probabilities | None]:
+def _read_sides(sides: dict[str, Any], classes: int) -> dict[str, Float32Array | None]:
     return {m: _read_segments(sides[m], classes) for m in MODALITIES}
 
 
-def _read_segments(values: list[list[float]] | None, classes: int) -> Probabilities | None:
+def _read_segments(values: list[list[float]] | None, classes: int) -> Float32Array | None:
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float32).reshape(len(values), classes)

@@ -8,8 +8,8 @@ from functools import cached_property
 from os import PathLike
 
 import numpy as np
-import numpy.typing as npt
 
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.reading import read_text
 
@@ -90,14 +90,14 @@ class Vocabulary:
             raise UserError(f"{where}: unknown class '{name}'{nearest(name, self.names)}")
         return position
 
-    def encode(self, names: Iterable[str], where: str = "labels") -> npt.NDArray[np.bool_]:
+    def encode(self, names: Iterable[str], where: str = "labels") -> BoolArray:
         """Return the multi-hot vector ``[C]`` of ``names``."""
         vector = np.zeros(len(self.names), dtype=bool)
         for name in names:
             vector[self.index(name, where)] = True
         return vector
 
-    def decode(self, vector: Sequence[bool] | npt.NDArray[np.bool_]) -> list[str]:
+    def decode(self, vector: Sequence[bool] | BoolArray) -> list[str]:
         """Return the names marked in a multi-hot vector ``[C]``."""
         return [name for name, marked in zip(self.names, vector, strict=True) if marked]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avparse.evaluation.parsing import METRICS, Floats, ParsingScores
+from avparse.evaluation.parsing import METRICS, ParsingScores
+from avparse.foundation.arrays import Float64Array
 from avparse.foundation.errors import UserError
 
 _DRAWS = 1 << 22  # number of drawn videos in memory at once
@@ -53,7 +54,7 @@ def bootstrap_difference(
     return _intervals(a.per_video - b.per_video, repeats, seed, level)
 
 
-def _intervals(per_video: Floats, repeats: int, seed: int, level: float) -> dict[str, Interval]:
+def _intervals(per_video: Float64Array, repeats: int, seed: int, level: float) -> dict[str, Interval]:
     if repeats < 1:
         raise UserError(f"repeats is {repeats}; give at least 1")
     if not 0 < level < 1:
@@ -66,7 +67,7 @@ def _intervals(per_video: Floats, repeats: int, seed: int, level: float) -> dict
     }
 
 
-def _resampled_means(per_video: Floats, repeats: int, rng: np.random.Generator) -> Floats:
+def _resampled_means(per_video: Float64Array, repeats: int, rng: np.random.Generator) -> Float64Array:
     """Return the metrics ``[repeats, 10]`` of resampled splits; a resampled split is a weight per video."""
     videos = len(per_video)
     step = max(1, _DRAWS // videos)

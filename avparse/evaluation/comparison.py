@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from avparse.data.batching import FeatureTable, Indices
@@ -14,8 +13,6 @@ from avparse.evaluation.parsing import LEVELS, METRICS, ParsingScores, score_par
 from avparse.evaluation.prediction import predict
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
-
-Bits = npt.NDArray[np.bool_]
 
 PARSER_ONLY = "parser"
 GIVEN_LABELS = "parser given weak labels"

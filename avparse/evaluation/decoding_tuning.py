@@ -14,15 +14,16 @@ from pydantic import Field, field_validator
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.evaluation.comparison import MEAN
-from avparse.evaluation.parsing import METRICS, Bits, score_parsing
+from avparse.evaluation.parsing import METRICS, score_parsing
 from avparse.evaluation.prediction import predict
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import nearest
 from avparse.foundation.settings import Settings
 from avparse.models.decoding import DecodingRule, Probability
 from avparse.models.output import Parse
 
-_Decide = Callable[[DecodingRule], tuple[Bits, Bits]]
-_Score = Callable[[Bits, Bits], float]
+_Decide = Callable[[DecodingRule], tuple[BoolArray, BoolArray]]
+_Score = Callable[[BoolArray, BoolArray], float]
 
 
 class DecodingTuning(Settings):
@@ -71,11 +72,11 @@ def tune_decoding(
     output = predict(rule.reading(parser), table, indices)
     audio_true, visual_true, mask = table.store.dense_truth(indices)
 
-    def decide(rule: DecodingRule) -> tuple[Bits, Bits]:
+    def decide(rule: DecodingRule) -> tuple[BoolArray, BoolArray]:
         audio, visual = rule.decide(output)
         return audio.numpy(), visual.numpy()
 
-    def score(audio: Bits, visual: Bits) -> float:
+    def score(audio: BoolArray, visual: BoolArray) -> float:
         metrics = score_parsing(audio, visual, audio_true, visual_true, mask).as_dict()
         return float(np.mean(list(metrics.values()))) if tuning.metric == MEAN else metrics[tuning.metric]
 

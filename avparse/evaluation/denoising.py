@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.parsing import Binary, Bits, Floats, Ints
+from avparse.evaluation.parsing import Binary
+from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
 
 MEASURES = ("noise_before", "noise_after", "precision", "recall", "f", "true_kept", "accuracy")
@@ -33,14 +33,14 @@ class DenoisingQuality:
     """
 
     classes: tuple[str, ...]
-    removed_wrong: Ints
-    removed_right: Ints
-    kept_wrong: Ints
-    kept_right: Ints
-    added_wrong: Ints
-    added_right: Ints
+    removed_wrong: IntArray
+    removed_right: IntArray
+    kept_wrong: IntArray
+    kept_right: IntArray
+    added_wrong: IntArray
+    added_right: IntArray
 
-    def measures(self) -> dict[str, Floats]:
+    def measures(self) -> dict[str, Float64Array]:
         """Return every measure of :data:`MEASURES` as ``[3, C + 1]``, 0 to 1; NaN where undefined.
 
         Rows: audio, visual, both together. Columns: the classes, then all of them together.
@@ -151,8 +151,8 @@ def score_denoising(
     after = np.stack((arrays["kept_audio"], arrays["kept_visual"]))
     truth = np.stack((arrays["true_audio"], arrays["true_visual"]))
 
-    def count(which: Bits) -> Ints:
-        counts: Ints = which.sum(axis=1, dtype=np.int64)
+    def count(which: BoolArray) -> IntArray:
+        counts: IntArray = which.sum(axis=1, dtype=np.int64)
         return counts
 
     return DenoisingQuality(
@@ -166,18 +166,18 @@ def score_denoising(
     )
 
 
-def _with_sums(counts: Ints) -> Ints:
+def _with_sums(counts: IntArray) -> IntArray:
     """Append a row for both modalities and a column for all classes."""
     rows = np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
     return np.concatenate([rows, rows.sum(axis=1, keepdims=True)], axis=1)
 
 
-def _share(part: Ints, whole: Ints) -> Floats:
-    share: Floats = np.full(part.shape, np.nan)
+def _share(part: IntArray, whole: IntArray) -> Float64Array:
+    share: Float64Array = np.full(part.shape, np.nan)
     return np.divide(part, whole, out=share, where=whole > 0)
 
 
-def _boolean(name: str, values: Binary) -> npt.NDArray[np.bool_]:
+def _boolean(name: str, values: Binary) -> BoolArray:
     array = np.asarray(values)
     if array.dtype != np.dtype(bool):
         raise UserError(f"{name} is {array.dtype}, not boolean; decide first (for example with a threshold)")

@@ -20,12 +20,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
 
 Binary = npt.NDArray[Any] | Tensor
-Bits = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 LEVELS = ("segment", "event")
 TRACKS = ("audio", "visual", "audio_visual")
@@ -45,7 +43,7 @@ class ParsingScores:
             mean of audio, visual and audio-visual.
     """
 
-    per_video: Floats
+    per_video: Float64Array
 
     def as_dict(self) -> dict[str, float]:
         """Return the metrics in percent, each the mean over the videos."""
@@ -78,9 +76,9 @@ class Counts:
         right, wrong, missed: integer counts ``[level, track, N, C]``, in the order of ``LEVELS`` and ``TRACKS``.
     """
 
-    right: Ints
-    wrong: Ints
-    missed: Ints
+    right: IntArray
+    wrong: IntArray
+    missed: IntArray
 
 
 def score_parsing(
@@ -152,7 +150,7 @@ def count_blocks(
         yield _count(block, None if exists is None else exists[part], iou)
 
 
-def _count(block: list[Bits], exists: Bits | None, iou: float) -> Counts:
+def _count(block: list[BoolArray], exists: BoolArray | None, iou: float) -> Counts:
     videos, segments, classes = block[0].shape
     pred, true = _bit_field(block[0], block[1], exists), _bit_field(block[2], block[3], exists)
     found, real, shared = (_runs(bits, segments + 1) for bits in (pred, true, pred & true))
@@ -165,10 +163,10 @@ def _count(block: list[Bits], exists: Bits | None, iou: float) -> Counts:
     hit[of_found[match]] = True
     caught[of_real[match]] = True
 
-    def per_row(row: Ints, weights: Ints | None = None) -> npt.NDArray[Any]:
+    def per_row(row: IntArray, weights: IntArray | None = None) -> npt.NDArray[Any]:
         return np.bincount(row, weights, minlength=len(TRACKS) * videos * classes)
 
-    def both(of_segments: npt.NDArray[Any], of_events: npt.NDArray[Any]) -> Ints:
+    def both(of_segments: npt.NDArray[Any], of_events: npt.NDArray[Any]) -> IntArray:
         stacked = np.asarray((of_segments, of_events), dtype=np.int64)
         return stacked.reshape(len(LEVELS), len(TRACKS), videos, classes)
 
@@ -180,7 +178,7 @@ def _count(block: list[Bits], exists: Bits | None, iou: float) -> Counts:
     )
 
 
-def _video_scores(counts: Counts) -> Floats:
+def _video_scores(counts: Counts) -> Float64Array:
     """Return the ten F measures ``[N, 10]`` of every video."""
     right, wrong, missed = (
         np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1) for x in (counts.right, counts.wrong, counts.missed)
@@ -197,12 +195,12 @@ def _video_scores(counts: Counts) -> Floats:
 class _Runs(NamedTuple):
     """Maximal runs of ones of a bit field in ascending order: position of the first bit, length and row."""
 
-    start: Ints
-    length: Ints
-    row: Ints
+    start: IntArray
+    length: IntArray
+    row: IntArray
 
 
-def _bit_field(audio: Bits, visual: Bits, exists: Bits | None) -> Bits:
+def _bit_field(audio: BoolArray, visual: BoolArray, exists: BoolArray | None) -> BoolArray:
     """Lay out audio, visual and their product as flat rows ``[track, N, C]``, separated by zeros.
 
     The zeros keep runs from crossing into the next row.
@@ -218,13 +216,13 @@ def _bit_field(audio: Bits, visual: Bits, exists: Bits | None) -> Bits:
     return bits
 
 
-def _runs(bits: Bits, width: int) -> _Runs:
+def _runs(bits: BoolArray, width: int) -> _Runs:
     edges = np.flatnonzero(bits[1:] != bits[:-1])  # alternating: first bit of a run, then one past its last bit
     start = edges[::2]
     return _Runs(start, edges[1::2] - start, start // width)
 
 
-def _checked(tracks: dict[str, Binary], mask: Binary | None) -> tuple[list[Bits], Bits | None]:
+def _checked(tracks: dict[str, Binary], mask: Binary | None) -> tuple[list[BoolArray], BoolArray | None]:
     """Return the tracks and the mask as boolean arrays of one shape."""
     shapes = {name: tuple(values.shape) for name, values in tracks.items()}
     first = next(iter(shapes.values()))
@@ -241,7 +239,7 @@ def _checked(tracks: dict[str, Binary], mask: Binary | None) -> tuple[list[Bits]
     return arrays, None if mask is None else _boolean("mask", mask)
 
 
-def _boolean(name: str, values: Binary) -> Bits:
+def _boolean(name: str, values: Binary) -> BoolArray:
     values = values.detach().cpu() if isinstance(values, Tensor) else np.asarray(values)
     if values.dtype not in (torch.bool, np.dtype(bool)):
         ones = values == 1

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avparse.evaluation.parsing import LEVELS, TRACKS, Binary, Floats, Ints, count_blocks
+from avparse.evaluation.parsing import LEVELS, TRACKS, Binary, count_blocks
+from avparse.foundation.arrays import Float64Array, IntArray
 from avparse.foundation.errors import UserError
 
 
@@ -27,22 +28,22 @@ class ClassScores:
     """
 
     classes: tuple[str, ...]
-    right: Ints
-    wrong: Ints
-    missed: Ints
+    right: IntArray
+    wrong: IntArray
+    missed: IntArray
 
     @property
-    def precision(self) -> Floats:
+    def precision(self) -> Float64Array:
         """Share ``[level, track, C]``, 0 to 1, of right ones among the predicted; NaN where nothing is predicted."""
         return _share(self.right, self.right + self.wrong)
 
     @property
-    def recall(self) -> Floats:
+    def recall(self) -> Float64Array:
         """Share ``[level, track, C]``, 0 to 1, of right ones among the true; NaN where nothing is true."""
         return _share(self.right, self.right + self.missed)
 
     @property
-    def f(self) -> Floats:
+    def f(self) -> Float64Array:
         """F measure ``[level, track, C]``, 0 to 1: 2TP / (2TP + FP + FN); NaN where nothing is predicted or true."""
         return _share(2 * self.right, 2 * self.right + self.wrong + self.missed)
 
@@ -107,6 +108,6 @@ def score_classes(
     return ClassScores(names, **sums)
 
 
-def _share(part: Ints, whole: Ints) -> Floats:
-    share: Floats = np.full(part.shape, np.nan)
+def _share(part: IntArray, whole: IntArray) -> Float64Array:
+    share: Float64Array = np.full(part.shape, np.nan)
     return np.divide(part, whole, out=share, where=whole > 0)

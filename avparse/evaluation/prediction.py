@@ -31,7 +31,7 @@ def predict(parser: Parse, table: FeatureTable, indices: Indices, batch_size: in
     """
     longest = int(table.store.lengths[indices].max())
     parts = [parser(table.batch(piece).features).kept() for piece in batches(indices, batch_size)]
-    return ParserOutput.of_kept(
+    return ParserOutput.from_kept(
         {
             name: torch.cat(
                 [part[name] if name in VIDEO_LEVEL else _pad(part[name], longest) for part in parts], dim=dim

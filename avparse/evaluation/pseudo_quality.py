@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from avparse.data.store import FeatureStore
@@ -17,7 +16,6 @@ from avparse.evaluation.parsing import Binary, ParsingScores, score_parsing
 from avparse.evaluation.per_class import ClassScores, score_classes
 from avparse.labels.segments import SegmentLabels, SegmentTable
 
-Bits = npt.NDArray[np.bool_]
 _DECIDED = 0.5
 
 

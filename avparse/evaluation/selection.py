@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from avparse.data.batching import Indices
 from avparse.data.store import FeatureStore
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 
 VideoKind = Literal["all", "overlapping", "single"]
 
 
-def overlapping(store: FeatureStore, indices: Indices) -> npt.NDArray[np.bool_]:
+def overlapping(store: FeatureStore, indices: Indices) -> BoolArray:
     """Return ``[n]``, whether events of different classes overlap: two are heard, or two are seen, in some segment.
 
     An event that is heard while another is seen does not count, because each modality then has a single event.
@@ -23,7 +21,7 @@ def overlapping(store: FeatureStore, indices: Indices) -> npt.NDArray[np.bool_]:
         UserError: a video has no dense truth.
     """
     audio, visual, _ = store.dense_truth(indices)
-    found: npt.NDArray[np.bool_] = ((audio.sum(axis=2) > 1) | (visual.sum(axis=2) > 1)).any(axis=1)
+    found: BoolArray = ((audio.sum(axis=2) > 1) | (visual.sum(axis=2) > 1)).any(axis=1)
     return found
 
 

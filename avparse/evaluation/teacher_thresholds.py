@@ -12,16 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.parsing import Bits, Floats, ParsingScores, score_parsing
+from avparse.evaluation.parsing import ParsingScores, score_parsing
+from avparse.foundation.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import Settings
 
-Scores = npt.NDArray[np.float32]
-Thresholds = dict[str, Scores]
+Thresholds = dict[str, Float32Array]
 _CANDIDATES = 24  # number of quantiles of a class's scores that are tried as thresholds
 
 
@@ -52,16 +51,16 @@ class ScoredVideos:
         fixed: modalities that keep the thresholds they have.
     """
 
-    scores: Mapping[str, Scores]
-    truth: Mapping[str, Bits]
+    scores: Mapping[str, Float32Array]
+    truth: Mapping[str, BoolArray]
     fixed: tuple[str, ...] = ()
 
-    def part(self, videos: npt.NDArray[np.int64]) -> ScoredVideos:
+    def part(self, videos: IntArray) -> ScoredVideos:
         """Return the same for some of the videos."""
         scores = {m: x[videos] for m, x in self.scores.items()}
         return replace(self, scores=scores, truth={m: x[videos] for m, x in self.truth.items()})
 
-    def decide(self, thresholds: Thresholds) -> tuple[Bits, Bits]:
+    def decide(self, thresholds: Thresholds) -> tuple[BoolArray, BoolArray]:
         """Return the labels of audio and of visual at the given thresholds."""
         audio, visual = (self.scores[m] > thresholds[m] for m in MODALITIES)
         return audio, visual
@@ -106,7 +105,7 @@ def cross_validate(videos: ScoredVideos, given: Thresholds, tuning: Tuning) -> P
     return ParsingScores(per_video)
 
 
-def _fit(scores: Scores, truth: Bits, tuning: Tuning) -> Scores:
+def _fit(scores: Float32Array, truth: BoolArray, tuning: Tuning) -> Float32Array:
     """Return the threshold of each class with the best F, drawn towards the threshold of all classes together."""
     possible = np.isfinite(scores)
     common = best_threshold(scores[possible], truth[possible], int((truth & ~possible).sum()))
@@ -124,7 +123,7 @@ def _fit(scores: Scores, truth: Bits, tuning: Tuning) -> Scores:
     return found
 
 
-def best_threshold(scores: Scores, truth: Bits, missed: int) -> float:
+def best_threshold(scores: Float32Array, truth: BoolArray, missed: int) -> float:
     """Return the threshold, one of the scores or just below all, with the best F; among equal ones the lowest.
 
     Args:
@@ -169,7 +168,7 @@ class _Ascent:
                 moved |= self._move(modality, classes)
         return moved
 
-    def _move(self, modality: str, classes: npt.NDArray[np.int64]) -> bool:
+    def _move(self, modality: str, classes: IntArray) -> bool:
         """Give ``classes`` the common threshold that is best for Type, if it is better than their present ones."""
         scores = self.videos.scores[modality][..., classes]
         finite = scores[np.isfinite(scores)]
@@ -195,7 +194,7 @@ class _Ascent:
             self.f[track][:, classes] = f
         return True
 
-    def _mean(self, track: str, classes: npt.NDArray[np.int64] | None = None, new: Floats | None = None) -> float:
+    def _mean(self, track: str, classes: IntArray | None = None, new: Float64Array | None = None) -> float:
         """Return the metric of a track, with the values ``new`` ``[N, c]`` of some classes in place of theirs."""
         f = self.f[track]
         if classes is not None and new is not None:
@@ -205,8 +204,8 @@ class _Ascent:
         return float(np.where(counted > 0, np.nansum(f, axis=1) / np.maximum(counted, 1), 1.0).mean())
 
 
-def _f(on: Bits, truth: Bits) -> Floats:
+def _f(on: BoolArray, truth: BoolArray) -> Float64Array:
     """Return F ``[N, C]`` over the segments of each video; NaN where a class is neither predicted nor true anywhere."""
     size = on.sum(axis=1) + truth.sum(axis=1)
-    f: Floats = np.where(size > 0, 2 * (on & truth).sum(axis=1) / np.maximum(size, 1), np.nan)
+    f: Float64Array = np.where(size > 0, 2 * (on & truth).sum(axis=1) / np.maximum(size, 1), np.nan)
     return f

@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
@@ -18,12 +17,12 @@ from torch import Tensor
 
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import Float16Array, Float32Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 from avparse.foundation.reading import RECORDS, parse_json
 from avparse.labels.table import RefinedLabels
 
-Halves = npt.NDArray[np.float16]
 _KIND = "avparse segment labels"
 
 
@@ -41,14 +40,14 @@ class SegmentLabels:
 
     videos: tuple[str, ...]
     classes: tuple[str, ...]
-    lengths: npt.NDArray[np.int64]
-    audio: Halves | None
-    visual: Halves | None
+    lengths: IntArray
+    audio: Float16Array | None
+    visual: Float16Array | None
 
     def __post_init__(self) -> None:
         shape = (int(self.lengths.sum()), len(self.classes))
         for modality in MODALITIES:
-            targets = self.of(modality)
+            targets = self.side(modality)
             if targets is None:
                 continue
             if targets.shape != shape:
@@ -57,18 +56,18 @@ class SegmentLabels:
                 raise UserError(f"segment labels: a target of {modality} is outside [0, 1]")
             object.__setattr__(self, modality, targets.astype(np.float16, copy=False))
 
-    def of(self, modality: str) -> Halves | None:
+    def side(self, modality: str) -> Float16Array | None:
         """Return the targets of a modality."""
-        found: Halves | None = getattr(self, modality)
+        found: Float16Array | None = getattr(self, modality)
         return found
 
-    def video_level(self, modality: str) -> npt.NDArray[np.float32] | None:
+    def video_level(self, modality: str) -> Float32Array | None:
         """Return the highest target of each video and class, ``[N, C]``; NaN if one of them is unknown."""
-        targets = self.of(modality)
+        targets = self.side(modality)
         if targets is None:
             return None
         starts = np.concatenate(([0], np.cumsum(self.lengths)[:-1]))
-        highest: npt.NDArray[np.float32] = np.maximum.reduceat(targets, starts).astype(np.float32)
+        highest: Float32Array = np.maximum.reduceat(targets, starts).astype(np.float32)
         return highest
 
     def masked(self, labels: RefinedLabels) -> SegmentLabels:
@@ -82,8 +81,8 @@ class SegmentLabels:
         rows = np.repeat(self._rows(labels), self.lengths)
         sides = []
         for modality in MODALITIES:
-            kept = np.where(labels.given, labels.of(modality)[0], np.float32(1))
-            targets = self.of(modality)
+            kept = np.where(labels.given, labels.side(modality)[0], np.float32(1))
+            targets = self.side(modality)
             # What is dropped is known, also where the segment was not.
             sides.append(None if targets is None else np.where(kept[rows] == 0, np.float16(0), targets * kept[rows]))
         return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
@@ -98,13 +97,13 @@ class SegmentLabels:
         """
         rows, sides = self._rows(labels), []
         for modality in MODALITIES:
-            highest, targets = self.video_level(modality), labels.of(modality)[0].copy()
+            highest, targets = self.video_level(modality), labels.side(modality)[0].copy()
             if highest is not None:
                 targets[rows] = np.where(labels.given[rows], np.fmin(targets[rows], highest), targets[rows])
             sides.append(targets)
         return replace(labels, audio=sides[0], visual=sides[1])
 
-    def _rows(self, labels: RefinedLabels) -> npt.NDArray[np.int64]:
+    def _rows(self, labels: RefinedLabels) -> IntArray:
         """Return the row of each of these videos in ``labels``."""
         at = {video: row for row, video in enumerate(labels.videos)}
         missing = next((video for video in self.videos if video not in at), None)
@@ -118,7 +117,7 @@ class SegmentLabels:
         Raises:
             UserError: the file cannot be written.
         """
-        arrays = {m: targets for m in MODALITIES if (targets := self.of(m)) is not None}
+        arrays = {m: targets for m in MODALITIES if (targets := self.side(m)) is not None}
         about = {"kind": _KIND, "videos": json.dumps(self.videos), "classes": json.dumps(self.classes)}
         with atomic_file(path) as file:
             file.write(to_bytes({"lengths": self.lengths, **arrays}, about))
@@ -170,7 +169,7 @@ class SegmentTable:
         self._lengths = store.lengths
         self._tables: list[Tensor | None] = []
         for modality in MODALITIES:
-            targets = labels.of(modality)
+            targets = labels.side(modality)
             # A last row of zeros serves padding and the videos without labels.
             blank = np.zeros((1, len(labels.classes)), dtype=np.float16)
             rows = None if targets is None else np.concatenate((targets, blank))
@@ -193,9 +192,7 @@ class SegmentTable:
         return None if table is None else table[rows.to(table.device)].float()
 
 
-def from_padded(
-    store: FeatureStore, indices: npt.NDArray[np.int64], audio: Tensor | None, visual: Tensor | None
-) -> SegmentLabels:
+def from_padded(store: FeatureStore, indices: IntArray, audio: Tensor | None, visual: Tensor | None) -> SegmentLabels:
     """Return the labels of the videos at ``indices`` from padded targets ``[N, T, C]``; what lies in padding is cut."""
     lengths = store.lengths[indices]
     real = np.arange(int(lengths.max(initial=0))) < lengths[:, None]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from avparse.data.features import Batch
+from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.settings import PartConfig
 from avparse.labels.segments import SegmentTable
 from avparse.labels.table import RefinedLabels
@@ -85,7 +85,7 @@ class RefinedSource:
         self,
         labels: RefinedLabels,
         videos: Sequence[str],
-        weak: npt.NDArray[np.bool_],
+        weak: BoolArray,
         smoothing: SmoothingConfig,
         video: Literal["given", "union", "audio"] = "given",
         device: torch.device | str = "cpu",
@@ -139,9 +139,7 @@ def _highest(segments: Tensor | None, otherwise: Tensor) -> Tensor:
     return torch.where(highest.isnan(), otherwise, highest)
 
 
-def _smooth_kept(
-    targets: npt.NDArray[np.float32], given: npt.NDArray[np.bool_], keep: float
-) -> npt.NDArray[np.float32]:
+def _smooth_kept(targets: Float32Array, given: BoolArray, keep: float) -> Float32Array:
     smoothed = smooth(torch.from_numpy(targets), keep).numpy()
     return np.where(given & (targets == 0), np.float32(0), smoothed)
 

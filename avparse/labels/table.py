@@ -21,13 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
 from avparse.foundation.parquet import read_parquet
 from avparse.foundation.reading import RECORDS, parse_json
-
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 
 SCHEMA = pa.schema(
     [
@@ -61,11 +59,11 @@ class RefinedLabels:
 
     videos: tuple[str, ...]
     classes: tuple[str, ...]
-    given: Bools
-    audio: Floats
-    visual: Floats
-    quality_audio: Floats
-    quality_visual: Floats
+    given: BoolArray
+    audio: Float32Array
+    visual: Float32Array
+    quality_audio: Float32Array
+    quality_visual: Float32Array
     reason_audio: npt.NDArray[Any]
     reason_visual: npt.NDArray[Any]
 
@@ -78,16 +76,16 @@ class RefinedLabels:
         if len(set(self.videos)) < len(self.videos):
             raise UserError("refined labels: a video is named twice; keep one of the two")
         for modality in MODALITIES:
-            target, quality = (values.astype(np.float32, copy=False) for values in self.of(modality)[:2])
+            target, quality = (values.astype(np.float32, copy=False) for values in self.side(modality)[:2])
             if not all(((values >= 0) & (values <= 1)).all() for values in (target, quality)):
                 raise UserError(f"refined labels: a target or quality of {modality} is outside [0, 1]")
             listed = self.given | (target > 0)
-            reason = np.where(listed, self.of(modality)[2].astype(object), "")
+            reason = np.where(listed, self.side(modality)[2].astype(object), "")
             object.__setattr__(self, modality, target)
             object.__setattr__(self, f"quality_{modality}", np.where(listed, quality, np.float32(1)))
             object.__setattr__(self, f"reason_{modality}", reason)
 
-    def of(self, modality: str) -> tuple[Floats, Floats, npt.NDArray[Any]]:
+    def side(self, modality: str) -> tuple[Float32Array, Float32Array, npt.NDArray[Any]]:
         """Return target, quality and reason ``[N, C]`` of a modality."""
         return getattr(self, modality), getattr(self, f"quality_{modality}"), getattr(self, f"reason_{modality}")
 
@@ -101,7 +99,7 @@ class RefinedLabels:
         mine, theirs = ((t.given, t.audio, t.visual) for t in (self, other))
         return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
-    def rows(self, videos: Sequence[str], weak: Bools) -> npt.NDArray[np.int64]:
+    def rows(self, videos: Sequence[str], weak: BoolArray) -> IntArray:
         """Return the positions ``[N]`` of the table's videos among those of a store.
 
         Args:
@@ -128,7 +126,7 @@ class RefinedLabels:
         Raises:
             UserError: the file cannot be written.
         """
-        target, quality, reason = (np.stack(pair, axis=-1) for pair in zip(*map(self.of, MODALITIES), strict=True))
+        target, quality, reason = (np.stack(pair, axis=-1) for pair in zip(*map(self.side, MODALITIES), strict=True))
         video, name, modality = listed = np.nonzero(self.given[..., None] | (target > 0))
         columns = {
             "video": pa.array(self.videos, pa.string()).take(pa.array(video)),
@@ -200,19 +198,17 @@ def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
     return table, videos
 
 
-def _positions(
-    path: str | os.PathLike[str], table: pa.Table, column: str, names: tuple[str, ...]
-) -> npt.NDArray[np.int64]:
+def _positions(path: str | os.PathLike[str], table: pa.Table, column: str, names: tuple[str, ...]) -> IntArray:
     found = pc.index_in(table[column], value_set=pa.array(names, pa.string()))
     if found.null_count:
         row = pc.index(found.is_null(), True).as_py()
         name = table[column][row].as_py()
         raise UserError(f"{path}: row {row + 1}: unknown {column} '{name}'{nearest(name, names)}")
-    positions: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    positions: IntArray = found.to_numpy().astype(np.int64)
     return positions
 
 
-def _check(path: str | os.PathLike[str], keys: npt.NDArray[np.int64], values: dict[str, npt.NDArray[Any]]) -> None:
+def _check(path: str | os.PathLike[str], keys: IntArray, values: dict[str, npt.NDArray[Any]]) -> None:
     """Refuse repeated rows (equal ``keys``), values outside [0, 1] and a suggestion that contradicts its target."""
     repeated = np.ones(len(keys), dtype=bool)
     repeated[np.unique(keys, return_index=True)[1]] = False

@@ -13,15 +13,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.platform import cores, interrupts_held
 from avparse.media.decoding.chunks import read_chunks
 from avparse.media.extractors import Stream, make_streams
 
-_log = logging.getLogger("avparse")
+_log = logging.getLogger(__name__)
 _AHEAD = 4  # files in flight per worker: bounds what waits for its turn in memory
 _PROCESSES = multiprocessing.get_context("spawn")
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -47,9 +47,9 @@ class Extracted:
     video: str
     path: str
     duration_s: float
-    streams: dict[str, npt.NDArray[np.float32]]
-    audio_present: npt.NDArray[np.bool_]
-    visual_present: npt.NDArray[np.bool_]
+    streams: dict[str, Float32Array]
+    audio_present: BoolArray
+    visual_present: BoolArray
     warnings: tuple[str, ...] = ()
 
 

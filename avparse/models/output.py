@@ -132,7 +132,7 @@ class ParserOutput:
         return {name: value.float().cpu() for name, value in values.items() if value is not None}
 
     @classmethod
-    def of_kept(cls, values: Mapping[str, Any]) -> ParserOutput:
+    def from_kept(cls, values: Mapping[str, Any]) -> ParserOutput:
         """Return an output of such values as :meth:`kept` returns, by name."""
         return cls(**values)
 

@@ -60,7 +60,7 @@ def predict_windows(
             weighted = (value * ramp).flatten(-3, -2)  # [..., W size, C]
             total_sum = sums.setdefault(name, weighted.new_zeros(*weighted.shape[:-2], total, weighted.shape[-1]))
             total_sum.index_add_(-2, where, weighted)
-    return ParserOutput.of_kept({name: (value / weight).unsqueeze(KEPT[name]) for name, value in sums.items()})
+    return ParserOutput.from_kept({name: (value / weight).unsqueeze(KEPT[name]) for name, value in sums.items()})
 
 
 def _mask(present: Tensor) -> Tensor | None:

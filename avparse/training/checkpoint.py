@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, sha256_of, write_json, write_text
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _KEPT = 2
 _TENSORS = ("weights", "optimizer", "rng", "extra")
 
@@ -123,7 +123,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         if damage is None:
             tensors = {k: load_file(path / f"{k}.safetensors") for k in _TENSORS}
             return Checkpoint(**tensors, state=json.loads((path / "state.json").read_text(encoding="utf-8")))
-        _LOG.warning("%s: %s; falling back to the checkpoint before it", path, damage)
+        _log.warning("%s: %s; falling back to the checkpoint before it", path, damage)
     if found:
         raise UserError(f"{folder}: no checkpoint is whole; remove the folder to train from the start")
     return None

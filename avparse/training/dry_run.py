@@ -36,7 +36,7 @@ def dry_run(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> Non
         streams = {name: torch.randn(_VIDEOS, spec.segments, d) for name, d in spec.streams.items()}
         weak = torch.ones(_VIDEOS, len(spec.classes))
         segments = weak.unsqueeze(1).expand(-1, spec.segments, -1)
-        known = [segments if pseudo is not None and pseudo.of(m) is not None else None for m in MODALITIES]
+        known = [segments if pseudo is not None and pseudo.side(m) is not None else None for m in MODALITIES]
         targets = Targets(weak, weak, weak, *known)
         batch = Batch(torch.arange(_VIDEOS), Features(streams), weak)
         recipe.training.optimizer.build(parser)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.store import FeatureStore
-from avparse.data.timeline import Decisions
 from avparse.evaluation.prediction import predict
+from avparse.foundation.arrays import BoolArray
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.output import Parse
@@ -57,9 +57,9 @@ class Workspace:
         return self.store.select("val")
 
     @property
-    def given(self) -> Decisions:
+    def given(self) -> BoolArray:
         """Weak labels ``[N, C]`` of the training videos."""
-        weak: Decisions = self.store.weak[self.train]
+        weak: BoolArray = self.store.weak[self.train]
         return weak
 
     def val_truth(self) -> Tensor:

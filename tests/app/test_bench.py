@@ -286,7 +286,7 @@ def test_interrupted_and_killed_launchers_lose_and_repeat_nothing(
     assert third.wait() == 0
     assert sorted(p.name for p in (out / "runs").iterdir()) == sorted(run.path.name for run in runs)
     assert all(_epochs(run) == list(range(120)) for run in runs)
-    attempts = [Attempts.of(run) for run in runs]
+    attempts = [Attempts.load(run) for run in runs]
     assert len(attempts[0].attempts) == 2  # the third launcher waited for the orphan
     assert all(a.seconds is not None and 0 < a.seconds < 600 for run in attempts for a in run.attempts)
     measured = [row for row in _csv(out) if row["source"] != "published, real LLP"]
@@ -302,16 +302,16 @@ def test_interrupted_and_killed_launchers_lose_and_repeat_nothing(
 
 def test_an_attempt_without_end_lasted_until_its_last_sign_of_life(store: FeatureStore, tmp_path: Path) -> None:
     run = _plan(_write(tmp_path / "toys.yaml", store), store, tmp_path / "out")[0]
-    assert Attempts.of(run).seconds is None
+    assert Attempts.load(run).seconds is None
     run.beside(".json").parent.mkdir(parents=True)
     times = [{"begun": 100.0, "seconds": 7.0, "conditions": "a"}, {"begun": 1000.0, "seconds": None, "conditions": "b"}]
     run.beside(".json").write_text(json.dumps({"attempts": times}))
     run.beside(".log").write_text("...")
     os.utime(run.beside(".log"), (1030.0, 1030.0))
-    assert Attempts.of(run).seconds == pytest.approx(37.0)
+    assert Attempts.load(run).seconds == pytest.approx(37.0)
     run.beside(".json").write_text("{")
     with pytest.raises(UserError, match=r"HAN-seed0-.*json: cannot be read"):
-        Attempts.of(run)
+        Attempts.load(run)
 
 
 def test_the_simulated_store_is_made_once(tmp_path: Path) -> None:

@@ -26,15 +26,13 @@ from avparse.evaluation import (
 from avparse.evaluation import parsing as parsing_module
 from avparse.evaluation.metric import ParsingMetric
 from avparse.evaluation.parsing import LEVELS, TRACKS
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import ParserOutput
 from tests import golden
 from tests.plain_metrics import METRICS as PLAIN_METRICS
 from tests.plain_metrics import count_events, count_segments, plain_scores
-
-Bits = npt.NDArray[np.bool_]
-
 
 # ---- golden metrics
 
@@ -118,7 +116,9 @@ def test_golden_metrics_hold_for_the_plain_twin_too() -> None:
 # ---- properties, against the twin
 
 
-def random_tracks(rng: np.random.Generator, videos: int, segments: int, classes: int, density: float) -> list[Bits]:
+def random_tracks(
+    rng: np.random.Generator, videos: int, segments: int, classes: int, density: float
+) -> list[BoolArray]:
     """Four tracks; half of the rows are independent bits, half are long runs; predictions resemble the truth."""
     shape = (videos, segments, classes)
     truth = []
@@ -137,7 +137,9 @@ tracks_and_mask = st.tuples(
 )
 
 
-def drawn(case: tuple[int, int, int, int, float, bool]) -> tuple[list[Bits], Bits | None, np.random.Generator]:
+def drawn(
+    case: tuple[int, int, int, int, float, bool],
+) -> tuple[list[BoolArray], BoolArray | None, np.random.Generator]:
     seed, videos, segments, classes, density, ragged = case
     rng = np.random.default_rng(seed)
     tracks = random_tracks(rng, videos, segments, classes, density)
@@ -250,7 +252,7 @@ def test_a_table_is_printed() -> None:
 # ---- bad input
 
 
-def ones(*shape: int) -> Bits:
+def ones(*shape: int) -> BoolArray:
     return np.ones(shape, dtype=bool)
 
 
@@ -365,7 +367,7 @@ def test_bootstrap_refuses_nonsense() -> None:
 # ---- the torchmetrics form
 
 
-def scored_tracks() -> tuple[list[Bits], Bits]:
+def scored_tracks() -> tuple[list[BoolArray], BoolArray]:
     tracks = random_tracks(np.random.default_rng(7), 31, 14, 6, 0.3)
     return tracks, np.arange(14) < np.random.default_rng(8).integers(1, 15, size=(31, 1))
 

@@ -32,9 +32,9 @@ def _set(count: int, classes: int = 25) -> Tensor:
 )
 def test_figures_of_the_specification(count: int, kept: int, soft: float, mixed: float) -> None:
     labels, revised = _set(count), _set(kept)
-    assert float(REWARD.between(labels, revised)) == pytest.approx(soft, abs=6e-4)
-    assert float(InterReward(mix_uniform=True).between(labels, revised)) == pytest.approx(mixed, abs=6e-4)
-    assert float(REWARD.between(labels.bool(), revised.bool())) == pytest.approx(soft, abs=6e-4)
+    assert float(REWARD.resemblance(labels, revised)) == pytest.approx(soft, abs=6e-4)
+    assert float(InterReward(mix_uniform=True).resemblance(labels, revised)) == pytest.approx(mixed, abs=6e-4)
+    assert float(REWARD.resemblance(labels.bool(), revised.bool())) == pytest.approx(soft, abs=6e-4)
 
 
 def test_inter_reward_is_the_formula_class_by_class() -> None:
@@ -47,14 +47,14 @@ def test_inter_reward_is_the_formula_class_by_class() -> None:
     dot = sum(a * b for a, b in zip(p, q, strict=True))
     cosine = dot / (sum(a * a for a in p) * sum(b * b for b in q)) ** 0.5
     expected = 0.6 * torch.exp(-divergence / 2) + 0.4 * cosine
-    assert float(REWARD.between(labels, revised)) == pytest.approx(float(expected), abs=1e-6)
+    assert float(REWARD.resemblance(labels, revised)) == pytest.approx(float(expected), abs=1e-6)
 
 
 @given(st.integers(1, 8), st.integers(8, 40), st.floats(0.05, 0.99), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_nothing_scores_as_high_as_keeping_all(count: int, classes: int, smoothing: float, mix: bool) -> None:
     reward = InterReward(smoothing=smoothing, mix_uniform=mix)
-    values = [float(reward.between(_set(count, classes), _set(kept, classes))) for kept in range(count, 0, -1)]
+    values = [float(reward.resemblance(_set(count, classes), _set(kept, classes))) for kept in range(count, 0, -1)]
     assert values[0] == pytest.approx(1, abs=1e-6)
     assert all(-1 < value < 1 for value in values[1:])
     if smoothing >= 0.9 and 3 * count <= classes:  # the size of real label sets: each removal costs more
@@ -64,8 +64,8 @@ def test_nothing_scores_as_high_as_keeping_all(count: int, classes: int, smoothi
 def test_a_violation_replaces_the_reward() -> None:
     labels = torch.tensor([[1.0, 1, 0], [1, 0, 0], [0, 0, 0]])
     actions = act(torch.tensor([[[1, 0, 0], [0, 1, 1], [1, 1, 1]]]).bool(), labels)
-    assert REWARD.of(actions, labels)[0].tolist() == pytest.approx(
-        [float(REWARD.between(_set(2, 3), _set(1, 3))), -1, 1]
+    assert REWARD.sampled(actions, labels)[0].tolist() == pytest.approx(
+        [float(REWARD.resemblance(_set(2, 3), _set(1, 3))), -1, 1]
     )
 
 
@@ -80,7 +80,7 @@ def _enumerated(reward: InterReward, logits: Tensor, labels: Tensor, may_empty: 
         leaf = logits.detach().requires_grad_()
         log_p = log_probability(leaf, keep[0], labels, all_classes=True)
         (slope,) = torch.autograd.grad(log_p, leaf)
-        r = reward.of(act(keep, labels[None], may_empty), labels[None])[0]
+        r = reward.sampled(act(keep, labels[None], may_empty), labels[None])[0]
         expected += log_p.exp().detach() * r
         gradient += log_p.exp().detach() * r * slope
     return expected, gradient
@@ -125,7 +125,7 @@ def test_reinforce_converges_to_the_exact_gradient() -> None:
     logits = torch.tensor([[0.5, -1, 2, 0, 1], [1.0, -0.5, 0, 2, -1]], dtype=torch.float64).requires_grad_()
     (exact,) = torch.autograd.grad(REWARD.expected(logits, labels).sum(), logits)
     actions = sample(logits.expand(draws, -1, -1), labels, torch.Generator().manual_seed(3))
-    each = REWARD.of(actions, labels)
+    each = REWARD.sampled(actions, labels)
     keep = actions.keep.double()
     for baseline in (0.0, float(each.mean())):
         slopes = (each - baseline).unsqueeze(-1) * (keep - logits.detach().sigmoid()) * labels  # [draws, 2, 5]
@@ -190,7 +190,7 @@ def test_leave_one_out_is_unbiased_and_less_noisy() -> None:
     logits = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64).requires_grad_()
     (exact,) = torch.autograd.grad(REWARD.expected(logits, labels).sum(), logits)
     actions = sample(logits.expand(count, 20_000, 1, -1), labels, torch.Generator().manual_seed(3))
-    rewards = REWARD.of(actions, labels) + 5.0
+    rewards = REWARD.sampled(actions, labels) + 5.0
     slopes = actions.keep.double() - logits.detach().sigmoid()  # [K, draws, 1, C]
     ours = (leave_one_out(rewards).unsqueeze(-1) * slopes).mean(0)
     plain = (rewards.unsqueeze(-1) * slopes).mean(0)

@@ -47,7 +47,7 @@ def test_a_file_holds_what_was_written(store: FeatureStore, tmp_path: Path) -> N
         assert (found.videos, found.classes) == (labels.videos, labels.classes)
         assert (found.lengths == labels.lengths).all()
         for modality in ("audio", "visual"):
-            ours, theirs = labels.of(modality), found.of(modality)
+            ours, theirs = labels.side(modality), found.side(modality)
             assert (theirs is None) if ours is None else np.array_equal(ours, theirs)
 
 

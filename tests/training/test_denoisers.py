@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,6 +23,7 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, Indices
 from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.labels.sources import WeakLabels
 from avparse.labels.table import RefinedLabels
@@ -61,12 +61,12 @@ def workspace(store: FeatureStore, tmp_path: Path) -> Workspace:
     return Workspace(_recipe("han"), store, tmp_path, seed=3)
 
 
-def _truth(store: FeatureStore, split: str) -> npt.NDArray[np.bool_]:
+def _truth(store: FeatureStore, split: str) -> BoolArray:
     audio, visual, _ = store.dense_truth(store.select(split))
     return np.stack((audio.any(axis=1), visual.any(axis=1)))
 
 
-def _kept(labels: RefinedLabels) -> npt.NDArray[np.bool_]:
+def _kept(labels: RefinedLabels) -> BoolArray:
     return np.stack((labels.audio, labels.visual)) >= 0.5
 
 
@@ -80,7 +80,7 @@ def test_leaves_a_table_that_adds_nothing(name: str, store: FeatureStore, tmp_pa
     kept = _kept(labels)
     assert not (kept & ~labels.given).any()
     for side, modality in enumerate(("audio", "visual")):
-        target, quality, reason = labels.of(modality)
+        target, quality, reason = labels.side(modality)
         assert set(np.unique(target)) <= {0.0, 1.0}
         removed = labels.given & ~kept[side]
         assert (reason[removed] != "").all()
@@ -107,7 +107,7 @@ def test_class_prior_is_the_count_by_hand(store: FeatureStore, workspace: Worksp
         for c in range(4):
             rate = (right[c] + 2 * overall) / (count[c] + 2)
             assert np.array_equal(_kept(labels)[side][:, c], labels.given[:, c] & (rate >= 0.5))
-            quality = labels.of(("audio", "visual")[side])[1][labels.given[:, c], c]
+            quality = labels.side(("audio", "visual")[side])[1][labels.given[:, c], c]
             np.testing.assert_allclose(quality, rate, rtol=1e-6)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Batch, Features, Step
+from avparse.foundation.arrays import BoolArray
 from avparse.labels.sources import WeakLabels, smooth
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast
@@ -122,7 +123,7 @@ def test_noise_ratio_by_hand() -> None:
     assert noise_ratios(torch.zeros(3, 3), labels, 1.0, 0.6).tolist() == [0.0, 0.0, 0.0]  # no 0 / 0
 
 
-def _slow_noisy_labels(losses: npt.NDArray[Any], ratios: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _slow_noisy_labels(losses: npt.NDArray[Any], ratios: npt.NDArray[Any]) -> BoolArray:
     """The published rule, class by class."""
     noisy = np.zeros(losses.shape, dtype=bool)
     for c in range(losses.shape[2]):

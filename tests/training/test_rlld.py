@@ -88,7 +88,7 @@ def test_the_policy_changes_labels_only_where_given_and_never_empties_a_video(
             assert line[f"reward_{m}"] == pytest.approx(line[f"terminal_{m}"] + line[f"inter_{m}"])
             assert 0 <= line[f"noise_{m}"] <= 1
     for modality in ("audio", "visual"):
-        kept = labels.of(modality)[0] > 0
+        kept = labels.side(modality)[0] > 0
         assert not (kept & ~labels.given).any()
         assert (kept.any(axis=1) == labels.given.any(axis=1)).all()
     assert (labels.given & ((labels.audio == 0) | (labels.visual == 0))).any()

@@ -39,7 +39,7 @@ class Attempts(Settings):
     attempts: tuple[Attempt, ...] = ()
 
     @classmethod
-    def of(cls, run: PlannedRun) -> Attempts:
+    def load(cls, run: PlannedRun) -> Attempts:
         """Read the times of a run; one whose launcher was killed lasted until the last sign of life in its log.
 
         Raises:
@@ -134,7 +134,7 @@ class Job:
                 return True
             if self.run.finished:
                 return False
-            before = Attempts.of(self.run).attempts
+            before = Attempts.load(self.run).attempts
             recipe = self.run.beside(".yaml")
             write_text(recipe, self.run.recipe.as_yaml())
             self._note(*before, Attempt(begun=time.time(), conditions=self.launch.conditions))

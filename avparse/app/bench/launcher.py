@@ -117,7 +117,7 @@ class _Board:
     def add(self, run: PlannedRun) -> None:
         """Take up the result of a finished run."""
         try:
-            attempts = Attempts.of(run)
+            attempts = Attempts.load(run)
             result = read_result(run.path, self.store, attempts.seconds)
             if self.settings.tuning is not None:
                 cache = run.beside(".tuned.json")

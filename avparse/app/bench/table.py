@@ -120,7 +120,7 @@ def noise_left(run: Path, store: FeatureStore) -> dict[str, float]:
     if path.is_file():
         labels = RefinedLabels.load(path, store.vocabulary)
         videos = np.array([store.position(video) for video in labels.videos])
-        kept = [labels.of(modality)[0] >= 0.5 for modality in MODALITIES]
+        kept = [labels.side(modality)[0] >= 0.5 for modality in MODALITIES]
     else:
         kept = [store.weak[videos]] * len(MODALITIES)
     audio, visual = (np.asarray(truth.any(axis=1)) for truth in store.dense_truth(videos)[:2])

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.app.charts.style import COLOURS, Figure, about_data, look, save
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS, TRACKS
+from avparse.foundation.arrays import Float64Array, IntArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.reading import RECORDS, parse_json, read_text
 from avparse.training.run import Run
-
-Floats = npt.NDArray[np.float64]
 
 _SHEETS = {"epoch": Path("metrics.jsonl"), "episode": Path("denoised", "episodes.jsonl")}
 _STYLES = ("-", "--", ":", "-.")  # the next one where all colours are taken
@@ -62,7 +60,7 @@ class Group:
     label: str
     histories: list[History] = field(default_factory=list)
 
-    def spread(self, name: str) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    def spread(self, name: str) -> tuple[IntArray, Float64Array, Float64Array]:
         """Return steps, mean, and sample standard deviation of a metric; NaN where only one run got there."""
         found = [h.metrics[name] for h in self.histories if name in h.metrics]
         steps = np.unique([step for steps, _ in found for step in steps])
@@ -70,7 +68,7 @@ class Group:
         for row, (at, metrics) in zip(values, found, strict=True):
             row[np.searchsorted(steps, at)] = metrics
         count = np.isfinite(values).sum(axis=0)
-        mean: Floats = np.nansum(values, axis=0) / count
+        mean: Float64Array = np.nansum(values, axis=0) / count
         squares = np.nansum((values - mean) ** 2, axis=0)
         deviation = np.sqrt(np.divide(squares, count - 1, out=np.full(len(steps), np.nan), where=count > 1))
         return steps, mean, deviation

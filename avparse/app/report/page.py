@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from avparse.data.timeline import Decisions, Event, Probabilities, Timeline, events_of, runs
+from avparse.data.timeline import Event, Timeline, events_of, runs
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 from avparse.models.decoding import DecodingRule, Threshold
@@ -67,11 +67,11 @@ class ReportVideo:
 
     timeline: Timeline
     media: Path | None = None
-    waveform: npt.NDArray[np.float32] | None = None
-    truth: Mapping[str, Decisions] | None = None
+    waveform: Float32Array | None = None
+    truth: Mapping[str, BoolArray] | None = None
     weak_labels: Sequence[str] | None = None
     note: str = ""
-    gates: Mapping[str, npt.NDArray[np.floating]] | None = None
+    gates: Mapping[str, FloatArray] | None = None
     only: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -188,7 +188,7 @@ def _entry(video: ReportVideo, rule: DecodingRule) -> dict[str, Any]:
 
 
 def _track(
-    video: ReportVideo, modality: str, thresholds: npt.NDArray[np.float32], gate_thresholds: npt.NDArray[np.float32]
+    video: ReportVideo, modality: str, thresholds: Float32Array, gate_thresholds: Float32Array
 ) -> dict[str, Any] | None:
     """Return the probabilities of a modality and where its classes are open; ``None`` where the modality is absent.
 
@@ -217,14 +217,14 @@ def _track(
     }
 
 
-def _per_class(threshold: Threshold, timeline: Timeline) -> npt.NDArray[np.float32]:
+def _per_class(threshold: Threshold, timeline: Timeline) -> Float32Array:
     values, classes = np.asarray(threshold, dtype=np.float32), len(timeline.classes)
     if values.ndim and len(values) != classes:
         raise UserError(f"{timeline.video}: {len(values)} thresholds for {classes} classes; give one, or one a class")
     return np.broadcast_to(values, classes)
 
 
-def _in_events(timeline: Timeline, modality: str) -> Decisions:
+def _in_events(timeline: Timeline, modality: str) -> BoolArray:
     """Return ``[T, C]``: which segments the timeline's own events of a modality cover."""
     covered = np.zeros_like(timeline.segments[modality], dtype=bool)
     for event in timeline.events:
@@ -240,9 +240,9 @@ def _spans(events: Sequence[Event], modality: str) -> set[tuple[str, float, floa
     return {(e.class_name, round(e.onset, 3), round(e.offset, 3)) for e in events if e.modality == modality}
 
 
-def _runs_by_class(marked: Decisions) -> list[list[tuple[int, int]]]:
+def _runs_by_class(marked: BoolArray) -> list[list[tuple[int, int]]]:
     return [runs(column) for column in marked.T]
 
 
-def _base64(values: Probabilities, kind: str) -> str:
+def _base64(values: Float32Array, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")

@@ -17,6 +17,7 @@ from avparse.data.datasets.llp import LLPAnnotations, read_llp
 from avparse.data.store.npy import read_data, read_header
 from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import LLP_FRAMES, MODALITIES
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 
@@ -248,6 +249,6 @@ def _block(group: Sequence[_Video], tables: LLPAnnotations, folders: Iterable[Fe
     )
 
 
-def _truth(tables: LLPAnnotations, video: _Video, modality: str) -> npt.NDArray[np.bool_]:
+def _truth(tables: LLPAnnotations, video: _Video, modality: str) -> BoolArray:
     dense = tables.dense(video.name, modality, video.segments, SEGMENT_SECONDS)
     return np.zeros((video.segments, len(tables.vocabulary)), dtype=bool) if dense is None else dense

@@ -22,16 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.datasets.tables import read_rows, seconds
 from avparse.data.store.block import check_id
 from avparse.data.timeline import runs
 from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 
-Bools = npt.NDArray[np.bool_]
 CLASSES = "classes.txt"
 FULL_TABLE = "AVVP_dataset_full.csv"
 SPLIT_TABLES = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
@@ -64,7 +63,7 @@ class LLPAnnotations:
 
     vocabulary: Vocabulary
     splits: dict[str, list[str]]
-    weak: dict[str, Bools]
+    weak: dict[str, BoolArray]
     annotated: set[str]
     counts: dict[str, Counter[str]]
     _events: dict[tuple[str, str], list[tuple[float, float, int]]] = field(repr=False)
@@ -79,7 +78,7 @@ class LLPAnnotations:
             if counts[key]
         ]
 
-    def dense(self, video: str, modality: str, segments: int, segment_seconds: float = 1.0) -> Bools | None:
+    def dense(self, video: str, modality: str, segments: int, segment_seconds: float = 1.0) -> BoolArray | None:
         """Return the dense truth ``[segments, C]`` of a video, or None if it is not annotated.
 
         Times are divided by ``segment_seconds`` and truncated towards zero, as the official evaluator does with 1 s.
@@ -109,7 +108,7 @@ def read_llp(folder: Path, vocabulary: Vocabulary | None = None) -> LLPAnnotatio
         vocabulary = Vocabulary.read(folder / CLASSES) if (folder / CLASSES).exists() else Vocabulary(LLP_CLASSES)
     counts: dict[str, Counter[str]] = {}
     splits: dict[str, list[str]] = {}
-    weak: dict[str, Bools] = {}
+    weak: dict[str, BoolArray] = {}
     for split, table in SPLIT_TABLES.items():
         if (folder / table).exists():
             splits[split] = _read_split(folder / table, vocabulary, weak, counts.setdefault(table, Counter()))
@@ -136,9 +135,9 @@ def write_llp(
     vocabulary: Vocabulary,
     videos: Sequence[str],
     splits: Sequence[str],
-    weak: Bools,
-    audio: Bools,
-    visual: Bools,
+    weak: BoolArray,
+    audio: BoolArray,
+    visual: BoolArray,
     segment_seconds: float = 1.0,
     train_truth: bool = False,
 ) -> None:
@@ -185,7 +184,7 @@ def write_llp(
             _write_table(folder / table, ["filename", "onset", "offset", "event_labels"], rows)
 
 
-def _read_split(path: Path, vocabulary: Vocabulary, weak: dict[str, Bools], count: Counter[str]) -> list[str]:
+def _read_split(path: Path, vocabulary: Vocabulary, weak: dict[str, BoolArray], count: Counter[str]) -> list[str]:
     videos = []
     for line, row in read_rows(path, ("filename", "event_labels")):
         video, where = row["filename"], f"{path}:{line}"

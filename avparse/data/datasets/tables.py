@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError, nearest
 
 PathLike = str | os.PathLike[str]
@@ -39,7 +39,7 @@ class WeakTable:
 
     videos: list[str]
     splits: list[str]
-    weak: npt.NDArray[np.bool_]
+    weak: BoolArray
 
 
 def read_weak_table(path: PathLike, vocabulary: Vocabulary) -> WeakTable:

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import avparse
 from avparse.data.datasets.llp import write_llp
 from avparse.data.simulation.statistics import LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth
 from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import sweep, write_json, writing
 from avparse.foundation.platform import cores, interrupts_held, leave_signals_to_parent
@@ -152,7 +152,7 @@ def _draw(statistics: LabelStatistics, videos: int, seed: int) -> tuple[list[str
     return [split for split, count in counts.items() for _ in range(count)], Truth(weak, audio, visual)
 
 
-def _share(timelines: npt.NDArray[np.bool_], weak: npt.NDArray[np.bool_]) -> float:
+def _share(timelines: BoolArray, weak: BoolArray) -> float:
     """Return the share of the weak labels ``[N, C]`` whose class is ever active in ``timelines`` ``[N, T, C]``."""
     return float((timelines.any(axis=1) & weak).sum() / max(weak.sum(), 1))
 

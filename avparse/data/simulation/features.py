@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from avparse.data.simulation.truth import Bools
-from avparse.data.simulation.world import Floats, Space, World, mix
+from avparse.data.simulation.world import Space, World, mix
+from avparse.foundation.arrays import BoolArray, Float32Array
 
 _SCALE: Final = np.float32(0.5)
 _RECTIFIED_SCALE: Final = np.float32(0.35)
 _RECTIFIED_SHIFT: Final = np.float32(0.4)
 
 
-def draw_features(world: World, audio: Bools, visual: Bools, generator: np.random.Generator) -> dict[str, Floats]:
+def draw_features(
+    world: World, audio: BoolArray, visual: BoolArray, generator: np.random.Generator
+) -> dict[str, Float32Array]:
     """Draw the streams of n videos.
 
     Args:
@@ -52,17 +54,17 @@ class _Cast:
         nuisance: ``[2, n, nuisances]`` coefficients.
     """
 
-    cue: Floats
-    gain: Floats
+    cue: Float32Array
+    gain: Float32Array
     mode: npt.NDArray[np.int_]
-    nuisance: Floats
+    nuisance: Float32Array
 
     @classmethod
-    def draw(cls, world: World, present: Bools, generator: np.random.Generator) -> _Cast:
+    def draw(cls, world: World, present: BoolArray, generator: np.random.Generator) -> _Cast:
         """Draw the cast of videos whose classes are ``present`` ``[n, C]``."""
         knobs, shape = world.knobs, present.shape
 
-        def paired(correlation: float, *shape: int) -> Floats:
+        def paired(correlation: float, *shape: int) -> Float32Array:
             common = generator.standard_normal(shape, dtype=np.float32)
             return mix(correlation, common, generator.standard_normal((2, *shape), dtype=np.float32))
 
@@ -77,11 +79,13 @@ class _Cast:
         )
 
 
-def _noise(world: World, space: Space, nuisance: Floats, segments: int, generator: np.random.Generator) -> Floats:
+def _noise(
+    world: World, space: Space, nuisance: Float32Array, segments: int, generator: np.random.Generator
+) -> Float32Array:
     """Return noise ``[n, T, d]`` of root mean square length ``space.noise``."""
     knobs, videos, latent = world.knobs, len(nuisance), space.projection.shape[0]
 
-    def white(*shape: int) -> Floats:
+    def white(*shape: int) -> Float32Array:
         return generator.standard_normal(shape, dtype=np.float32) * np.float32(latent**-0.5)
 
     structured = _product(nuisance, space.nuisances) * np.float32(knobs.nuisances**-0.5)
@@ -98,7 +102,7 @@ def _noise(world: World, space: Space, nuisance: Floats, segments: int, generato
 
 
 def _add_events(
-    latent: Floats, world: World, space: Space, active: Bools, cast: _Cast, generator: np.random.Generator
+    latent: Float32Array, world: World, space: Space, active: BoolArray, cast: _Cast, generator: np.random.Generator
 ) -> None:
     """Add the appearance of every event, times its gain and activity, to ``latent`` ``[n, T, d]``."""
     knobs = world.knobs
@@ -116,13 +120,13 @@ def _add_events(
         latent[video[events]] += activity[events, :, None] * own[events, None]
 
 
-def _bled(activity: Floats, share: float) -> Floats:
+def _bled(activity: Float32Array, share: float) -> Float32Array:
     """Give each segment of ``[P, T]`` a share of its neighbours; beyond the ends it goes on as at the ends."""
     padded = np.pad(activity, ((0, 0), (1, 1)), mode="edge")
     return np.asarray(np.float32(1 - 2 * share) * activity + np.float32(share) * (padded[:, :-2] + padded[:, 2:]))
 
 
-def _emit(latent: Floats, space: Space) -> Floats:
+def _emit(latent: Float32Array, space: Space) -> Float32Array:
     stream = _product(latent.reshape(-1, latent.shape[2]), space.projection)
     stream *= _RECTIFIED_SCALE if space.rectified else _SCALE
     if space.rectified:
@@ -131,6 +135,6 @@ def _emit(latent: Floats, space: Space) -> Floats:
     return stream
 
 
-def _product(a: Floats, b: Floats) -> Floats:
+def _product(a: Float32Array, b: Float32Array) -> Float32Array:
     """Multiply matrices in PyTorch, which can be held to one core in a thread (rounding depends on the number)."""
     return np.asarray((torch.from_numpy(a) @ torch.from_numpy(b)).numpy())

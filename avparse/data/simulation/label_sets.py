@@ -6,16 +6,16 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from avparse.data.simulation.statistics import Array, LabelStatistics, Split
+from avparse.data.simulation.statistics import LabelStatistics, Split
+from avparse.foundation.arrays import BoolArray, Float64Array
 
 _MOST: Final = 5  # sets are enumerated up to this size; a single video of LLP has more labels
 _CHANCE: Final = 0.05  # chance pairs added for every counted pair, so that no pair is impossible
 _ROUNDS: Final = 60
 
 
-def lift(statistics: LabelStatistics) -> Array:
+def lift(statistics: LabelStatistics) -> Float64Array:
     """Return ``[C, C]``: how much more often than by chance two labels go together (1 on the diagonal)."""
     pairs, chance = _pairs(statistics)
     return np.asarray((pairs + np.eye(len(pairs))) / (chance + np.eye(len(pairs))))
@@ -23,7 +23,7 @@ def lift(statistics: LabelStatistics) -> Array:
 
 def draw_label_sets(
     statistics: LabelStatistics, split: Split, videos: int, generator: np.random.Generator
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Draw weak labels ``[videos, C]``.
 
     The weight of a single label is the number of videos it has alone. That of a set of k is the product of its pair
@@ -39,7 +39,7 @@ def draw_label_sets(
     return members[np.searchsorted(np.cumsum(probability)[:-1], generator.random(videos))].astype(bool)
 
 
-def _pairs(statistics: LabelStatistics) -> tuple[Array, Array]:
+def _pairs(statistics: LabelStatistics) -> tuple[Float64Array, Float64Array]:
     """Return the counts of pairs with some chance added, and those that chance expects: ``[C, C]``, diagonal 0."""
     off_diagonal = 1 - np.eye(len(statistics.classes))
     pairs = statistics.cooccurrence * off_diagonal
@@ -48,7 +48,7 @@ def _pairs(statistics: LabelStatistics) -> tuple[Array, Array]:
     return pairs + _CHANCE * chance, chance
 
 
-def _tiers(statistics: LabelStatistics) -> list[tuple[Array, Array]]:
+def _tiers(statistics: LabelStatistics) -> list[tuple[Float64Array, Float64Array]]:
     """Return, for each number of labels from one, all sets ``[M, C]`` as 0 and 1 and their log weights ``[M]``."""
     classes = len(statistics.classes)
     pairs, _ = _pairs(statistics)
@@ -63,7 +63,7 @@ def _tiers(statistics: LabelStatistics) -> list[tuple[Array, Array]]:
     return tiers
 
 
-def _fit(tiers: list[tuple[Array, Array]], shares: Array, frequency: Array) -> Array:
+def _fit(tiers: list[tuple[Float64Array, Float64Array]], shares: Float64Array, frequency: Float64Array) -> Float64Array:
     """Return the probability of every set, given the share of each tier, such that classes have their ``frequency``."""
     wanted = np.clip(frequency, 1e-6, 1 - 1e-6)
     factor = np.zeros_like(wanted)

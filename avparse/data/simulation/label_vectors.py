@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from avparse.data.simulation.world import Floats, World
+from avparse.data.simulation.world import World
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 
 
-def label_vectors(world: World) -> Floats:
+def label_vectors(world: World) -> Float32Array:
     """Return the prototypes of the classes in all spaces, side by side, ``[C, E]``.
 
     A class's vector is exactly what its sound and its looks have in common over all of its events, which no text knows

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import Float64Array
 
-Array = npt.NDArray[np.float64]
 Split = Literal["train", "val", "test"]
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
@@ -33,14 +33,14 @@ class TimelineStatistics:
         offsets: ``[C, G]`` runs that end with segment 0 .. G-1.
     """
 
-    videos: Array
-    active: Array
-    runs: Array
-    onsets: Array
-    offsets: Array
+    videos: Float64Array
+    active: Float64Array
+    runs: Float64Array
+    onsets: Float64Array
+    offsets: Float64Array
 
     @property
-    def run_length(self) -> Array:
+    def run_length(self) -> Float64Array:
         """Mean length of a run, ``[C]`` segments of the grid."""
         segments = self.active @ np.arange(1, self.active.shape[1] + 1)
         return np.asarray(segments / (self.runs @ np.arange(1, self.runs.shape[1] + 1)))
@@ -69,16 +69,16 @@ class LabelStatistics:
     """
 
     classes: tuple[str, ...]
-    frequency: Mapping[str, Array]
-    label_counts: Mapping[str, Array]
-    cooccurrence: Array
-    states: Array
-    supposed: Array
+    frequency: Mapping[str, Float64Array]
+    label_counts: Mapping[str, Float64Array]
+    cooccurrence: Float64Array
+    states: Float64Array
+    supposed: Float64Array
     audio: TimelineStatistics
     visual: TimelineStatistics
-    iou: Array
-    identical: Array
-    overlapping: Array
+    iou: Float64Array
+    identical: Float64Array
+    overlapping: Float64Array
 
     @staticmethod
     @functools.cache
@@ -87,7 +87,7 @@ class LabelStatistics:
         text = resources.files("avparse.data").joinpath("llp_stats.json").read_text(encoding="utf-8")
         return _from_json(json.loads(text))
 
-    def missing(self, split: Split) -> Array:
+    def missing(self, split: Split) -> Float64Array:
         """Return ``[C]``: how many events a video of ``split`` holds on average that its weak label does not name.
 
         Events are taken to be as frequent in every split as they are in val and test, so what the rarer labels of
@@ -123,7 +123,7 @@ class LabelStatistics:
         )
 
 
-def _capped(shares: Array, most: int) -> Array:
+def _capped(shares: Float64Array, most: int) -> Float64Array:
     """Give the share of more than ``most`` labels to ``most``."""
     return np.append(shares[:most], shares[most:].sum()) if len(shares) > most + 1 else shares
 
@@ -132,7 +132,7 @@ def _from_json(raw: Mapping[str, Any]) -> LabelStatistics:
     classes = tuple(raw["per_class"])
     rows = list(raw["per_class"].values())
 
-    def column(name: str) -> Array:
+    def column(name: str) -> Float64Array:
         return np.array([row[name] for row in rows], dtype=np.float64)
 
     videos = {split: float(raw["dataset"][split]) for split in SPLITS}
@@ -172,12 +172,12 @@ def _timelines(rows: Sequence[Mapping[str, Any]]) -> TimelineStatistics:
     return TimelineStatistics(*(np.array([row[field] for row in rows], dtype=np.float64) for field in fields))
 
 
-def _normalised(states: Array) -> Array:
+def _normalised(states: Float64Array) -> Float64Array:
     states = np.maximum(states, 0.0)  # differences of rounded figures
     return np.asarray(states / states.sum(1, keepdims=True))
 
 
-def _shares(counts: Mapping[str, int]) -> Array:
+def _shares(counts: Mapping[str, int]) -> Float64Array:
     shares = np.zeros(max(map(int, counts)) + 1)
     for labels, videos in counts.items():
         shares[int(labels)] = videos

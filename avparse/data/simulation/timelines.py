@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from avparse.data.simulation.statistics import Array, LabelStatistics, TimelineStatistics
+from avparse.data.simulation.statistics import LabelStatistics, TimelineStatistics
+from avparse.foundation.arrays import BoolArray, Float64Array
 
 _SWEEPS: Final = 60
 _ROUNDS: Final = 40
@@ -34,20 +35,20 @@ class TimelineModel:
             ``partner[c, j] * exp(tilt[c] * iou[i, j])``, and to ``partner[c, j] * exp(same[c])`` where i = j.
     """
 
-    timelines: npt.NDArray[np.bool_]
-    audio: Array
-    visual: Array
-    iou: Array
-    partner: Array
-    tilt: Array
-    same: Array
+    timelines: BoolArray
+    audio: Float64Array
+    visual: Float64Array
+    iou: Float64Array
+    partner: Float64Array
+    tilt: Float64Array
+    same: Float64Array
 
-    def draw(self, modality: str, c: int, uniform: Array) -> npt.NDArray[np.int_]:
+    def draw(self, modality: str, c: int, uniform: Float64Array) -> npt.NDArray[np.int_]:
         """Return timelines ``[n]`` of class ``c`` for uniform numbers ``[n]``."""
         cumulative = np.cumsum(getattr(self, modality)[c])
         return np.asarray(np.searchsorted(cumulative[:-1], uniform * cumulative[-1]))
 
-    def draw_visual(self, c: int, audio: npt.NDArray[np.int_], uniform: Array) -> npt.NDArray[np.int_]:
+    def draw_visual(self, c: int, audio: npt.NDArray[np.int_], uniform: Float64Array) -> npt.NDArray[np.int_]:
         """Return visual timelines ``[n]`` that go with the ``audio`` timelines ``[n]`` of the same events."""
         given, row = np.unique(audio, return_inverse=True)
         weights = self.partner[c] * np.exp(self.tilt[c] * self.iou[given])
@@ -78,7 +79,7 @@ def fit_timelines(statistics: LabelStatistics) -> TimelineModel:
     return TimelineModel(timelines, audio, visual, iou, partner, tilt, same)
 
 
-def _fit_single(timelines: npt.NDArray[np.bool_], of: TimelineStatistics) -> Array:
+def _fit_single(timelines: BoolArray, of: TimelineStatistics) -> Float64Array:
     """Return ``[C, K]`` probabilities of largest entropy with the histograms of ``of`` (iterative scaling)."""
     idle = np.zeros((len(timelines), 1), dtype=bool)
     onset = timelines & ~np.hstack([idle, timelines[:, :-1]])
@@ -104,8 +105,8 @@ def _fit_single(timelines: npt.NDArray[np.bool_], of: TimelineStatistics) -> Arr
 
 
 def _fit_joint(
-    audio: Array, visual: Array, iou: Array, identical: float, mean_iou: float
-) -> tuple[Array, float, float]:
+    audio: Float64Array, visual: Float64Array, iou: Float64Array, identical: float, mean_iou: float
+) -> tuple[Float64Array, float, float]:
     """Return ``partner`` ``[K]``, ``tilt`` and ``same`` of one class (see :class:`TimelineModel`).
 
     Sinkhorn scaling keeps the two single distributions; a Newton step on each of the two exponents follows every
@@ -135,5 +136,5 @@ def _fit_joint(
     return partner, tilt, same
 
 
-def _ratio(wanted: Array, found: Array) -> Array:
+def _ratio(wanted: Float64Array, found: Float64Array) -> Float64Array:
     return np.divide(wanted, found, out=np.zeros_like(found), where=found > 1e-300)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from avparse.data.simulation.label_sets import draw_label_sets, lift
-from avparse.data.simulation.statistics import AUDIBLE, BOTH, NEITHER, SPLITS, VISIBLE, Array, LabelStatistics, Split
+from avparse.data.simulation.statistics import AUDIBLE, BOTH, NEITHER, SPLITS, VISIBLE, LabelStatistics, Split
 from avparse.data.simulation.timelines import fit_timelines
+from avparse.foundation.arrays import BoolArray, Float64Array
 
-Bools = npt.NDArray[np.bool_]
 # Events are shorter in company: among those of its class, ordered by length, one that shares its video with k-1 others
 # ranks lower by this number times log k standard deviations. Fitted to the counted shares of segments with no event.
 _CROWDING: Final = 0.8
@@ -27,9 +26,9 @@ class Truth:
         audio, visual: ``[N, T, C]`` what is really heard and seen.
     """
 
-    weak: Bools
-    audio: Bools
-    visual: Bools
+    weak: BoolArray
+    audio: BoolArray
+    visual: BoolArray
 
     def __len__(self) -> int:
         return len(self.weak)
@@ -42,7 +41,7 @@ def draw_truth(statistics: LabelStatistics, split: Split, videos: int, segments:
 
 
 def truth_for_labels(
-    statistics: LabelStatistics, weak: Bools, segments: int, seed: int, split: Split = "train"
+    statistics: LabelStatistics, weak: BoolArray, segments: int, seed: int, split: Split = "train"
 ) -> Truth:
     """Draw what videos of ``split`` with given weak labels ``[N, C]`` hold; a function of its arguments only.
 
@@ -66,7 +65,7 @@ def truth_for_labels(
     return Truth(weak, audio, visual)
 
 
-def _missing_rate(statistics: LabelStatistics, weak: Bools, split: Split) -> Array:
+def _missing_rate(statistics: LabelStatistics, weak: BoolArray, split: Split) -> Float64Array:
     """Return ``[N, C]`` probabilities of an unlabelled event, zero where labelled."""
     affinity = np.exp(weak @ np.log(lift(statistics)) / np.maximum(weak.sum(1, keepdims=True), 1)) * ~weak
     mean = affinity.sum(0) / max(len(weak), 1)
@@ -74,8 +73,8 @@ def _missing_rate(statistics: LabelStatistics, weak: Bools, split: Split) -> Arr
 
 
 def _place(
-    statistics: LabelStatistics, heard: Bools, seen: Bools, segments: int, generator: np.random.Generator
-) -> tuple[Bools, Bools]:
+    statistics: LabelStatistics, heard: BoolArray, seen: BoolArray, segments: int, generator: np.random.Generator
+) -> tuple[BoolArray, BoolArray]:
     """Give the events ``[N, C]`` of each modality timelines ``[N, T, C]``."""
     model = fit_timelines(statistics)
     timelines = _resampled(model.timelines, segments)
@@ -95,12 +94,12 @@ def _place(
     return audio, visual
 
 
-def _ranked(room: Array, uniform: Array) -> Array:
+def _ranked(room: Float64Array, uniform: Float64Array) -> Float64Array:
     """Return uniform numbers ``[n]`` in the order of ``room``."""
     return np.asarray((np.argsort(np.argsort(room)) + uniform) / max(len(room), 1))
 
 
-def _resampled(timelines: Bools, segments: int) -> Bools:
+def _resampled(timelines: BoolArray, segments: int) -> BoolArray:
     """Stretch timelines ``[K, G]`` to ``[K, segments]``: active where half covered, and at least where covered most."""
     grid = timelines.shape[1]
     edges = np.arange(segments + 1) * (grid / segments)

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.settings import Settings
-
-Floats = npt.NDArray[np.float32]
 
 CONFUSABLE: Final = (
     ("Cello", "Violin_fiddle"),
@@ -106,11 +105,11 @@ class Space:
 
     modality: int
     noise: float
-    prototypes: Floats
-    modes: Floats
-    cues: Floats
-    nuisances: Floats
-    projection: Floats
+    prototypes: Float32Array
+    modes: Float32Array
+    cues: Float32Array
+    nuisances: Float32Array
+    projection: Float32Array
     rectified: bool
 
 
@@ -149,7 +148,7 @@ def _space(
     emitted: int,
     rectified: bool,
 ) -> Space:
-    def directions(*shape: int) -> Floats:
+    def directions(*shape: int) -> Float32Array:
         drawn = generator.standard_normal((*shape, latent), dtype=np.float32)
         return np.asarray(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True))
 
@@ -172,7 +171,7 @@ def _space(
     )
 
 
-def mix(share: float, first: Floats, second: Floats) -> Floats:
+def mix(share: float, first: Float32Array, second: Float32Array) -> Float32Array:
     """Add two independent parts, of which the first has the given share of the energy."""
     return np.asarray(np.float32(share**0.5) * first + np.float32((1 - share) ** 0.5) * second)
 

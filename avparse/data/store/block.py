@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from avparse.data.store.format import PRESENT, SPLITS, Column, Manifest, truth_file
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 
-Bools = npt.NDArray[np.bool_]
 _LONGEST_ID = 200
 
 
@@ -39,11 +39,11 @@ class Block:
     lengths: Sequence[int]
     durations: Sequence[float]
     sources: Sequence[str]
-    weak: Bools
+    weak: BoolArray
     streams: Mapping[str, npt.NDArray[Any]]
-    present: Bools | None = None
-    truth: Mapping[str, Bools] | None = None
-    annotated: Bools | None = None
+    present: BoolArray | None = None
+    truth: Mapping[str, BoolArray] | None = None
+    annotated: BoolArray | None = None
 
 
 def index_rows(block: Block, manifest: Manifest, done: Collection[str], where: str) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def check_id(video: str, where: str) -> None:
         raise UserError(f"{where}: unsafe video id {video[:60]!r}; use {limit}")
 
 
-def _flags(block: Block, manifest: Manifest, where: str) -> tuple[Bools, Bools]:
+def _flags(block: Block, manifest: Manifest, where: str) -> tuple[BoolArray, BoolArray]:
     """Return weak labels ``[n, C]`` and annotated flags ``[n]``, with all lists of the block of one length."""
     count, classes = len(block.videos), len(manifest.vocabulary)
     lists = (block.splits, block.lengths, block.durations, block.sources)

@@ -24,11 +24,11 @@ from avparse.data.store.format import (
 )
 from avparse.data.store.npy import HEADER_BYTES
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
 
 __all__ = ["FeatureStore", "StreamInfo"]
-Bools = npt.NDArray[np.bool_]
 _READ_BYTES = 1 << 20
 _SPLIT_WORDS = {"train": "training ", "val": "validation ", "test": "test "}
 
@@ -58,10 +58,10 @@ class FeatureStore:
         self.videos: list[str] = index["video"].to_pylist()
         self.sources: list[str] = index["source"].to_pylist()
         self.splits: npt.NDArray[np.str_] = np.array(index["split"].to_pylist(), dtype=np.str_)
-        self.first_row: npt.NDArray[np.int64] = index["first_row"].to_numpy()
-        self.lengths: npt.NDArray[np.int64] = index["segments"].to_numpy()
-        self.durations: npt.NDArray[np.float64] = index["duration"].to_numpy()
-        self.annotated: Bools = np.array(index["annotated"].to_pylist(), dtype=bool)
+        self.first_row: IntArray = index["first_row"].to_numpy()
+        self.lengths: IntArray = index["segments"].to_numpy()
+        self.durations: Float64Array = index["duration"].to_numpy()
+        self.annotated: BoolArray = np.array(index["annotated"].to_pylist(), dtype=bool)
         self.weak = _multi_hot(index["labels"], self.vocabulary)
         self._maps: dict[str, np.memmap[Any, Any]] = {}
 
@@ -118,13 +118,13 @@ class FeatureStore:
         """``[sum T, 2]`` boolean: audio, visual present in the segment."""
         return self._map(PRESENT)
 
-    def modalities(self, indices: npt.NDArray[np.int64]) -> Bools:
+    def modalities(self, indices: IntArray) -> BoolArray:
         """Return which modalities each video has in any segment, ``[n, 2]``: audio, visual.
 
         Args:
             indices: ``[n]`` positions of videos.
         """
-        found: Bools = np.logical_or.reduceat(self.present, self.first_row, axis=0)[indices]
+        found: BoolArray = np.logical_or.reduceat(self.present, self.first_row, axis=0)[indices]
         return found
 
     def truth(self, modality: str) -> np.memmap[Any, Any] | None:
@@ -133,7 +133,7 @@ class FeatureStore:
             raise UserError(f"unknown modality '{modality}'; known: {', '.join(MODALITIES)}")
         return self._map(truth_file(modality)) if self.manifest.truth else None
 
-    def select(self, split: str) -> npt.NDArray[np.int64]:
+    def select(self, split: str) -> IntArray:
         """Return the positions of the videos of a split.
 
         Raises:
@@ -145,7 +145,7 @@ class FeatureStore:
             raise UserError(f"{self.path}: no video in split '{split}'; splits with videos: {names}")
         return found.astype(np.int64)
 
-    def dense_truth(self, indices: npt.NDArray[np.int64]) -> tuple[Bools, Bools, Bools]:
+    def dense_truth(self, indices: IntArray) -> tuple[BoolArray, BoolArray, BoolArray]:
         """Return the dense truth of some videos, padded with False to the longest.
 
         Args:
@@ -167,9 +167,7 @@ class FeatureStore:
         audio, visual = (unknown if truth is None else truth[rows] & mask[:, :, None] for truth in maps)
         return audio, visual, mask
 
-    def require_truth(
-        self, indices: npt.NDArray[np.int64], reason: str = "", otherwise: str = "choose annotated videos"
-    ) -> None:
+    def require_truth(self, indices: IntArray, reason: str = "", otherwise: str = "choose annotated videos") -> None:
         """Refuse videos whose dense truth is not known.
 
         Args:
@@ -223,7 +221,7 @@ class FeatureStore:
         return self._maps[name]
 
 
-def _multi_hot(labels: pa.ChunkedArray, vocabulary: Vocabulary) -> Bools:
+def _multi_hot(labels: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
     weak = np.zeros((len(labels), len(vocabulary)), dtype=bool)
     classes = pc.index_in(pc.list_flatten(labels), value_set=pa.array(vocabulary.names))
     if classes.null_count:

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from avparse.data.llp_prompts import Style, class_prompts, subset_prompts, subsets_of
-from avparse.data.scores import Bools
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import PartConfig
@@ -69,7 +69,7 @@ def worded_classes(config: TeacherConfig, modality: str, vocabulary: Vocabulary)
     return tuple(texts.values())
 
 
-def worded_subsets(config: TeacherConfig, modality: str, store: FeatureStore) -> tuple[tuple[str, ...], Bools]:
+def worded_subsets(config: TeacherConfig, modality: str, store: FeatureStore) -> tuple[tuple[str, ...], BoolArray]:
     """Return the texts of every subset of any video's labels, and the classes ``[P, C]`` of each; none unless wanted.
 
     Raises:

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
 
-from avparse.data.scores import FOLDER, Floats, TeacherInfo, TeacherScores
+from avparse.data.scores import FOLDER, TeacherInfo, TeacherScores
 from avparse.data.store import FeatureStore
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 
@@ -38,7 +39,7 @@ class Work:
         self._teachers = store.path / FOLDER
         self.folder = self._teachers / self._all.replace("*", digest)
         self._found = _saved(store, teacher, modality, identity)
-        self._waiting: dict[str, Floats] = {}
+        self._waiting: dict[str, Float32Array] = {}
         self._next = 0
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
@@ -50,13 +51,13 @@ class Work:
     def __contains__(self, video: str) -> bool:
         return video in self._found
 
-    def add(self, video: str, segments: Floats) -> None:
+    def add(self, video: str, segments: Float32Array) -> None:
         """Keep the segments ``[T, E]`` of a video."""
         self._found[video] = self._waiting[video] = segments
         if len(self._waiting) >= _COMMIT_VIDEOS:
             self._flush()
 
-    def scores(self, store: FeatureStore, info: TeacherInfo, texts: Floats) -> TeacherScores:
+    def scores(self, store: FeatureStore, info: TeacherInfo, texts: Float32Array) -> TeacherScores:
         """Return the scores of all videos that are done, in the order of the store."""
         videos = tuple(video for video in store.videos if video in self._found)
         lengths = np.array([len(self._found[video]) for video in videos], dtype=np.int64)
@@ -84,7 +85,7 @@ class Work:
             self._waiting = {}
 
 
-def _saved(store: FeatureStore, teacher: str, modality: str, identity: str) -> dict[str, Floats]:
+def _saved(store: FeatureStore, teacher: str, modality: str, identity: str) -> dict[str, Float32Array]:
     try:
         before = TeacherScores.load(store, teacher, modality)
     except UserError:

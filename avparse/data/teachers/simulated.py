@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from avparse.data.llp_prompts import OTHER, subsets_of
-from avparse.data.scores import Bools, Floats, Ints, Subsets, TeacherInfo, TeacherScores, segment_rows
+from avparse.data.scores import Subsets, TeacherInfo, TeacherScores, segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 
@@ -99,13 +99,13 @@ def is_simulated(info: TeacherInfo) -> bool:
 
 
 def _spoilt(
-    active: Bools,
-    weak: Bools,
-    lengths: Ints,
+    active: BoolArray,
+    weak: BoolArray,
+    lengths: IntArray,
     config: SimulatedTeacher.Config,
     modality: str,
     generator: np.random.Generator,
-) -> Bools:
+) -> BoolArray:
     """Return what the teacher takes for active, ``[sum T, C]``."""
     starts = active.copy()
     starts[1:] &= ~active[:-1]
@@ -120,12 +120,12 @@ def _spoilt(
         weak & (generator.random(weak.shape) < getattr(config, f"hallucinate_{modality}")), lengths, axis=0
     )
     imagined &= generator.random(active.shape) < config.hallucinated
-    taken: Bools = np.where(active, ~missed, imagined)
+    taken: BoolArray = np.where(active, ~missed, imagined)
     return taken
 
 
 def _embed(
-    store: FeatureStore, annotated: Ints, modality: str, margins: Floats, config: SimulatedTeacher.Config
+    store: FeatureStore, annotated: IntArray, modality: str, margins: Float32Array, config: SimulatedTeacher.Config
 ) -> TeacherScores:
     """Return vectors whose cosines with the class prompts are the threshold plus the margins ``[sum T, C]``.
 
@@ -163,7 +163,7 @@ def _embed(
     )
 
 
-def _texts(members: Bools, own: np.float32, shared: np.float32) -> npt.NDArray[np.float32]:
+def _texts(members: BoolArray, own: np.float32, shared: np.float32) -> Float32Array:
     """Return the prompt of each subset ``[P, C]``: the sum of its classes' prompts, brought to length one."""
     count = members.shape[1]
     texts = np.zeros((len(members), count + 3), dtype=np.float32)

@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from avparse.data.datasets.feature_folders import FEATURE_NAME
-from avparse.data.scores import Floats
 from avparse.data.store import FeatureStore
 from avparse.data.store.npy import read_data, read_header
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.platform import cores
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Piece, Tower, unit
 
-_log = logging.getLogger("avparse")
+_log = logging.getLogger(__name__)
 _MOST_THREADS = 8  # that decode; each holds a piece of a file
 _SURPLUS = 1  # segments that a file may have more than the store: other tools round its duration otherwise
 
-Result = tuple[str, Floats | Failed]
+Result = tuple[str, Float32Array | Failed]
 Pieces = Iterator[Piece]
 
 
@@ -122,7 +122,7 @@ def _pieces(path: Path, tower: Tower, length: int, segment_seconds: float) -> Pi
         raise _BadFileError(f"{path}: could not be decoded ({reason})") from None
 
 
-def _fitted(video: str, parts: list[Floats], store: FeatureStore) -> Floats:
+def _fitted(video: str, parts: list[Float32Array], store: FeatureStore) -> Float32Array:
     """Return exactly as many segments as the store has; those that the file lacks are zeros."""
     length, found = int(store.lengths[store.position(video)]), np.concatenate(parts)
     if len(found) < length:

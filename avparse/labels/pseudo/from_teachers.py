@@ -26,9 +26,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from avparse.data.llp_prompts import THRESHOLDS
-from avparse.data.scores import Bools, Floats, Ints, TeacherScores, segment_rows
+from avparse.data.scores import TeacherScores, segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig, Settings, lookup
 from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
@@ -112,7 +113,7 @@ class SideConfig(Settings):
         """Whether the thresholds, where they are a published table, have one for every class."""
         return not isinstance(self.threshold, str) or set(vocabulary) <= THRESHOLDS[self.threshold][modality].keys()
 
-    def thresholds(self, modality: str, vocabulary: Vocabulary) -> Floats:
+    def thresholds(self, modality: str, vocabulary: Vocabulary) -> Float32Array:
         """Return the threshold of each class, ``[C]``.
 
         Raises:
@@ -173,7 +174,7 @@ class PseudoLabels:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def __call__(self, store: FeatureStore, indices: Ints) -> SegmentLabels:
+    def __call__(self, store: FeatureStore, indices: IntArray) -> SegmentLabels:
         """Return the labels of the videos at ``indices``.
 
         A softener that looks at all segments (``overlap``) looks at those of these videos: give the training split.
@@ -188,7 +189,7 @@ class PseudoLabels:
         halves = [None if side is None else side.astype(np.float16) for side in sides]
         return SegmentLabels(videos, store.vocabulary.names, store.lengths[indices], *halves)
 
-    def scores(self, store: FeatureStore, indices: Ints, modality: str) -> Floats | None:
+    def scores(self, store: FeatureStore, indices: IntArray, modality: str) -> Float32Array | None:
         """Return the normalised scores ``[sum T, C]`` that thresholds apply to; None for a modality without teacher.
 
         They are minus infinity where the teacher had nothing to embed.
@@ -199,7 +200,7 @@ class PseudoLabels:
         side = self._side(store, indices, modality)
         return None if side is None else np.where(side.embedded[:, None], side.scores, np.float32(-np.inf))
 
-    def _side(self, store: FeatureStore, indices: Ints, modality: str) -> _Side | None:
+    def _side(self, store: FeatureStore, indices: IntArray, modality: str) -> _Side | None:
         config = self.config.side(modality)
         return None if config is None else _Side(config, modality, store, indices)
 
@@ -207,7 +208,7 @@ class PseudoLabels:
 class _Side:
     """The labels of one modality in the making."""
 
-    def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: Ints) -> None:
+    def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: IntArray) -> None:
         self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
         self.teacher = TeacherScores.load(store, config.teacher, modality)
         self.lengths, self.weak = store.lengths[indices], store.weak[indices]
@@ -218,25 +219,25 @@ class _Side:
         self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video that was not seen
         self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
         present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
-        self.embedded: Bools = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
+        self.embedded: BoolArray = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
         possible = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
         possible = possible & present[:, None]  # [sum T, C]
-        self.allowed: Bools = possible & self.embedded[:, None]
-        self.unknown: Bools = possible & ~self.embedded[:, None]
+        self.allowed: BoolArray = possible & self.embedded[:, None]
+        self.unknown: BoolArray = possible & ~self.embedded[:, None]
 
     @cached_property
-    def scores(self) -> Floats:
+    def scores(self) -> Float32Array:
         scores = self.teacher.cosines(self.rows)
         if self.config.score == "logit":
             scores *= np.float32(self.teacher.info.logit_scale)
         shared = self.config.norm == "softmax" or self.config.decide == "top_mass"
         return softmax(scores, self.config.temperature) if shared else scores
 
-    def targets(self) -> Floats:
+    def targets(self) -> Float32Array:
         """Return the targets ``[sum T, C]``, NaN where nobody knows."""
         return np.where(self.unknown, np.float32(np.nan), self._decided())
 
-    def _decided(self) -> Floats:
+    def _decided(self) -> Float32Array:
         chosen = self._chosen() & self.allowed
         if self.config.decide == "threshold":
             self._warn(chosen)
@@ -249,15 +250,15 @@ class _Side:
             return softened
         return chosen.astype(np.float32)
 
-    def _chosen(self) -> Bools:
+    def _chosen(self) -> BoolArray:
         if self.config.decide == "subset_argmax":
             return best_subset(self.teacher, self.rows, self.weak, self.lengths)
         if self.config.decide == "top_mass":
             return most_probable(self.scores, self.config.mass)
-        above: Bools = self.scores > self.config.thresholds(self.modality, self.vocabulary)
+        above: BoolArray = self.scores > self.config.thresholds(self.modality, self.vocabulary)
         return above
 
-    def _tell_unseen(self, videos: tuple[str, ...], seen: Bools) -> None:
+    def _tell_unseen(self, videos: tuple[str, ...], seen: BoolArray) -> None:
         if not seen.all():
             _log.warning(
                 "pseudo labels of %s: teacher '%s' has not seen %d of %d videos (such as '%s'), whose segments teach "
@@ -269,7 +270,7 @@ class _Side:
                 videos[int(seen.argmin())],
             )
 
-    def _warn(self, chosen: Bools) -> None:
+    def _warn(self, chosen: BoolArray) -> None:
         """Say so where thresholds decide nothing, as those of a softmax over another number of classes do."""
         on, possible = int(chosen.sum()), int(np.broadcast_to(self.allowed, chosen.shape).sum())
         if not possible or (on and (on < possible or self.config.norm == "none")):  # low by intent without softmax

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from avparse.data.scores import Bools, Floats, Ints, TeacherScores, segment_rows
+from avparse.data.scores import TeacherScores, segment_rows
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError
 
 
-def softmax(scores: Floats, temperature: float = 1.0) -> Floats:
+def softmax(scores: Float32Array, temperature: float = 1.0) -> Float32Array:
     """Return the share of each class in a segment; all classes take part, whatever the weak label."""
     shares = scores / np.float32(temperature)
     shares -= shares.max(axis=1, keepdims=True)
@@ -20,7 +21,7 @@ def softmax(scores: Floats, temperature: float = 1.0) -> Floats:
     return shares
 
 
-def most_probable(shares: Floats, mass: float) -> Bools:
+def most_probable(shares: Float32Array, mass: float) -> BoolArray:
     """Mark, in each segment, the largest k classes whose shares add up to at most ``mass``, and at least one.
 
     RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5), on the :func:`softmax` over all classes.
@@ -33,7 +34,7 @@ def most_probable(shares: Floats, mass: float) -> Bools:
     return chosen
 
 
-def best_subset(teacher: TeacherScores, rows: Ints, weak: Bools, lengths: Ints) -> Bools:
+def best_subset(teacher: TeacherScores, rows: IntArray, weak: BoolArray, lengths: IntArray) -> BoolArray:
     """Mark the classes of that subset of the weak label whose prompt is nearest to the segment (LSLD, section 3.2).
 
     The empty subset ("other") takes part, so a segment may have no label; there is no threshold.
@@ -65,14 +66,14 @@ def best_subset(teacher: TeacherScores, rows: Ints, weak: Bools, lengths: Ints) 
     return chosen
 
 
-def sigmoid_margin(scores: Floats, threshold: Floats) -> Floats:
+def sigmoid_margin(scores: Float32Array, threshold: Float32Array) -> Float32Array:
     """Return ``sigmoid(score - threshold)``: one half at the threshold (UWAV)."""
     margin = np.clip(scores - threshold, -30, 30)
-    soft: Floats = (1 / (1 + np.exp(-margin))).astype(np.float32)
+    soft: Float32Array = (1 / (1 + np.exp(-margin))).astype(np.float32)
     return soft
 
 
-def overlap(labels: Bools, cosines: Floats, positive: float, negative: float) -> Floats:
+def overlap(labels: BoolArray, cosines: Float32Array, positive: float, negative: float) -> Float32Array:
     """Soften labels where positives and negatives of a class overlap in similarity (LSLD, section 3.3).
 
     For a class, let P be its labelled and N all other segments. If the most similar of N is above the least similar of
@@ -90,5 +91,5 @@ def overlap(labels: Bools, cosines: Floats, positive: float, negative: float) ->
     doubtful = np.where(labels, cosines < high, cosines > low) & (high > low)
     value = np.where(labels, np.float32(positive), np.float32(negative)) * cosines
     written = doubtful & (value > 0) & (value < 1)
-    softened: Floats = np.where(written, value, labels).astype(np.float32)
+    softened: Float32Array = np.where(written, value, labels).astype(np.float32)
     return softened

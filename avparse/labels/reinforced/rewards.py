@@ -35,19 +35,19 @@ class InterReward(Settings):
     kl_share: float = Field(0.6, ge=0, le=1)
     mix_uniform: bool = False
 
-    def between(self, labels: Tensor, revised: Tensor) -> Tensor:
+    def resemblance(self, labels: Tensor, revised: Tensor) -> Tensor:
         """Return the resemblance ``[...]`` of label sets ``[..., C]``, 0 or 1."""
         p, q = self._distribution(labels), self._distribution(revised)
         divergence = ((p - q) * (p.log() - q.log())).sum(dim=-1)
         cosine = torch.cosine_similarity(p, q, dim=-1)
         return self.kl_share * (-divergence / 2).exp() + (1 - self.kl_share) * cosine
 
-    def of(self, actions: Actions, labels: Tensor) -> Tensor:
+    def sampled(self, actions: Actions, labels: Tensor) -> Tensor:
         """Return the reward ``[..., B]`` of sampled actions on given labels ``[B, C]``."""
-        return self.between(labels, actions.labels).masked_fill(actions.violated, VIOLATION)
+        return self.resemblance(labels, actions.labels).masked_fill(actions.violated, VIOLATION)
 
     def expected(self, logits: Tensor, labels: Tensor, may_empty: bool = False) -> Tensor:
-        """Return the exact expectation ``[..., B]`` of :meth:`of` over all draws, differentiable in the logits.
+        """Return the exact expectation ``[..., B]`` of :meth:`sampled` over all draws, differentiable in the logits.
 
         The reward depends on the number of given labels and the number kept alone, so the sum over the 2^k subsets
         of k labels is a sum over k + 1 counts. Their distribution (Poisson-binomial) is built label by label, with a
@@ -67,7 +67,7 @@ class InterReward(Settings):
     def _by_counts(self, most: int, classes: int, may_empty: bool) -> Tensor:
         """Return the reward ``[most + 1, most + 1]`` of keeping j (column) of k (row) labels."""
         sets = torch.ones(most + 1, classes, dtype=torch.float64).tril(-1)  # row k holds k labels
-        reward = self.between(sets.unsqueeze(1), sets)
+        reward = self.resemblance(sets.unsqueeze(1), sets)
         if not may_empty:
             reward[1:, 0] = VIOLATION
         return reward

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from avparse.foundation.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.container import DEFAULT_LIMITS, Limits, Warnings, header_seconds, open_media
 from avparse.media.decoding.tracks import AudioTrack, Track, VideoTrack
@@ -78,10 +78,10 @@ class Chunk:
     end_s: float
     segments: int
     segment_seconds: float
-    sounds: Mapping[SoundView, npt.NDArray[np.float32]]
-    pictures: Mapping[PictureView, npt.NDArray[np.uint8]]
-    audio_present: npt.NDArray[np.bool_]
-    visual_present: npt.NDArray[np.bool_]
+    sounds: Mapping[SoundView, Float32Array]
+    pictures: Mapping[PictureView, UInt8Array]
+    audio_present: BoolArray
+    visual_present: BoolArray
     warnings: tuple[str, ...] = ()
 
 
@@ -234,19 +234,15 @@ def _beyond_s(view: SoundView, segment_seconds: float) -> float:
     return max(0.0, end_s - segment_seconds)
 
 
-def _windows(
-    track: AudioTrack, starts_s: npt.NDArray[np.float64], segment_seconds: float, view: SoundView
-) -> npt.NDArray[np.float32]:
+def _windows(track: AudioTrack, starts_s: Float64Array, segment_seconds: float, view: SoundView) -> Float32Array:
     begin = np.rint((starts_s[:, None] + view.offsets(segment_seconds)) * view.sample_rate).astype(np.int64)
     size = view.samples(segment_seconds)
     samples = np.nan_to_num(track.take(view.sample_rate, int(begin[0, 0]), int(begin[-1, -1] - begin[0, 0]) + size))
-    windows: npt.NDArray[np.float32] = samples[(begin - begin[0, 0])[..., None] + np.arange(size)]
+    windows: Float32Array = samples[(begin - begin[0, 0])[..., None] + np.arange(size)]
     return windows
 
 
-def _audio_present(
-    track: AudioTrack, spans: npt.NDArray[np.float64], segment_seconds: float, sample_rate: int
-) -> npt.NDArray[np.bool_]:
+def _audio_present(track: AudioTrack, spans: Float64Array, segment_seconds: float, sample_rate: int) -> BoolArray:
     starts = np.rint(spans[:, 0] * sample_rate).astype(np.int64)
     size = round(segment_seconds * sample_rate)
     there = ~np.isnan(track.take(sample_rate, int(starts[0]), int(starts[-1] - starts[0]) + size))
@@ -254,9 +250,7 @@ def _audio_present(
     return _present(covered / sample_rate, spans)
 
 
-def _pictures(
-    track: VideoTrack, present: npt.NDArray[np.bool_], segment_seconds: float, view: PictureView
-) -> npt.NDArray[np.uint8]:
+def _pictures(track: VideoTrack, present: BoolArray, segment_seconds: float, view: PictureView) -> UInt8Array:
     count = view.count(segment_seconds)
     shape = (len(present), count, view.size[1], view.size[0], 3)
     if track.start_s is None:
@@ -266,12 +260,12 @@ def _pictures(
     return pictures
 
 
-def _video_present(track: VideoTrack, spans: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _video_present(track: VideoTrack, spans: Float64Array) -> BoolArray:
     if track.start_s is None:
         return np.zeros(len(spans), dtype=bool)
     start_s = track.start_s - track.origin_s
     return _present(np.minimum(spans[:, 1], track.end_s) - np.maximum(spans[:, 0], start_s), spans)
 
 
-def _present(covered_s: npt.NDArray[np.float64], spans: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _present(covered_s: Float64Array, spans: Float64Array) -> BoolArray:
     return (covered_s > 0) & (covered_s >= _PRESENT * (spans[:, 1] - spans[:, 0]) - 1e-9)

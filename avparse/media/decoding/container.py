@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from avparse.foundation.errors import UserError
 
-_log = logging.getLogger("avparse")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from avparse.foundation.arrays import UInt8Array
 from avparse.media.decoding.views import PictureView
-
-Picture = npt.NDArray[np.uint8]
 
 _EXACT_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every processor
 _LONGEST = 16  # times the shorter side: how much of a long thin picture is scaled before its middle is cut out
@@ -27,14 +25,14 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     return 1, 0, 0, 1
 
 
-def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> Picture:
+def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UInt8Array:
     """Return the frame as RGB ``[height, width, 3]`` of the view's size, as shown."""
     a, b, c, d = display_matrix(frame)
     shown = (frame.width, frame.height) if a else (frame.height, frame.width)
     scaled = _scaled(shown, view)
     width, height = scaled if a else scaled[::-1]
     small = reformatter.reformat(frame, width, height, "rgb24", interpolation=_EXACT_AREA, threads=1)
-    picture: Picture = np.asarray(small.to_ndarray(), dtype=np.uint8)
+    picture: UInt8Array = np.asarray(small.to_ndarray(), dtype=np.uint8)
     if not a:
         picture = picture.transpose(1, 0, 2)
     picture = picture[:: d if a else b, :: a if a else c]

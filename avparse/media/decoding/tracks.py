@@ -14,16 +14,14 @@ from typing import Any, Self
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from av.video.reformatter import VideoReformatter
 
+from avparse.foundation.arrays import Float32Array, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.container import Limits, Warnings, find_stream, header_seconds, open_media
-from avparse.media.decoding.orientation import Picture, display_matrix, upright
+from avparse.media.decoding.orientation import display_matrix, upright
 from avparse.media.decoding.views import PictureView
-
-Samples = npt.NDArray[np.float32]
 
 _JUMP_S = 0.04  # audio whose timestamps jitter less is one unbroken sound
 _BEYOND_S = 10.0  # a timestamp further past the declared end is damage
@@ -146,7 +144,7 @@ class AudioTrack(Track):
                 self._next = next(self._coming, None)
             self.end_s = max(resampled.end / rate for rate, resampled in self._at_rate.items())
 
-    def take(self, sample_rate: int, first: int, count: int) -> Samples:
+    def take(self, sample_rate: int, first: int, count: int) -> Float32Array:
         """Return samples ``[count]`` from sample ``first`` on, NaN where there is no sound, and forget earlier ones."""
         return self._at_rate[sample_rate].take(first, count)
 
@@ -175,7 +173,7 @@ class _Resampled:
     def __init__(self, rate: int) -> None:
         self.end = 0
         self._rate = rate
-        self._pieces: list[tuple[int, Samples]] = []  # (first sample, samples), in order, disjoint
+        self._pieces: list[tuple[int, Float32Array]] = []  # (first sample, samples), in order, disjoint
         self._resampler: AudioResampler | None = None
         self._at = 0  # samples: where the resampler continues
 
@@ -197,7 +195,7 @@ class _Resampled:
             self._keep(self._resampler.resample(None))
             self._resampler = None
 
-    def take(self, first: int, count: int) -> Samples:
+    def take(self, first: int, count: int) -> Float32Array:
         self._pieces = [(at, piece) for at, piece in self._pieces if at + len(piece) > first]
         wanted = np.full(count, np.nan, dtype=np.float32)
         for at, piece in self._pieces:
@@ -263,7 +261,7 @@ class VideoTrack(Track):
                 self._warnings.add("video back", "video times step back; the overlap is left out")
             self._next = next(self._coming, None)
 
-    def take(self, view: PictureView, count: int) -> Picture:
+    def take(self, view: PictureView, count: int) -> UInt8Array:
         """Return the pictures ``[count, H, W, 3]`` of the next ``count`` instants of a view."""
         return self._galleries[view].take(count)
 
@@ -286,8 +284,8 @@ class _Gallery:
         self._view, self._step_s = view, step_s
         self._reformatter = VideoReformatter()
         self._frame: Any = None  # on show, and its picture once needed
-        self._picture: Picture | None = None
-        self._pictures: list[Picture] = []
+        self._picture: UInt8Array | None = None
+        self._pictures: list[UInt8Array] = []
         self._given = 0
 
     def show(self, at_s: float, frame: Any) -> None:
@@ -297,7 +295,7 @@ class _Gallery:
             self._settle(before - self._given - len(self._pictures))
         self._frame, self._picture = frame, None
 
-    def take(self, count: int) -> Picture:
+    def take(self, count: int) -> UInt8Array:
         self._settle(count - len(self._pictures))
         taken, self._pictures = self._pictures[:count], self._pictures[count:]
         self._given += count

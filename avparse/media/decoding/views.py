@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from avparse.foundation.arrays import Float64Array
 
 Modality = Literal["audio", "visual"]
 
@@ -37,7 +38,7 @@ class SoundView:
         """Return the samples in a window."""
         return round((self.window_s or segment_seconds) * self.sample_rate)
 
-    def offsets(self, segment_seconds: float) -> npt.NDArray[np.float64]:
+    def offsets(self, segment_seconds: float) -> Float64Array:
         """Return the seconds ``[windows]`` from the start of a segment to each of its windows."""
         count = 1 if self.hop_s is None else max(1, math.ceil(segment_seconds / self.hop_s - 1e-6))
         return np.arange(count, dtype=np.float64) * np.float64(self.hop_s or 0.0)

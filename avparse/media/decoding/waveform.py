@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.decoding.chunks import probe, set_clock
 from avparse.media.decoding.container import DEFAULT_LIMITS, Warnings
 from avparse.media.decoding.tracks import AudioTrack, VideoTrack
@@ -16,7 +16,7 @@ _RATE = 8000  # samples a second; peaks of a drawing need no more
 _BLOCK = 60 * _RATE
 
 
-def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None) -> npt.NDArray[np.float32]:
+def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None) -> Float32Array:
     """Return the lowest and highest sample in each of ``bins`` equal parts of the file, in constant memory.
 
     Args:
@@ -47,7 +47,7 @@ def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None)
     return peaks
 
 
-def _sound(path: str | Path) -> Iterator[npt.NDArray[np.float32]]:
+def _sound(path: str | Path) -> Iterator[Float32Array]:
     """Yield the mono sound from time 0 of the clock on, block after block, zero where there is none."""
     warnings = Warnings(path)
     with (

@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
@@ -13,7 +14,6 @@ from avparse.media.extractors.extractor import Stream
 if TYPE_CHECKING:
     from avparse.media.towers.clap import ClapTower
     from avparse.media.towers.clip import ClipTower
-    from avparse.media.towers.tower import Floats
 
 _CLIP = "openai/clip-vit-large-patch14"
 _CLAP = "laion/clap-htsat-fused"
@@ -50,10 +50,10 @@ class ClipClapExtractor:
             "clap": Stream(heard.projection_dim, self._sound, self._heard),
         }
 
-    def _seen(self, chunk: Chunk) -> Floats:
+    def _seen(self, chunk: Chunk) -> Float32Array:
         return self._clip.embed(self._clip.piece(chunk, self._pictures, chunk.segments))
 
-    def _heard(self, chunk: Chunk) -> Floats:
+    def _heard(self, chunk: Chunk) -> Float32Array:
         return self._clap.embed(self._clap.piece(chunk, self._sound))
 
     @cached_property

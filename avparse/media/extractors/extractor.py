@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from avparse.foundation.arrays import Float32Array
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import Modality, View
 
@@ -26,7 +24,7 @@ class Stream:
 
     dimension: int
     view: View
-    features: Callable[[Chunk], npt.NDArray[np.float32]]
+    features: Callable[[Chunk], Float32Array]
 
     @property
     def modality(self) -> Modality:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
-from avparse.media.extractors.light_picture import Frames, appearance_features, motion_features
+from avparse.media.extractors.light_picture import appearance_features, motion_features
 from avparse.media.extractors.light_sound import sound_features
-from avparse.media.extractors.mel import HOP, SAMPLE_RATE, WINDOW, Floats
+from avparse.media.extractors.mel import HOP, SAMPLE_RATE, WINDOW
 
 _SOUND = SoundView(SAMPLE_RATE)
 _PICTURES = PictureView((96, 72), per_segment=8)  # multiples of the grid
@@ -43,7 +44,7 @@ class LightExtractor:
         }
 
 
-def _heard(dimension: int, chunk: Chunk) -> npt.NDArray[np.float32]:
+def _heard(dimension: int, chunk: Chunk) -> Float32Array:
     """Return the features of the sound, ``[segments, dimension]``.
 
     Raises:
@@ -57,7 +58,7 @@ def _heard(dimension: int, chunk: Chunk) -> npt.NDArray[np.float32]:
     return _each(sound_features, sounds, chunk.audio_present, dimension)
 
 
-def _picture_stream(features: Callable[[Frames], Floats], blank: Frames) -> Stream:
+def _picture_stream(features: Callable[[UInt8Array], FloatArray], blank: UInt8Array) -> Stream:
     dimension = len(features(blank))
     return Stream(
         dimension, _PICTURES, lambda chunk: _each(features, chunk.pictures[_PICTURES], chunk.visual_present, dimension)
@@ -65,8 +66,8 @@ def _picture_stream(features: Callable[[Frames], Floats], blank: Frames) -> Stre
 
 
 def _each(
-    features: Callable[[Any], Floats], segments: npt.NDArray[Any], present: npt.NDArray[np.bool_], dimension: int
-) -> npt.NDArray[np.float32]:
+    features: Callable[[Any], FloatArray], segments: npt.NDArray[Any], present: BoolArray, dimension: int
+) -> Float32Array:
     values = np.zeros((len(segments), dimension), dtype=np.float32)
     for row in np.flatnonzero(present):
         values[row] = features(segments[row])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from avparse.media.extractors.mel import Floats
+from avparse.foundation.arrays import Float64Array, FloatArray, UInt8Array
 
 GRID = 4
 _LEVELS = 4  # of each channel in the colour histogram
@@ -15,10 +14,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _STILL = np.float32(5e-5)  # regularises the flow of cells without texture
 _FASTEST = 6.0  # pixels a frame; a larger flow is not one
 
-Frames = npt.NDArray[np.uint8]
 
-
-def appearance_features(frames: Frames) -> Floats:
+def appearance_features(frames: UInt8Array) -> FloatArray:
     """Return colour and edge features ``[D]`` of one segment's frames ``[F, H, W, 3]``."""
     colours = frames.astype(np.float32) / 255
     mean = _cells(colours).mean(axis=0)
@@ -28,7 +25,7 @@ def appearance_features(frames: Frames) -> Floats:
     return np.concatenate([*parts, edges.max(axis=0), edges.mean(axis=0), edges.std(axis=0)]).astype(np.float32)
 
 
-def motion_features(frames: Frames) -> Floats:
+def motion_features(frames: UInt8Array) -> FloatArray:
     """Return motion features ``[D]`` of one segment's frames ``[F, H, W, 3]``, F at least 2.
 
     Change of brightness, its course over time, and a least-squares flow (Lucas and Kanade, 1981), cell by cell; and
@@ -44,24 +41,24 @@ def motion_features(frames: Frames) -> Floats:
     return np.concatenate([changes, _flow(grey, change), movers]).astype(np.float32)
 
 
-def _cells(values: Floats) -> Floats:
+def _cells(values: FloatArray) -> FloatArray:
     """Return the means ``[F, cells, ...]`` of ``[F, H, W, ...]`` over the cells of the grid."""
     count, height, width = values.shape[:3]
     split = values.reshape(count, GRID, height // GRID, GRID, width // GRID, *values.shape[3:])
-    cells: Floats = split.mean(axis=4).mean(axis=2).reshape(count, GRID * GRID, *values.shape[3:])
+    cells: FloatArray = split.mean(axis=4).mean(axis=2).reshape(count, GRID * GRID, *values.shape[3:])
     return cells
 
 
-def _colour_shares(frames: Frames, levels: int, weights: Floats | None = None) -> npt.NDArray[np.float64]:
+def _colour_shares(frames: UInt8Array, levels: int, weights: FloatArray | None = None) -> Float64Array:
     """Return the shares ``[levels^3]`` of the colours of ``[F, H, W, 3]``, each channel in ``levels`` steps."""
     red, green, blue = np.moveaxis((frames.astype(np.intp) * levels) >> 8, -1, 0)
     codes = (red * levels + green) * levels + blue
     sums = np.bincount(codes.ravel(), None if weights is None else weights.ravel(), minlength=levels**3)
-    shares: npt.NDArray[np.float64] = sums / (sums.sum() + 1e-3)
+    shares: Float64Array = sums / (sums.sum() + 1e-3)
     return shares
 
 
-def _edges(grey: Floats) -> npt.NDArray[np.float64]:
+def _edges(grey: FloatArray) -> Float64Array:
     """Return the root of how much edge of each orientation each cell of ``[F, H, W]`` has, ``[cells, angles]``."""
     down, across = (np.gradient(grey, axis=axis) for axis in (1, 2))
     strength = np.hypot(down, across)
@@ -69,11 +66,11 @@ def _edges(grey: Floats) -> npt.NDArray[np.float64]:
     rows, columns = (np.arange(n) * GRID // n for n in grey.shape[1:])
     place = (rows[:, None] * GRID + columns) * _ANGLES + angle
     sums = np.bincount(place.ravel(), strength.ravel(), minlength=GRID * GRID * _ANGLES).reshape(-1, _ANGLES)
-    roots: npt.NDArray[np.float64] = np.sqrt(sums * (GRID * GRID / grey.size))
+    roots: Float64Array = np.sqrt(sums * (GRID * GRID / grey.size))
     return roots
 
 
-def _flow(grey: Floats, change: Floats) -> Floats:
+def _flow(grey: FloatArray, change: FloatArray) -> FloatArray:
     """Return statistics of the flow of each cell (pixels a frame), of what it leaves unexplained, and of directions."""
     middle = (grey[1:] + grey[:-1]) / 2
     down, across = (np.gradient(middle, axis=axis) for axis in (1, 2))

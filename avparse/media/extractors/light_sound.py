@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from avparse.media.extractors.mel import HOP, SAMPLE_RATE, WINDOW, Floats, hann, log_mel_of, magnitudes
+from avparse.foundation.arrays import FloatArray
+from avparse.media.extractors.mel import HOP, SAMPLE_RATE, WINDOW, hann, log_mel_of, magnitudes
 
 _FRAMES_A_SECOND = SAMPLE_RATE / HOP
 _GROUP = 8  # mel bands that share one envelope
@@ -20,7 +21,7 @@ _OCTAVE_COST = 0.08  # a pitch an octave lower must explain the sound better by 
 _RHYTHM_LAGS = slice(4, 51)  # frames: 25 down to 2 events a second
 
 
-def sound_features(samples: Floats) -> Floats:
+def sound_features(samples: FloatArray) -> FloatArray:
     """Return the audio features ``[D]`` of one segment of 16 kHz samples (at least two windows of 25 ms)."""
     spectra = magnitudes(samples)
     bands = log_mel_of(spectra)
@@ -28,13 +29,13 @@ def sound_features(samples: Floats) -> Floats:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _bands(bands: Floats) -> Floats:
+def _bands(bands: FloatArray) -> FloatArray:
     """Return mean, deviation, maximum and mean step over time of each mel band of ``[frames, 64]``."""
     steps = np.abs(np.diff(bands, axis=0)).mean(axis=0)
     return np.concatenate([bands.mean(axis=0), bands.std(axis=0), bands.max(axis=0), steps])
 
 
-def _modulation(bands: Floats) -> Floats:
+def _modulation(bands: FloatArray) -> FloatArray:
     """Return how strongly groups of bands beat, in five ranges of modulation frequency."""
     envelopes = bands.reshape(len(bands), -1, _GROUP).mean(axis=2)
     envelopes = (envelopes - envelopes.mean(axis=0)) * np.hanning(len(bands))[:, None]
@@ -44,7 +45,7 @@ def _modulation(bands: Floats) -> Floats:
     return np.concatenate([np.sqrt(power[inside].sum(axis=0)) for inside in ranges])
 
 
-def _rhythm(bands: Floats) -> Floats:
+def _rhythm(bands: FloatArray) -> FloatArray:
     """Return statistics of the onsets, and how regularly, and how often, they return."""
     onsets = np.maximum(0.0, np.diff(bands, axis=0)).mean(axis=1)
     centred = onsets - onsets.mean()
@@ -57,7 +58,7 @@ def _rhythm(bands: Floats) -> Floats:
     return np.array([onsets.mean(), onsets.std(), onsets.max(), peakedness / 10, strength, rate], dtype=np.float32)
 
 
-def _level(samples: Floats) -> Floats:
+def _level(samples: FloatArray) -> FloatArray:
     """Return statistics of the loudness over time, in units of 10 dB, and the share of quiet time."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     level = np.log10(np.square(windows).mean(axis=1) + _FLOOR)
@@ -67,7 +68,7 @@ def _level(samples: Floats) -> Floats:
     return np.array([*loud, crossings.mean(), crossings.std()], dtype=np.float32)
 
 
-def _shape(spectra: Floats) -> Floats:
+def _shape(spectra: FloatArray) -> FloatArray:
     """Return flatness of each octave, centroid and width (octaves), and how alike spectra are over time."""
     power = np.square(spectra) + np.float32(_FLOOR)
     sizes = np.diff([*_OCTAVE_BINS, power.shape[1]])
@@ -84,7 +85,7 @@ def _shape(spectra: Floats) -> Floats:
     return np.concatenate([flatness.mean(axis=0), flatness.std(axis=0), moments, likeness])
 
 
-def _pitch(samples: Floats) -> Floats:
+def _pitch(samples: FloatArray) -> FloatArray:
     """Return strength, height (octaves over 80 Hz) and steadiness of the pitch, from the autocorrelation."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[:: 2 * HOP]
     echo = np.fft.irfft(np.abs(np.fft.rfft(windows * hann(), n=_PITCH_FFT, axis=1)) ** 2, axis=1)
@@ -104,8 +105,8 @@ def _pitch(samples: Floats) -> Floats:
 
 
 @cache
-def _window_echo() -> Floats:
+def _window_echo() -> FloatArray:
     """Return the window's own autocorrelation at the pitch lags, relative to lag 0."""
     echo = np.fft.irfft(np.abs(np.fft.rfft(hann(), n=_PITCH_FFT)) ** 2)
-    relative: Floats = (echo[_PITCH_LAGS] / echo[0]).astype(np.float32)
+    relative: FloatArray = (echo[_PITCH_LAGS] / echo[0]).astype(np.float32)
     return relative

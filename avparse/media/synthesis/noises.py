@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray
 from avparse.media.synthesis.waves import (
-    Array,
-    Wave,
     band,
     beats,
     cycles,
@@ -25,7 +23,7 @@ from avparse.media.synthesis.waves import (
 )
 
 
-def car(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def car(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A smooth low engine, tyres on the road that swell as it passes, and a horn in some variants."""
     speed = rng.uniform(45, 80) * wander(rng, samples, sample_rate, 0.4, 0.85, 1.2)
     engine = looped(exhaust(14, [(2, 3.0), (4, 2.0)], 1.1), cycles(speed, sample_rate))
@@ -42,7 +40,7 @@ def car(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return sound.astype(np.float32)
 
 
-def motorcycle(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def motorcycle(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Separate exhaust pulses at idle that run together when it revs, again and again."""
     idle, top = rng.uniform(16, 26), rng.uniform(60, 110)
     twist = np.clip(wander(rng, samples, sample_rate, rng.uniform(1.2, 2.0), -0.4, 1.1), 0, 1)
@@ -53,7 +51,7 @@ def motorcycle(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave
     return np.asarray((engine + 0.7 * rasp) * (0.55 + 0.45 * twist), dtype=np.float32)
 
 
-def chainsaw(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def chainsaw(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A small two-stroke that screams, sags under load, and drops to idle when the trigger is let go."""
     top = rng.uniform(140, 210)
     pull = np.clip(1.6 * wander(rng, samples, sample_rate, rng.uniform(0.8, 1.6), -0.1, 1.0), 0.3, 1)
@@ -63,7 +61,7 @@ def chainsaw(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return np.asarray((engine + 0.9 * chips * pull) * (0.4 + 0.6 * pull), dtype=np.float32)
 
 
-def helicopter(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def helicopter(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Blades chopping the air eleven to eighteen times a second, with a turbine's whine behind."""
     chop = cycles(rng.uniform(11, 18) * wander(rng, samples, sample_rate, 0.4, 0.96, 1.04), sample_rate) % 1
     blade = np.exp(-((chop - 0.2) ** 2) / 0.012) + 0.12
@@ -73,7 +71,7 @@ def helicopter(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave
     return np.asarray(1.3 * air * blade + 0.5 * thump + 0.04 * whine, dtype=np.float32)
 
 
-def fire_alarm(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def fire_alarm(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Piercing beeps near 3 kHz (steady or in threes), or a whooping siren."""
     time = np.arange(samples) / sample_rate
     kind = int(rng.integers(3))
@@ -91,7 +89,7 @@ def fire_alarm(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave
     return np.asarray(beep * _unclicked(sounding), dtype=np.float32)
 
 
-def telephone(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def telephone(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Rings with short rests: two brass bells struck in turn, or an electronic warble."""
     pace, low = rng.uniform(16, 24), rng.uniform(850, 1250)
     high = low * rng.uniform(1.15, 1.35)
@@ -111,14 +109,14 @@ def telephone(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, [(at, bells[n % 2]) for n, at in enumerate(strokes)])
 
 
-def guitar(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def guitar(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Plucked strings: broken chords or strums over a four-chord turn."""
     root = rng.uniform(98, 150)
     beat, strummed = rng.uniform(0.16, 0.28), rng.random() < 0.4
     damping = rng.uniform(0.990, 0.997)
     chords = [(0, 7, 12, 16, 19, 24), (9, 16, 21, 24, 28, 33), (5, 12, 17, 21, 24, 29), (7, 14, 19, 23, 26, 31)]
     ring_s = 1.0
-    strings: dict[float, Wave] = {}
+    strings: dict[float, Float32Array] = {}
     notes = []
     for count, start in enumerate(beats(rng, samples / sample_rate, 0.97 * beat, 1.03 * beat)):
         chord = chords[count // 8 % len(chords)]
@@ -134,7 +132,7 @@ def guitar(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, notes)
 
 
-def violin(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def violin(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A bowed string in a high register: legato notes of a minor scale, vibrato, a little bow noise."""
     root = rng.uniform(390, 590)
     onsets = np.array(beats(rng, samples / sample_rate + 1, *sorted(rng.uniform(0.18, 0.6, 2))))
@@ -143,7 +141,7 @@ def violin(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return _bowed(rng, samples, sample_rate, onsets, scale[steps], np.array([1000.0, 2700.0, 4300.0]))
 
 
-def cello(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def cello(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A bowed string in a low register: slow notes, deep body."""
     root = rng.uniform(65, 98)
     onsets = np.array(beats(rng, samples / sample_rate + 1, *sorted(rng.uniform(0.5, 1.2, 2))))
@@ -152,7 +150,7 @@ def cello(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return _bowed(rng, samples, sample_rate, onsets, scale[steps], np.array([220.0, 480.0, 1100.0]))
 
 
-def basketball(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def basketball(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A ball on a floor: a thump, a hollow ring of the air inside, and a slap, two or three times a second."""
     pace, hollow = rng.uniform(0.33, 0.6), rng.uniform(380, 560)
     length = int(0.3 * sample_rate)
@@ -164,7 +162,7 @@ def basketball(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave
     return scatter(samples, sample_rate, [(at, rng.uniform(0.7, 1) * (thump + 0.7 * slap)) for at in bounces])
 
 
-def frying(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def frying(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A bright steady hiss full of tiny crackles."""
     hiss = shaped_noise(rng, samples, sample_rate, band(rng.uniform(2500, 3500), 7000))
     hiss *= wander(rng, samples, sample_rate, 3, 0.7, 1.0)
@@ -175,12 +173,14 @@ def frying(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return np.asarray(0.45 * hiss + 0.5 * crackle, dtype=np.float32)
 
 
-def _unclicked(gate: npt.NDArray[np.bool_]) -> Array:
+def _unclicked(gate: BoolArray) -> FloatArray:
     """Soften the edges of an on/off ``gate`` over a few milliseconds."""
     return np.convolve(gate, np.hanning(66) / np.hanning(66).sum(), mode="same")
 
 
-def _bowed(rng: np.random.Generator, samples: int, sample_rate: int, onsets: Array, notes: Array, body: Array) -> Wave:
+def _bowed(
+    rng: np.random.Generator, samples: int, sample_rate: int, onsets: FloatArray, notes: FloatArray, body: FloatArray
+) -> Float32Array:
     """Bow ``notes`` (Hz, one an onset in seconds) legato, under the resonances of ``body`` (Hz)."""
     time = np.arange(samples) / sample_rate
     knots = np.stack([onsets, np.append(onsets[1:], onsets[-1] + 1) - 0.04], axis=1).reshape(-1)

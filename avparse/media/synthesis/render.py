@@ -11,9 +11,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import scratch_folder, write_bytes, writing
 from avparse.foundation.settings import lookup
@@ -21,7 +21,7 @@ from avparse.media.synthesis.pen import Drawing
 from avparse.media.synthesis.pictures import PICTURES
 from avparse.media.synthesis.scenery import Backdrop, ambience
 from avparse.media.synthesis.sounds import SOUNDS
-from avparse.media.synthesis.waves import Wave, swell
+from avparse.media.synthesis.waves import swell
 
 WIDTH, HEIGHT, FRAME_RATE = 192, 144, 12
 SAMPLE_RATE = 16_000
@@ -46,8 +46,8 @@ class Scene:
     """
 
     classes: tuple[str, ...]
-    audio: npt.NDArray[np.bool_]
-    visual: npt.NDArray[np.bool_]
+    audio: BoolArray
+    visual: BoolArray
     segment_seconds: float = 1.0
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Scene:
         """Seconds."""
         return len(self.audio) * self.segment_seconds
 
-    def spans(self, active: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+    def spans(self, active: BoolArray) -> list[tuple[float, float]]:
         """Return the (start, end) in seconds of each unbroken stretch of a class's timeline ``[T]``."""
         edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)) * self.segment_seconds
         return [(float(start), float(end)) for start, end in edges.reshape(-1, 2)]
@@ -79,7 +79,7 @@ def render_video(path: str | os.PathLike[str], scene: Scene, seed: int) -> None:
         write_bytes(path, draft.read_bytes())
 
 
-def mix(scene: Scene, seed: int) -> Wave:
+def mix(scene: Scene, seed: int) -> Float32Array:
     """Return the sound ``[samples]`` of a scene at ``SAMPLE_RATE``: its events over background noise of some level."""
     samples = round(scene.duration_s * SAMPLE_RATE)
     rng = _stream(seed, "ambience")
@@ -150,7 +150,7 @@ def _cast(scene: Scene, seed: int) -> list[_Actor]:
     return actors
 
 
-def _encode(path: Path, pictures: Iterable[Image.Image], sound: Wave) -> None:
+def _encode(path: Path, pictures: Iterable[Image.Image], sound: Float32Array) -> None:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=FRAME_RATE, options=_X264)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -177,7 +177,7 @@ def _stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), index])
 
 
-def _evened(event: Wave) -> Wave:
+def _evened(event: Float32Array) -> Float32Array:
     """Scale to ``_LOUDNESS`` by the louder parts (50-ms frames), so that a bounce is as loud as a hum."""
     frame = SAMPLE_RATE // 20
     whole = len(event) // frame * frame

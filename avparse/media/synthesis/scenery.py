@@ -7,8 +7,9 @@ import math
 import numpy as np
 from PIL import Image
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.synthesis.pen import Colour, Drawing, Pen, pick, spin
-from avparse.media.synthesis.waves import Wave, shaped_noise, tone, wander
+from avparse.media.synthesis.waves import shaped_noise, tone, wander
 
 _UPPER: tuple[Colour, ...] = (
     (150, 195, 225),
@@ -71,7 +72,7 @@ class Backdrop:
         return image
 
 
-def ambience(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def ambience(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Return noise ``[samples]`` of unit power: coloured, swelling like wind or traffic, humming in some rooms."""
     slope = rng.uniform(0.2, 1.0)
     sound = shaped_noise(rng, samples, sample_rate, lambda f: (np.maximum(f, 40.0) / 40.0) ** -slope)

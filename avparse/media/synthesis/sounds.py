@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.synthesis import noises, voices
-from avparse.media.synthesis.waves import Wave
 
-Sound = Callable[[np.random.Generator, int, int], Wave]
+Sound = Callable[[np.random.Generator, int, int], Float32Array]
 
 SOUNDS: dict[str, Sound] = {
     "Speech": voices.speech,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.synthesis.waves import (
     VOWELS,
-    Wave,
     band,
     beats,
     glide,
@@ -22,7 +22,7 @@ from avparse.media.synthesis.waves import (
 _VOWELS = np.array(list(VOWELS.values()), dtype=np.float32)
 
 
-def speech(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def speech(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Syllables of moving formants in phrases, with consonants of noise between some of them."""
     male = rng.random() < 0.5
     base = rng.uniform(90, 140) if male else rng.uniform(170, 240)
@@ -48,7 +48,7 @@ def speech(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return np.asarray(vowels + 0.35 * consonants, dtype=np.float32)
 
 
-def singing(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def singing(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Long sung vowels on a pentatonic scale, with vibrato."""
     root = rng.choice([rng.uniform(130, 180), rng.uniform(260, 360)])
     scale = root * 2 ** (np.array([0, 2, 4, 7, 9, 12]) / 12)
@@ -64,7 +64,7 @@ def singing(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return voice(melody * vibrato, 1.1 * formants, sample_rate, width=60.0, tilt=0.5) * tremolo.astype(np.float32)
 
 
-def cheering(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def cheering(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """A crowd: a roar of vowel-coloured noise, many sliding shouts, and whistles in some variants."""
     centre = rng.uniform(800, 1200)
     roar = shaped_noise(
@@ -89,7 +89,7 @@ def cheering(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return sound
 
 
-def clapping(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def clapping(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Hand claps: one steady pair of hands, or an audience in which each keeps its own pace."""
     people = int(rng.choice([1, 2, 5, 8, 11]))
     claps = []
@@ -106,7 +106,7 @@ def clapping(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, claps)
 
 
-def dog(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def dog(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Barks: short, rough, falling in pitch; big and small dogs."""
     size = rng.uniform(0, 1)  # 0 a small dog, 1 a big one
     base, length = 520 - 340 * size, int((0.11 + 0.12 * size) * sample_rate)
@@ -121,7 +121,7 @@ def dog(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, barks)
 
 
-def cat(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def cat(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Meows: a pitch that rises and falls while the mouth opens and closes."""
     base = rng.uniform(480, 720)
     slow = rng.uniform(0.5, 0.85)
@@ -137,7 +137,7 @@ def cat(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, meows)
 
 
-def rooster(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def rooster(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Cock-a-doodle-doo: two short calls, a high long one, and a falling end; clucks fill the wait."""
     base, pace = rng.uniform(480, 650), rng.uniform(0.85, 1.15)
     calls = []
@@ -157,7 +157,7 @@ def rooster(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
     return scatter(samples, sample_rate, calls)
 
 
-def baby_cry(rng: np.random.Generator, samples: int, sample_rate: int) -> Wave:
+def baby_cry(rng: np.random.Generator, samples: int, sample_rate: int) -> Float32Array:
     """Wails of about a second, high and harsh, with an audible breath between them."""
     base = rng.uniform(380, 520)
     length_s = rng.uniform(0.65, 1.0)

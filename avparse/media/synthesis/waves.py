@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Wave = npt.NDArray[np.float32]
-Array = npt.NDArray[np.floating[Any]]
+from avparse.foundation.arrays import Float32Array, Float64Array, FloatArray
 
 # Mean first three formants of adult vowels in Hz (Peterson and Barney, 1952).
 VOWELS = {
@@ -22,13 +19,15 @@ VOWELS = {
 _CONTROL_HZ = 100
 
 
-def glide(samples: int, points: Sequence[tuple[float, float]]) -> Wave:
+def glide(samples: int, points: Sequence[tuple[float, float]]) -> Float32Array:
     """Return a curve ``[samples]`` through (position in 0..1, value) points, linear between them."""
     positions, values = zip(*points, strict=True)
     return np.asarray(np.interp(np.linspace(0, 1, samples), positions, values), dtype=np.float32)
 
 
-def wander(rng: np.random.Generator, samples: int, sample_rate: int, hertz: float, low: float, high: float) -> Wave:
+def wander(
+    rng: np.random.Generator, samples: int, sample_rate: int, hertz: float, low: float, high: float
+) -> Float32Array:
     """Return a smooth random curve ``[samples]`` between ``low`` and ``high``; ``hertz`` turns a second."""
     knots = rng.uniform(low, high, int(samples / sample_rate * hertz) + 3)
     at = np.arange(samples) * (hertz / sample_rate)
@@ -37,23 +36,23 @@ def wander(rng: np.random.Generator, samples: int, sample_rate: int, hertz: floa
     return np.asarray(knots[left] * (1 - weight) + knots[left + 1] * weight, dtype=np.float32)
 
 
-def cycles(frequency: Array, sample_rate: int) -> npt.NDArray[np.float64]:
+def cycles(frequency: FloatArray, sample_rate: int) -> Float64Array:
     """Return the phase in cycles ``[samples]`` of an oscillator with instantaneous ``frequency`` (Hz)."""
     return np.cumsum(frequency, dtype=np.float64) / sample_rate
 
 
-def tone(frequency: Array | float, samples: int, sample_rate: int) -> Wave:
+def tone(frequency: FloatArray | float, samples: int, sample_rate: int) -> Float32Array:
     """Return a sine ``[samples]`` of constant or changing ``frequency`` (Hz)."""
     curve = np.broadcast_to(np.asarray(frequency, dtype=np.float64), samples)
     return np.sin(2 * np.pi * cycles(curve, sample_rate)).astype(np.float32)
 
 
-def looped(table: Array, phase: npt.NDArray[np.float64]) -> Wave:
+def looped(table: FloatArray, phase: Float64Array) -> Float32Array:
     """Read one cycle ``table`` at ``phase`` (cycles) without end."""
     return np.asarray(table, dtype=np.float32)[((phase % 1) * len(table)).astype(np.intp) % len(table)]
 
 
-def exhaust(harmonics: int, resonances: Sequence[tuple[float, float]], slope: float, size: int = 2048) -> Wave:
+def exhaust(harmonics: int, resonances: Sequence[tuple[float, float]], slope: float, size: int = 2048) -> Float32Array:
     """Return one cycle ``[size]`` of an engine: ``harmonics`` partials falling as k**-slope, raised at the resonances.
 
     Args:
@@ -71,7 +70,9 @@ def exhaust(harmonics: int, resonances: Sequence[tuple[float, float]], slope: fl
     return level(cycle)
 
 
-def voice(pitch: Array, formants: Array, sample_rate: int, width: float = 90.0, tilt: float = 0.6) -> Wave:
+def voice(
+    pitch: FloatArray, formants: FloatArray, sample_rate: int, width: float = 90.0, tilt: float = 0.6
+) -> Float32Array:
     """Sum the harmonics of ``pitch`` under moving formants.
 
     Args:
@@ -109,19 +110,21 @@ def voice(pitch: Array, formants: Array, sample_rate: int, width: float = 90.0, 
     return level(total)
 
 
-def shaped_noise(rng: np.random.Generator, samples: int, sample_rate: int, gain: Callable[[Array], Array]) -> Wave:
+def shaped_noise(
+    rng: np.random.Generator, samples: int, sample_rate: int, gain: Callable[[FloatArray], FloatArray]
+) -> Float32Array:
     """Return noise ``[samples]`` of peak 1 whose spectrum is weighted by ``gain`` (of the frequencies in Hz)."""
     size = 1 << max(samples - 1, 1).bit_length()
     spectrum = np.fft.rfft(rng.standard_normal(size, dtype=np.float32))
     return level(np.fft.irfft(spectrum * gain(np.fft.rfftfreq(size, 1 / sample_rate)), n=size)[:samples])
 
 
-def band(low: float, high: float) -> Callable[[Array], Array]:
+def band(low: float, high: float) -> Callable[[FloatArray], FloatArray]:
     """Return a gentle band-pass weighting between ``low`` and ``high`` Hz for :func:`shaped_noise`."""
     return lambda f: 1 / ((1 + (low / np.maximum(f, 1.0)) ** 4) * (1 + (f / high) ** 4))
 
 
-def strike(samples: int, sample_rate: int, partials: Iterable[tuple[float, float, float]]) -> Wave:
+def strike(samples: int, sample_rate: int, partials: Iterable[tuple[float, float, float]]) -> Float32Array:
     """Return decaying sines: ``partials`` are (frequency in Hz, amplitude, decay time in seconds)."""
     time = np.arange(samples, dtype=np.float32) / sample_rate
     total = np.zeros(samples, np.float32)
@@ -130,7 +133,7 @@ def strike(samples: int, sample_rate: int, partials: Iterable[tuple[float, float
     return total
 
 
-def pluck(rng: np.random.Generator, frequency: float, samples: int, sample_rate: int, damping: float) -> Wave:
+def pluck(rng: np.random.Generator, frequency: float, samples: int, sample_rate: int, damping: float) -> Float32Array:
     """Return a plucked string ``[samples]`` (Karplus and Strong, 1983), one period at a time.
 
     Args:
@@ -142,14 +145,14 @@ def pluck(rng: np.random.Generator, frequency: float, samples: int, sample_rate:
     """
     period = max(int(sample_rate / frequency - 0.5), 2)
     rows = np.empty((-(-samples // period), period), np.float32)
-    row: Array = rng.uniform(-1, 1, period)
+    row: FloatArray = rng.uniform(-1, 1, period)
     for index in range(len(rows)):
         rows[index] = row
         row = damping / 2 * (row + np.roll(row, 1))
     return rows.reshape(-1)[:samples]
 
 
-def swell(samples: int, sample_rate: int, attack_s: float, release_s: float) -> Wave:
+def swell(samples: int, sample_rate: int, attack_s: float, release_s: float) -> Float32Array:
     """Return an envelope ``[samples]`` that rises in ``attack_s``, stays at 1 and falls in ``release_s``."""
     time = np.arange(samples, dtype=np.float32) / sample_rate
     return np.minimum(np.clip(time / attack_s, 0, 1), np.clip((samples / sample_rate - time) / release_s, 0, 1))
@@ -164,7 +167,7 @@ def beats(rng: np.random.Generator, seconds: float, shortest: float, longest: fl
     return times
 
 
-def scatter(samples: int, sample_rate: int, grains: Iterable[tuple[float, Array]]) -> Wave:
+def scatter(samples: int, sample_rate: int, grains: Iterable[tuple[float, FloatArray]]) -> Float32Array:
     """Add ``grains`` (start in seconds, waveform) into a signal ``[samples]``; what passes the end is cut."""
     total = np.zeros(samples, np.float32)
     for start_s, grain in grains:
@@ -174,7 +177,7 @@ def scatter(samples: int, sample_rate: int, grains: Iterable[tuple[float, Array]
     return total
 
 
-def level(signal: Array) -> Wave:
+def level(signal: FloatArray) -> Float32Array:
     """Return ``signal`` scaled to a peak of 1 (silence stays silence)."""
     peak = float(np.abs(signal).max(initial=0.0))
     return (signal / peak if peak > 0 else signal).astype(np.float32)

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.chunks import Chunk, read_chunks
 from avparse.media.decoding.views import SoundView
 from avparse.media.towers.pretrained import find_checkpoint
-from avparse.media.towers.tower import Device, Floats, Piece, choose_device, embed_texts, identity
+from avparse.media.towers.tower import Device, Piece, choose_device, embed_texts, identity
 
 _CHUNK_SEGMENTS = 16
 _LEVELS = 32767  # of 16-bit sound
@@ -90,7 +91,7 @@ class ClapTower:
             content[place] = self._repeated(sounds[row, : max(1, round(left_s * view.sample_rate))])
         return Piece(chunk.segments, rows, content)
 
-    def embed(self, piece: Piece) -> Floats:
+    def embed(self, piece: Piece) -> Float32Array:
         """Return ``[segments, dimension]`` of length one, zero where there is no sound."""
         vectors = np.zeros((piece.segments, self.dimension), dtype=np.float32)
         for first in range(0, len(piece.rows), self._batch):
@@ -104,7 +105,7 @@ class ClapTower:
             vectors[piece.rows[some]] = embedded.cpu().numpy()
         return vectors
 
-    def texts(self, prompts: Sequence[str]) -> Floats:
+    def texts(self, prompts: Sequence[str]) -> Float32Array:
         """Return ``[prompts, dimension]`` of length one.
 
         Raises:
@@ -119,7 +120,7 @@ class ClapTower:
         power = spectra.abs().square().transpose(1, 2) @ self._filters
         return 10 * torch.log10(power.clamp_min(_QUIET))
 
-    def _repeated(self, sound: Floats) -> Floats:
+    def _repeated(self, sound: Float32Array) -> Float32Array:
         """Return ``[nb_max_samples]``: as many whole copies as fit, then silence (or as the checkpoint states)."""
         if self._quantise:
             sound = np.trunc(np.clip(sound, -1, 1) * np.float32(_LEVELS)) / np.float32(_LEVELS)

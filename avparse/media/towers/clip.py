@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
+from avparse.foundation.arrays import Float32Array, IntArray, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import read_json
 from avparse.media.decoding.chunks import Chunk, probe, read_chunks
 from avparse.media.decoding.views import PictureView
 from avparse.media.towers.pretrained import find_checkpoint
-from avparse.media.towers.tower import Device, Floats, Piece, choose_device, embed_texts, identity, unit
+from avparse.media.towers.tower import Device, Piece, choose_device, embed_texts, identity, unit
 
 Frames = Literal["mean", "raw_mean", "centre", "spread"]
 Resize = Literal["squash", "crop"]
-Pictures = npt.NDArray[np.uint8]
 
 _MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _CHUNK_BYTES = 1 << 26  # of decoded pictures
@@ -100,7 +99,7 @@ class ClipTower:
             content[index] = self._read(chosen[index])
         return Piece(chunk.segments, rows, content)
 
-    def embed(self, piece: Piece) -> Floats:
+    def embed(self, piece: Piece) -> Float32Array:
         """Return ``[segments, dimension]`` of length one, zero where there is no picture."""
         vectors = np.zeros((piece.segments, self.dimension), dtype=np.float32)
         if len(piece.rows):
@@ -109,7 +108,7 @@ class ClipTower:
             vectors[piece.rows] = unit((each if self._frames == "raw_mean" else unit(each)).mean(axis=1))
         return vectors
 
-    def texts(self, prompts: Sequence[str]) -> Floats:
+    def texts(self, prompts: Sequence[str]) -> Float32Array:
         """Return ``[prompts, dimension]`` of length one.
 
         Raises:
@@ -117,7 +116,7 @@ class ClipTower:
         """
         return embed_texts(self._model, self._tokenizer, prompts, self._batch, self.device, self._name)
 
-    def _pictures(self, pixels: Floats) -> Floats:
+    def _pictures(self, pixels: Float32Array) -> Float32Array:
         parts = []
         for first in range(0, len(pixels), self._batch):
             some = torch.from_numpy(pixels[first : first + self._batch]).to(self.device)
@@ -126,7 +125,7 @@ class ClipTower:
                 parts.append(self._model.visual_projection(pooled).cpu().numpy())
         return np.concatenate(parts)
 
-    def _read(self, frame: Pictures) -> Floats:
+    def _read(self, frame: UInt8Array) -> Float32Array:
         """Return ``[3, size, size]`` of one frame ``[H, W, 3]``; bicubic, as published."""
         height, width = frame.shape[:2]
         size, shorter = self._size, min(height, width)
@@ -137,11 +136,11 @@ class ClipTower:
             wide, high = int(size * width / shorter), int(size * height / shorter)
             left, top = (wide - size) // 2, (high - size) // 2
             shown = shown.resize((wide, high), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
-        pixels: Floats = (np.asarray(shown, dtype=np.float32) / np.float32(255) - self._mean) / self._deviation
+        pixels: Float32Array = (np.asarray(shown, dtype=np.float32) / np.float32(255) - self._mean) / self._deviation
         return np.moveaxis(pixels, -1, 0)
 
 
-def spread_frames(segments: int, per_segment: int) -> npt.NDArray[np.int64]:
+def spread_frames(segments: int, per_segment: int) -> IntArray:
     """Return which of its ``per_segment`` frames each segment is seen by, ``[segments]`` (VALOR).
 
     VALOR takes the rounded places of ``linspace(0, N - 1, T)`` among the N frames of a video: one in each of its T
@@ -151,7 +150,7 @@ def spread_frames(segments: int, per_segment: int) -> npt.NDArray[np.int64]:
     return places - per_segment * np.arange(segments)
 
 
-def _statistics(path: Path) -> tuple[Floats, Floats]:
+def _statistics(path: Path) -> tuple[Float32Array, Float32Array]:
     """Return the mean and deviation of the channels that the checkpoint states, or else CLIP's own."""
     if not path.is_file():
         return np.array(_MEAN, dtype=np.float32), np.array(_DEVIATION, dtype=np.float32)

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from avparse.foundation.arrays import Float32Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.media.towers.pretrained import Checkpoint
 
-Floats = npt.NDArray[np.float32]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -30,8 +30,8 @@ class Piece:
     """
 
     segments: int
-    rows: npt.NDArray[np.int64]
-    content: Floats
+    rows: IntArray
+    content: Float32Array
 
 
 class Tower(Protocol):
@@ -53,11 +53,11 @@ class Tower(Protocol):
         """Decode a file, whose video has ``total`` segments, and prepare it piece by piece."""
         ...
 
-    def embed(self, piece: Piece) -> Floats:
+    def embed(self, piece: Piece) -> Float32Array:
         """Return ``[segments, dimension]`` of length one, zero where the modality is absent."""
         ...
 
-    def texts(self, prompts: Sequence[str]) -> Floats:
+    def texts(self, prompts: Sequence[str]) -> Float32Array:
         """Return ``[prompts, dimension]`` of length one."""
         ...
 
@@ -67,10 +67,10 @@ def identity(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     return f"{checkpoint.name}, sha256 {checkpoint.digest}, {json.dumps(settings, sort_keys=True)}"
 
 
-def unit(vectors: npt.NDArray[Any]) -> Floats:
+def unit(vectors: npt.NDArray[Any]) -> Float32Array:
     """Return the vectors ``[..., E]`` brought to length one; one of length zero stays."""
     length = np.linalg.norm(vectors.astype(np.float32), axis=-1, keepdims=True)
-    scaled: Floats = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+    scaled: Float32Array = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
     return scaled
 
 
@@ -89,7 +89,7 @@ def choose_device(name: Device) -> torch.device:
 
 def embed_texts(
     model: Any, tokenizer: Any, prompts: Sequence[str], batch_size: int, device: torch.device, name: str
-) -> Floats:
+) -> Float32Array:
     """Return what the text tower makes of the prompts, ``[prompts, E]`` of length one.
 
     Args:

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
-from avparse.models.class_vectors.source import LabelConfig, Vectors, check_dimension, unreadable, words
+from avparse.models.class_vectors.source import LabelConfig, check_dimension, unreadable, words
 
 
 class GloVeLabels:
@@ -26,7 +27,7 @@ class GloVeLabels:
     def __init__(self, config: Config) -> None:
         self.path, self.dimension = Path(config.path), config.dimension
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
@@ -41,8 +42,8 @@ class GloVeLabels:
                 raise UserError(f"{self.path}: no vector for {what} of class '{name}'; rename the class")
         return np.stack([np.mean([found[word] for word in parts[name]], axis=0) for name in classes])
 
-    def _read(self, wanted: set[str]) -> dict[str, Vectors]:
-        found: dict[str, Vectors] = {}
+    def _read(self, wanted: set[str]) -> dict[str, Float32Array]:
+        found: dict[str, Float32Array] = {}
         try:
             with self.path.open(encoding="utf-8", errors="replace") as file:
                 for line in file:

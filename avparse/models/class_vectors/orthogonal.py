@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from avparse.models.class_vectors.source import LabelConfig, Vectors, scaled
+from avparse.foundation.arrays import Float32Array
+from avparse.models.class_vectors.source import LabelConfig, scaled
 
 
 class OrthogonalLabels:
@@ -28,7 +29,7 @@ class OrthogonalLabels:
     def __init__(self, config: Config) -> None:
         self.dimension = config.dimension
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``."""
         seeds = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in classes]
         return scaled(np.stack([np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]))

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from avparse.foundation.arrays import Float32Array, Float64Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
-
-Vectors = npt.NDArray[np.float32]
 
 
 class LabelConfig(PartConfig):
@@ -35,10 +33,10 @@ def words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", name.casefold())
 
 
-def scaled(x: npt.NDArray[np.float64]) -> Vectors:
+def scaled(x: Float64Array) -> Float32Array:
     """Scale each vector to a root mean square of 1/3, as GloVe's have, so that training starts alike for all."""
     scale = 3 * np.sqrt(np.square(x).mean(axis=1, keepdims=True))
-    vectors: Vectors = (x / np.maximum(scale, 1e-12)).astype(np.float32)
+    vectors: Float32Array = (x / np.maximum(scale, 1e-12)).astype(np.float32)
     return vectors
 
 

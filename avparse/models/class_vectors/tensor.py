@@ -16,8 +16,9 @@ import numpy.typing as npt
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
+from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError, nearest
-from avparse.models.class_vectors.source import LabelConfig, Vectors, check_dimension, unreadable, words
+from avparse.models.class_vectors.source import LabelConfig, check_dimension, unreadable, words
 
 _log = logging.getLogger(__name__)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
@@ -41,7 +42,7 @@ class TensorLabels:
     def __init__(self, config: Config) -> None:
         self.path, self.dimension = Path(config.path), config.dimension
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``.
 
         Raises:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from avparse.foundation.arrays import Float32Array
 from avparse.media.towers.pretrained import find_checkpoint, find_folder, library
 from avparse.media.towers.tower import embed_texts
-from avparse.models.class_vectors.source import LabelConfig, Vectors, scaled, unreadable, words
+from avparse.models.class_vectors.source import LabelConfig, scaled, unreadable, words
 
 _AT_A_TIME = 32  # prompts
 
@@ -35,7 +36,7 @@ class CLIPLabels:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
@@ -60,7 +61,7 @@ class CLAPLabels:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
@@ -84,7 +85,7 @@ class SentenceLabels:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def __call__(self, classes: Sequence[str]) -> Vectors:
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
         """Return the vectors ``[C, dimension]``.
 
         Raises:
@@ -106,7 +107,7 @@ class SentenceLabels:
 
 def _projected(
     networks: Mapping[str, str], config: CLIPLabels.Config | CLAPLabels.Config, classes: Sequence[str]
-) -> Vectors:
+) -> Float32Array:
     """Return the projected vectors of the prompts; ``networks`` maps a model type to its ``transformers`` class."""
     library("transformers")  # checked before anything is downloaded
     found = find_checkpoint(config.model, *networks)

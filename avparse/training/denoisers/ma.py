@@ -11,13 +11,13 @@ from collections.abc import Collection
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from avparse.data.batching import Indices, batches
 from avparse.data.features import Features
+from avparse.foundation.arrays import BoolArray, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.models.output import Parse
@@ -29,9 +29,7 @@ from avparse.training.workspace import Workspace
 _DRAWS = 50
 
 
-def draw_partners(
-    labels: npt.NDArray[np.bool_], rng: np.random.Generator, n_partners: int = 1
-) -> npt.NDArray[np.int64]:
+def draw_partners(labels: BoolArray, rng: np.random.Generator, n_partners: int = 1) -> IntArray:
     """Draw, for each video, others without a common label, uniformly and independently.
 
     A video that shares a label with every other one becomes its own partner; nothing can be tested on it, so leave it
@@ -59,8 +57,8 @@ def draw_partners(
     return partners
 
 
-def _share_label(labels: npt.NDArray[np.bool_], partners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    shared: npt.NDArray[np.bool_] = np.any(labels[:, None] & labels[partners], axis=-1)
+def _share_label(labels: BoolArray, partners: IntArray) -> BoolArray:
+    shared: BoolArray = np.any(labels[:, None] & labels[partners], axis=-1)
     return shared
 
 

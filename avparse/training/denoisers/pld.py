@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -16,6 +15,7 @@ from avparse.data.scores import segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
+from avparse.foundation.arrays import IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
@@ -78,7 +78,7 @@ def repair(
     labels: SegmentLabels,
     output: ParserOutput,
     store: FeatureStore,
-    indices: npt.NDArray[np.int64],
+    indices: IntArray,
     rule: FlipRule,
     modalities: Sequence[str] = ("visual",),
 ) -> SegmentLabels:

@@ -194,7 +194,7 @@ class _Learner:
             batch = self.table.batch(index)
             with torch.no_grad():
                 actions = sample(self._logits(batch), batch.weak, generator)
-            inter.append(config.inter.of(actions, batch.weak).mean(dim=-1))
+            inter.append(config.inter.sampled(actions, batch.weak).mean(dim=-1))
             quality.add(index, actions)
             self._task_step(optimizer, batch, actions, Step(0, number, config.steps))
             transitions.append(_Transition(index, actions.keep))

@@ -1,0 +1,16 @@
+"""Names for the types of NumPy arrays, by what their elements are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+Float16Array = npt.NDArray[np.float16]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating[Any]]
