@@ -1,1 +1,1 @@
-"""Labels: where training targets come from, how they are refined, and the policy that learns to refine them."""
+"""Labels: sources of training targets, pseudo labels, refined labels, and the policies that learn to refine labels."""

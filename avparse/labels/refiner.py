@@ -1,4 +1,4 @@
-"""What every refiner is: it turns the targets of a batch into better ones, during training."""
+"""Interface of refiners, which improve the targets of every batch during training."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Reads = Literal["nothing", "training", "unimodal"]
 
 
 class Refiner(Protocol):
-    """Refines the targets of every batch. Refiners chain: each receives what the one before it returned."""
+    """Refines the targets of every batch. Refiners are applied in turn: each receives the targets of the one before."""
 
     @property
     def reads(self) -> Reads:
-        """Which pass of the parser is shown to :meth:`refine`.
+        """Pass of the parser whose output :meth:`refine` receives.
 
-        ``training``: the very output that the loss will read; ``unimodal``: an extra pass, in training mode and without
-        gradient, in which neither modality sees the other; ``nothing``: none, the output is None.
+        ``training``: the output that the loss will read; ``unimodal``: an extra pass, in training mode and without
+        gradient, without attention between the modalities; ``nothing``: no pass, the output is None.
         """
 
     def attach(self, parser: nn.Module, table: FeatureTable) -> None:
-        """Meet the parser that is trained and the data, once, before the first batch."""
+        """Receive the trained parser and the data, once, before the first batch."""
 
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
-        """Return new targets; those given stay as they are."""
+        """Return new targets; the given targets are not changed."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what later batches depend on, by name; empty for a refiner without memory."""
+        """Return the state that later batches depend on, by name; empty for a refiner without state."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Restore the state that :meth:`state_dict` returned."""

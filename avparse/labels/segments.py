@@ -1,6 +1,6 @@
-"""Segment labels: targets of every segment, class and modality, as teachers and self-training make them.
+"""Segment labels: targets of every segment, class and modality, as made by teachers and by self-training.
 
-A target of NaN is unknown: no loss reads it; where one is needed, what is said of the whole video stands in its place.
+A target of NaN is unknown: no loss reads it; where a value is needed, the video-level target is used instead.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _KIND = "avparse segment labels"
 
 @dataclass(frozen=True)
 class SegmentLabels:
-    """Targets in [0, 1] of some videos, segment by segment; NaN where nobody knows.
+    """Targets in [0, 1] of the segments of some videos; NaN where the label is unknown.
 
     Attributes:
-        videos: ids, each once.
-        classes: names, in order.
-        lengths: ``[N]`` segments of each video.
-        audio, visual: ``[sum T, C]`` targets of the videos' segments one after the other; None for a modality
+        videos: video ids, each once.
+        classes: class names, in the order of the last axis.
+        lengths: number of segments ``[N]`` of each video.
+        audio, visual: targets ``[sum T, C]`` of the videos' segments, one video after the other; None for a modality
             without segment labels.
     """
 
@@ -71,9 +71,9 @@ class SegmentLabels:
         return highest
 
     def masked(self, labels: RefinedLabels) -> SegmentLabels:
-        """Return these labels times the video-level targets of ``labels``: what is dropped there is dropped here.
+        """Return these labels times the video-level targets of ``labels``, so that dropped classes are dropped here.
 
-        Labels outside the given ones stay as they are (those of a recipe without a filter, and LSLD's soft negatives).
+        Labels outside the given ones are kept (those of a recipe without a filter, and LSLD's soft negatives).
 
         Raises:
             UserError: ``labels`` holds other videos.
@@ -83,14 +83,14 @@ class SegmentLabels:
         for modality in MODALITIES:
             kept = np.where(labels.given, labels.side(modality)[0], np.float32(1))
             targets = self.side(modality)
-            # What is dropped is known, also where the segment was not.
+            # A dropped label is known to be absent, also where the segment was unknown.
             sides.append(None if targets is None else np.where(kept[rows] == 0, np.float16(0), targets * kept[rows]))
         return SegmentLabels(self.videos, self.classes, self.lengths, *sides)
 
     def bound(self, labels: RefinedLabels) -> RefinedLabels:
-        """Return video-level labels of which none is higher than its highest segment, so that the two do not disagree.
+        """Return video-level labels bounded by their highest segment target, so that the two do not disagree.
 
-        One of which a segment is unknown stays as it is.
+        A label with an unknown segment is not changed.
 
         Raises:
             UserError: ``labels`` holds other videos.
@@ -112,7 +112,7 @@ class SegmentLabels:
         return np.array([at[video] for video in self.videos], dtype=np.int64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file, atomically.
+        """Write a safetensors file atomically.
 
         Raises:
             UserError: the file cannot be written.
@@ -124,10 +124,10 @@ class SegmentLabels:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SegmentLabels:
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises:
-            UserError: not such a file.
+            UserError: the file cannot be read as segment labels.
         """
         try:
             with safe_open(path, framework="np") as file:
@@ -143,15 +143,15 @@ class SegmentLabels:
 
 
 class SegmentTable:
-    """Segment labels as padded batches, by position in a store.
+    """Segment labels as padded batches, by the videos' positions in a store.
 
     Args:
-        labels: of the videos that will be asked for; all others read as zeros.
-        store: that the positions count in.
-        device: where batches are.
+        labels: segment labels of the videos in batches; all other videos get zeros.
+        store: store in which positions are counted.
+        device: device on which batches are returned.
 
     Raises:
-        UserError: a video or class is unknown to the store, or has another length there.
+        UserError: a video or class is unknown to the store, or has another number of segments there.
     """
 
     def __init__(self, labels: SegmentLabels, store: FeatureStore, device: torch.device | str = "cpu") -> None:
@@ -170,15 +170,15 @@ class SegmentTable:
         self._tables: list[Tensor | None] = []
         for modality in MODALITIES:
             targets = labels.side(modality)
-            # A last row of zeros serves padding and the videos without labels.
+            # A final row of zeros serves padding and the videos without labels.
             blank = np.zeros((1, len(labels.classes)), dtype=np.float16)
             rows = None if targets is None else np.concatenate((targets, blank))
             self._tables.append(None if rows is None else torch.from_numpy(rows).to(device))
 
     def __call__(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Return the targets ``[B, T, C]`` of audio and visual of the videos at positions ``index``, padded with 0.
+        """Return the targets ``[B, T, C]`` of audio and visual of the videos at positions ``index``, padded with zeros.
 
-        They are NaN where nobody knows.
+        They are NaN where the label is unknown.
         """
         at = index.cpu().numpy()
         lengths, first = self._lengths[at][:, None], self._first[at][:, None]
@@ -193,7 +193,7 @@ class SegmentTable:
 
 
 def from_padded(store: FeatureStore, indices: IntArray, audio: Tensor | None, visual: Tensor | None) -> SegmentLabels:
-    """Return the labels of the videos at ``indices`` from padded targets ``[N, T, C]``; what lies in padding is cut."""
+    """Return the labels of the videos at ``indices`` from padded targets ``[N, T, C]``, without the padding."""
     lengths = store.lengths[indices]
     real = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
     sides = [None if x is None else x.cpu().numpy().astype(np.float16)[real] for x in (audio, visual)]

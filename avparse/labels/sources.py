@@ -1,4 +1,4 @@
-"""Label sources: where the targets of a batch come from before any refinement."""
+"""Label sources, which make the targets of a batch before any refinement."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from avparse.labels.targets import Targets
 
 
 class SmoothingConfig(PartConfig):
-    """Settings of every label source.
+    """Settings of the smoothing of labels, which every label source has.
 
     Attributes:
-        keep_audio, keep_visual: the share ``v`` of a label that smoothing keeps.
-        smooth_epochs: epochs of smoothing, after which labels are taken as they are; None: all.
+        keep_audio, keep_visual: share ``v`` of a label that smoothing keeps, for each modality.
+        smooth_epochs: number of first epochs with smoothing, after which labels are used unsmoothed; None: all epochs.
     """
 
     keep_audio: float = Field(1.0, gt=0, le=1)
@@ -33,21 +33,21 @@ class SmoothingConfig(PartConfig):
 
 
 class LabelSource(Protocol):
-    """Gives the targets of a batch."""
+    """Makes the targets of a batch."""
 
     def __call__(self, batch: Batch) -> Targets:
-        """Return the targets of ``batch``."""
+        """Return the targets of a batch."""
 
 
 class WeakLabels:
-    """The weak label stands for both modalities, smoothed towards one half (Tian, Li, Xu, ECCV 2020, section 4.3).
+    """The weak label as target of both modalities, smoothed towards one half (Tian, Li, Xu, ECCV 2020, section 4.3).
 
-    ``s(y) = v y + (1 - v) / 2``: HAN smooths the visual target only, with v = 0.9, as fewer labels are visible than
-    audible.
+    ``s(y) = v y + (1 - v) / 2``: HAN smooths only the visual target, with v = 0.9, because fewer labels are visible
+    than audible.
     """
 
     class Config(SmoothingConfig):
-        """Settings: those of the smoothing."""
+        """Settings of the label source ``weak``, which are those of the smoothing."""
 
         name: Literal["weak"] = "weak"
 
@@ -55,7 +55,7 @@ class WeakLabels:
         self.config = config
 
     def __call__(self, batch: Batch) -> Targets:
-        """Return the targets of ``batch``."""
+        """Return the targets of a batch."""
         return Targets(
             video=batch.weak,
             audio=smooth(batch.weak, self.config.keep_audio),
@@ -64,18 +64,18 @@ class WeakLabels:
 
 
 class RefinedSource:
-    """Targets from a table of refined labels, smoothed like the weak ones; only removed labels are exactly zero.
+    """Targets from a table of refined labels, smoothed like weak labels; only removed labels are exactly zero.
 
     Videos that the table lacks keep their weak label in both modalities.
 
     Args:
-        labels: the table.
-        videos: ids of the store, in order; ``Batch.index`` counts in them.
-        weak: ``[N, C]`` weak labels of the store.
-        smoothing: how much of a target is kept.
-        video: the video's target: the label as ``given``, the ``union`` (maximum) of the modalities' targets, or the
-            target of ``audio``.
-        device: where batches are.
+        labels: table of refined labels.
+        videos: ids of the store's videos, in order; ``Batch.index`` counts in them.
+        weak: weak labels ``[N, C]`` of the store.
+        smoothing: settings of the smoothing.
+        video: rule of the video's target: the label as ``given``, the ``union`` (maximum) of the modalities' targets,
+            or the target of ``audio``.
+        device: device on which batches are returned.
 
     Raises:
         UserError: the table has a video that the store lacks, or was made for other weak labels.
@@ -104,26 +104,26 @@ class RefinedSource:
         ]
 
     def __call__(self, batch: Batch) -> Targets:
-        """Return the targets of ``batch``."""
+        """Return the targets of a batch."""
         return Targets(*(table.index_select(0, batch.index) for table in self._tables))
 
 
 class SegmentSource:
-    """Targets of another source, with segment labels beside them.
+    """Targets of another source, with segment labels added.
 
     Args:
-        base: gives the video-level targets.
-        segments: the segment labels of the training videos.
-        video_level: replace ``audio`` and ``visual`` of the base by the highest target of any segment, in each
-            modality that has segment labels (the published objectives of VAPLAN and LEAP). Where a segment is unknown,
-            the base's target stays.
+        base: source of the video-level targets.
+        segments: segment labels of the training videos.
+        video_level: whether to replace ``audio`` and ``visual`` of the base by the highest target of any segment, in
+            each modality that has segment labels (the published objectives of VAPLAN and LEAP). Where a segment is
+            unknown, the base's target is kept.
     """
 
     def __init__(self, base: LabelSource, segments: SegmentTable, video_level: bool) -> None:
         self.base, self.segments, self.video_level = base, segments, video_level
 
     def __call__(self, batch: Batch) -> Targets:
-        """Return the targets of ``batch``."""
+        """Return the targets of a batch."""
         audio, visual = self.segments(batch.index)
         targets = replace(self.base(batch), audio_segments=audio, visual_segments=visual)
         if not self.video_level:

@@ -1,9 +1,9 @@
-"""Refined labels as a table that anyone can read: one row a video, class and modality.
+"""Refined labels as a Parquet table with one row per video, class and modality.
 
-Columns of the Parquet file: ``video, class, modality, given_label, suggested_label, target, quality_score, reason``.
-There is a row wherever the weak label is given or the target is above zero; everything else is surely absent. A given
-label has two rows, one a modality. The ids of all videos, also of those without a row, are in the file's metadata under
-``videos``; without it (a tool has written the file anew) the videos are those of the rows.
+Columns of the file: ``video, class, modality, given_label, suggested_label, target, quality_score, reason``. There is a
+row wherever the weak label is given or the target is above zero; all other classes are certainly absent. A given label
+has two rows, one per modality. The ids of all videos, including those without a row, are in the file's metadata under
+``videos``; without that entry (another tool has rewritten the file) the videos are those of the rows.
 """
 
 from __future__ import annotations
@@ -44,17 +44,23 @@ _VIDEOS = b"videos"
 
 @dataclass(frozen=True, eq=False)
 class RefinedLabels:
-    """Labels of some videos after refinement, with what led to them.
+    """Labels of some videos after refinement, with their quality and the reasons.
 
     Attributes:
-        videos: N ids.
-        classes: C names.
-        given: ``[N, C]`` weak labels.
-        audio, visual: ``[N, C]`` targets in [0, 1]; above zero without a given label where a label was repaired. The
+        videos: ids of the N videos.
+        classes: names of the C classes.
+        given: weak labels ``[N, C]``.
+        audio, visual: targets ``[N, C]`` in [0, 1]; above zero without a given label where a label was repaired. The
             suggested label is ``target >= 0.5``.
-        quality_audio, quality_visual: ``[N, C]`` in [0, 1], how sure it is that the given label is right in that
-            modality (1: surely). Where nothing is given and the target is zero it is set to 1.
-        reason_audio, reason_visual: ``[N, C]`` text on the entry, empty for none; likewise set to empty.
+        quality_audio, quality_visual: confidence ``[N, C]`` in [0, 1] that the given label is right in that modality; 1
+            is certain. Where nothing is given and the target is zero it is set to 1.
+        reason_audio, reason_visual: text ``[N, C]`` that explains each change, or empty.
+
+    Example:
+        >>> vocabulary = Vocabulary(("Speech", "Dog", "Car"))  # doctest: +SKIP
+        >>> labels = RefinedLabels.load("labels.parquet", vocabulary)  # doctest: +SKIP
+        >>> labels.audio[labels.videos.index("my_video")]  # doctest: +SKIP
+        array([1., 0., 0.], dtype=float32)
     """
 
     videos: tuple[str, ...]
@@ -86,13 +92,13 @@ class RefinedLabels:
             object.__setattr__(self, f"reason_{modality}", reason)
 
     def side(self, modality: str) -> tuple[Float32Array, Float32Array, npt.NDArray[Any]]:
-        """Return target, quality and reason ``[N, C]`` of a modality."""
+        """Return targets, quality and reasons, each ``[N, C]``, of a modality."""
         return getattr(self, modality), getattr(self, f"quality_{modality}"), getattr(self, f"reason_{modality}")
 
     def equals(self, other: RefinedLabels) -> bool:
-        """Whether both tables are of the same videos and classes and lead to the same targets.
+        """Whether both tables have the same videos, classes and targets.
 
-        Quality scores and reasons do not count, as nothing is learned from them.
+        Quality scores and reasons are ignored, because training does not read them.
         """
         if (self.videos, self.classes) != (other.videos, other.classes):
             return False
@@ -103,8 +109,8 @@ class RefinedLabels:
         """Return the positions ``[N]`` of the table's videos among those of a store.
 
         Args:
-            videos: ids of the store, in order.
-            weak: ``[M, C]`` weak labels of the store.
+            videos: ids of the store's videos, in order.
+            weak: weak labels ``[M, C]`` of the store.
 
         Raises:
             UserError: the store lacks a video, or the table was made for other weak labels.
@@ -116,7 +122,7 @@ class RefinedLabels:
         rows = np.array([at[name] for name in self.videos], dtype=np.int64)
         for row in np.flatnonzero((weak[rows] != self.given).any(axis=1)):
             raise UserError(
-                f"refined labels: the weak labels of video '{self.videos[row]}' are others in the data; refine these"
+                f"refined labels: the weak labels of video '{self.videos[row]}' differ in the data; refine these"
             )
         return rows
 
@@ -144,11 +150,12 @@ class RefinedLabels:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary) -> RefinedLabels:
-        """Read a table; ``classes`` are those of ``vocabulary``, in its order. Columns beside the eight are ignored.
+        """Read a table; ``classes`` are those of ``vocabulary``, in its order. Further columns are ignored.
 
         Raises:
-            UserError: not such a table, an unknown class or modality (the nearest is offered), a repeated row, a value
-                outside [0, 1], or columns that contradict each other; the row is named, counted from 1.
+            UserError: the file is not such a table, or has an unknown class or modality (the nearest one is offered), a
+                repeated row, a value outside [0, 1], or columns that contradict each other; the message names the row,
+                counted from 1.
         """
         table, listed_videos = _read(path)
         videos = tuple(dict.fromkeys([*listed_videos, *table["video"].to_pylist()]))
@@ -173,7 +180,7 @@ class RefinedLabels:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
-    """Return the eight columns with the types of the schema, none of them missing a value, and the listed videos."""
+    """Return the eight columns with the types of the schema, without missing values, and the listed videos."""
     try:
         table = read_parquet(path, SCHEMA.names)
         table.validate(full=True)
@@ -186,7 +193,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
     try:
         videos = parse_json((table.schema.metadata or {}).get(_VIDEOS, b"[]").decode(), str(path), RECORDS)
         if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):
-            raise ValueError("the metadata 'videos' are no list of ids")
+            raise ValueError("the metadata 'videos' is not a list of ids")
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:120]

@@ -1,4 +1,4 @@
-"""What a training step is supervised with."""
+"""Targets of a training step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Targets:
     """Targets of a batch, in [0, 1].
 
     Attributes:
-        video: ``[B, C]``, the class occurs in either modality.
-        audio, visual: ``[B, C]``, it occurs in that modality.
-        audio_segments, visual_segments: ``[B, T, C]``, it occurs in that segment (NaN: nobody knows); None where
-            no segment labels are.
+        video: target ``[B, C]`` that the class occurs in either modality.
+        audio, visual: target ``[B, C]`` that the class occurs in the modality.
+        audio_segments, visual_segments: target ``[B, T, C]`` that the class occurs in the segment (NaN if unknown);
+            None if there are no segment labels.
     """
 
     video: Tensor
@@ -30,7 +30,7 @@ class Targets:
 def cross_entropy(probability: Tensor, target: Tensor) -> Tensor:
     """Return the binary cross-entropy of each entry.
 
-    Probabilities are clamped to [1e-7, 1 - 1e-7], as the pooled probability of either modality may exceed one.
+    Probabilities are clamped to [1e-7, 1 - 1e-7], because the pooled probability of either modality may exceed one.
     """
     probability = probability.clamp(_EPSILON, 1 - _EPSILON)
     return -(target * probability.log() + (1 - target) * (1 - probability).log())

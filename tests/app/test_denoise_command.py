@@ -209,7 +209,7 @@ def test_tables_for_other_data_are_refused(store: FeatureStore, tmp_path: Path, 
     def call(data: FeatureStore, table: Path) -> tuple[int, str, str]:
         return command("train", "han", "--data", data.path, "-o", tmp_path / "run", "--labels", table, *SET, *CPU)
 
-    _refused(call(other, out), "labels.parquet", "the weak labels of video 'toy", "are others in the data")
+    _refused(call(other, out), "labels.parquet", "the weak labels of video 'toy", "differ in the data")
     frame = pd.read_parquet(out)
     frame.replace({"Bark": "Barkk"}).to_parquet(tmp_path / "classes.parquet")
     _refused(call(store, tmp_path / "classes.parquet"), "unknown class 'Barkk'; did you mean 'Bark'?")
@@ -217,7 +217,7 @@ def test_tables_for_other_data_are_refused(store: FeatureStore, tmp_path: Path, 
     _refused(call(store, tmp_path / "videos.parquet"), "videos.parquet", "the data have no video 'toy9999'")
     _refused(call(store, tmp_path / "missing.parquet"), "missing.parquet")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match="are others in the data"):
+    with pytest.raises(UserError, match="differ in the data"):
         train(load_recipe("han", SMALL), other, tmp_path / "run", labels=labels)
     assert not (tmp_path / "run").exists()
 

@@ -155,7 +155,7 @@ def test_refuses_what_is_no_table(tmp_path: Path) -> None:
         RefinedLabels.load(path, VOCABULARY)
     empty = SCHEMA.empty_table().replace_schema_metadata({"videos": '{"a": 1}'})
     pq.write_table(empty, path)
-    with pytest.raises(UserError, match="no list of ids"):
+    with pytest.raises(UserError, match="not a list of ids"):
         RefinedLabels.load(path, VOCABULARY)
     doubled = pa.table([[1], [2]], names=["video", "video"])
     pq.write_table(doubled, path)
@@ -243,5 +243,5 @@ def test_source_refuses_labels_of_other_data(store: FeatureStore) -> None:
         RefinedSource(labels, store.videos[1:], store.weak[1:], smoothing)
     other = store.weak.copy()
     other[2] = ~other[2]
-    with pytest.raises(UserError, match=f"weak labels of video '{store.videos[2]}' are others"):
+    with pytest.raises(UserError, match=f"weak labels of video '{store.videos[2]}' differ"):
         RefinedSource(labels, store.videos, other, smoothing)

@@ -175,7 +175,7 @@ def test_the_summary_has_the_size_that_was_agreed_and_receives_no_gradient() -> 
         logits = policy(_features(4, 7), _labels(4), summary)
         logits.sum().backward()
         assert summary.grad is None
-        with pytest.raises(UserError, match="made for a summary of 3 entries a video, received 2"):
+        with pytest.raises(UserError, match="made for a summary of 3 values per video, received 2"):
             policy(_features(4, 7), _labels(4), torch.zeros(4, 2))
         with pytest.raises(UserError, match="received 0"):
             policy(_features(4, 7), _labels(4))

@@ -102,11 +102,11 @@ def test_a_threshold_for_each_class(store: FeatureStore) -> None:
         assert ours is not None
         assert one is not None
         np.testing.assert_array_equal(ours[:, number], one[:, number])
-    with pytest.raises(UserError, match=r"audio\.threshold: none for class 'Voice'"):
+    with pytest.raises(UserError, match=r"audio\.threshold: no threshold for class 'Voice'"):
         labels(store, audio={**SIDE, "threshold": {k: v for k, v in each.items() if k != "Voice"}})
     with pytest.raises(UserError, match=r"threshold: unknown class 'Voise'; did you mean 'Voice'"):
         labels(store, audio={**SIDE, "threshold": {**each, "Voise": 1}})
-    with pytest.raises(UserError, match=r"table 'valor' has none for class 'Bark'; .*tune-thresholds"):  # LLP's alone
+    with pytest.raises(UserError, match=r"table 'valor' has no threshold for class 'Bark'; .*tune-thresholds"):  # LLP's alone
         labels(store, audio={**SIDE, "threshold": "valor"})
     llp = SideConfig.read({**SIDE, "threshold": "valor"}, "test").thresholds("visual", Vocabulary(LLP_CLASSES))
     assert llp.tolist() == list(THRESHOLDS["valor"]["visual"].values())
@@ -282,14 +282,14 @@ def test_settings_that_contradict_are_refused() -> None:
 @pytest.mark.parametrize(
     ("side", "message"),
     [
-        ({"threshold": 1, "temperature": 2}, "'temperature' is of no effect without 'norm: softmax'; leave it out"),
-        ({"threshold": 1, "mass": 0.3}, "'mass' is of no effect with 'decide: threshold'; leave it out"),
-        ({"threshold": 1, "overlap": [2, 0.1]}, "'overlap' is of no effect with 'target: hard'; leave it out"),
-        ({"decide": "top_mass", "threshold": 20}, "'threshold' is of no effect with 'decide: top_mass'; leave it out"),
+        ({"threshold": 1, "temperature": 2}, "'temperature' has no effect without 'norm: softmax'; leave it out"),
+        ({"threshold": 1, "mass": 0.3}, "'mass' has no effect with 'decide: threshold'; leave it out"),
+        ({"threshold": 1, "overlap": [2, 0.1]}, "'overlap' has no effect with 'target: hard'; leave it out"),
+        ({"decide": "top_mass", "threshold": 20}, "'threshold' has no effect with 'decide: top_mass'; leave it out"),
         *(
             (
                 {"decide": "subset_argmax", key: value},
-                f"'{key}' is of no effect with 'decide: subset_argmax'; leave it out",
+                f"'{key}' has no effect with 'decide: subset_argmax'; leave it out",
             )
             for key, value in {
                 "score": "logit",
@@ -315,7 +315,7 @@ def test_settings_of_no_effect_are_refused(side: dict[str, Any], message: str) -
 
 
 def test_a_recipe_with_every_default_written_out_is_read() -> None:
-    """As a run folder has it: what is of no effect and at its default says nothing wrong."""
+    """As a run folder has it: what has no effect and at its default says nothing wrong."""
     for decide in ("top_mass", "subset_argmax"):
         side = SideConfig.read({"teacher": "clap", "decide": decide}, "test")
         assert SideConfig.read(side.model_dump(mode="json"), "test") == side

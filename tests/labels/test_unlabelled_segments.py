@@ -108,8 +108,8 @@ def test_labels_are_unknown_where_the_teacher_saw_nothing(
     np.testing.assert_array_equal(made[~blind], complete[~blind])
     assert not made[blind][~possible[blind]].any()
     assert not np.isnan(complete).any()
-    (told,) = [text for record in caplog.records if "not seen" in (text := record.getMessage())]
-    assert f"has not seen 1 of {len(train)} videos (such as '{store.videos[train[UNSEEN]]}')" in told
+    (told,) = [text for record in caplog.records if "has no scores of" in (text := record.getMessage())]
+    assert f"has no scores of 1 of {len(train)} videos (such as '{store.videos[train[UNSEEN]]}')" in told
     assert "'avparse teach'" in told
 
 

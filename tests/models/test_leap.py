@@ -674,7 +674,7 @@ def test_similarity_by_sets() -> None:
 
 def test_similarity_needs_labels_and_hidden() -> None:
     nothing = torch.zeros(1, 1)
-    with pytest.raises(UserError, match="reads audio segments, but there are no labels"):
+    with pytest.raises(UserError, match="reads audio segment labels, but there are none"):
         _similarity("paper", torch.ones(1, 1, 2), torch.ones(1, 1, 2), Targets(nothing, nothing, nothing))
     loss = SegmentSimilarity(SegmentSimilarity.Config())
     with pytest.raises(UserError, match="no hidden segments"):

@@ -1,4 +1,4 @@
-"""Pseudo labels of segments: ``maker(store, indices) -> SegmentLabels``, listed here by name."""
+"""Makers of pseudo labels of segments, listed by name: ``maker(store, indices) -> SegmentLabels``."""
 
 from avparse.labels.pseudo.from_teachers import PseudoLabels
 

@@ -1,6 +1,6 @@
-"""Pseudo labels of segments, made from the cached scores of frozen teachers.
+"""Pseudo labels of segments, made from the stored scores of frozen teachers.
 
-One pipeline: scores, normaliser, decider, weak filter, softener. A published method is a row of settings:
+There is one pipeline: scores, normaliser, decision, weak filter, softener. A published method is a row of settings:
 
 =============  ==================  =====================================  ======  ==================================
 method         score, norm         decide                                 filter  target
@@ -36,7 +36,7 @@ from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sig
 from avparse.labels.segments import SegmentLabels
 
 _log = logging.getLogger(__name__)
-_READ = {  # by each decider
+_READ = {  # settings that each decision reads
     "threshold": ("score", "norm", "temperature", "threshold", "filter"),
     "top_mass": ("score", "norm", "temperature", "mass", "filter"),
     "subset_argmax": (),
@@ -44,19 +44,24 @@ _READ = {  # by each decider
 
 
 class SideConfig(Settings):
-    """How the labels of one modality are made.
+    """Settings of the pseudo labels of one modality.
 
     Attributes:
-        teacher: whose scores are read; ``avparse teach`` lists what a store has.
-        score: the cosine of segment and prompt, or the logit that the network was trained with.
-        norm: ``softmax``: each class's share in the segment, over all classes, at ``temperature``. ``top_mass`` goes by
-            these shares in any case.
-        decide: ``threshold``: above it, strictly; ``top_mass``: the most probable classes of a segment that together
-            have at most ``mass``, and at least one; ``subset_argmax``: the subset of the weak label that is nearest.
-        threshold: one for all classes, one for each by name, or the name of a published table (``valor``, of logits).
-        filter: ``and``: only classes of the weak label may be on.
-        target: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold; ``overlap``: softened where
-            positives and negatives of a class overlap, by the two factors in ``overlap``.
+        teacher: name of the teacher whose scores are read; ``avparse teach`` lists those of a store.
+        score: score that is used: the cosine of segment and prompt, or the logit that the network was trained with.
+        norm: normalisation of scores: ``softmax`` is each class's share in the segment, over all classes, at
+            ``temperature``. ``top_mass`` always uses these shares.
+        decide: decision of the labels of a segment: ``threshold``: scores strictly above it; ``top_mass``: the most
+            probable classes that together have at most ``mass``, and at least one; ``subset_argmax``: the most similar
+            subset of the weak label.
+        threshold: one number for all classes, one number per class by name, or the name of a published table
+            (``valor``, for logits).
+        temperature: divisor of the scores before the softmax.
+        mass: largest sum of the shares of the classes that ``top_mass`` chooses.
+        filter: restriction of the labels: ``and`` allows only classes of the weak label.
+        target: form of the targets: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold;
+            ``overlap``: softened where positives and negatives of a class overlap, by the two factors in ``overlap``.
+        overlap: factors of the positives and of the negatives in the target ``overlap``.
     """
 
     teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
@@ -91,16 +96,16 @@ class SideConfig(Settings):
             raise UserError(f"target 'sigmoid_margin' needs thresholds, but 'decide' is '{self.decide}'")
         for key, reason in self._of_no_effect().items():
             default = type(self).model_fields[key].default
-            if getattr(self, key) != default:  # a run folder has every default written out
+            if getattr(self, key) != default:  # a run folder contains every default
                 shown = "null" if default is None else default
-                raise UserError(f"'{key}' is of no effect {reason}; leave it out (or give its default, {shown})")
+                raise UserError(f"'{key}' has no effect {reason}; leave it out (or give its default, {shown})")
         if isinstance(self.threshold, str) and (self.score, self.norm) != ("logit", "none"):
             wrong = "score: logit" if self.score != "logit" else "norm: none"
             raise UserError(f"the table '{self.threshold}' is for logits; set '{wrong}', or give numbers")
         return self
 
     def _of_no_effect(self) -> dict[str, str]:
-        """Return the settings that are not read, and why."""
+        """Return the settings that have no effect, each with the reason."""
         keys = dict.fromkeys(key for read in _READ.values() for key in read)
         unread = {key: f"with 'decide: {self.decide}'" for key in keys if key not in _READ[self.decide]}
         if self.decide == "threshold" and self.norm == "none":
@@ -110,14 +115,14 @@ class SideConfig(Settings):
         return unread
 
     def names_all(self, modality: str, vocabulary: Vocabulary) -> bool:
-        """Whether the thresholds, where they are a published table, have one for every class."""
+        """Whether the thresholds, if they are a published table, have a value for every class."""
         return not isinstance(self.threshold, str) or set(vocabulary) <= THRESHOLDS[self.threshold][modality].keys()
 
     def thresholds(self, modality: str, vocabulary: Vocabulary) -> Float32Array:
         """Return the threshold of each class, ``[C]``.
 
         Raises:
-            UserError: a class has none, or one is named that the data lack.
+            UserError: a class has no threshold, or a threshold is given for a class that the data lack.
         """
         where, given = f"pseudo_labels.{modality}.threshold", self.threshold
         if isinstance(given, str):
@@ -125,7 +130,7 @@ class SideConfig(Settings):
             for name in vocabulary:
                 if name not in table:
                     raise UserError(
-                        f"{where}: the table '{given}' has none for class '{name}'; give a number, or let "
+                        f"{where}: the table '{given}' has no threshold for class '{name}'; give a number, or let "
                         "'avparse tune-thresholds' find one for each class"
                     )
             given = {name: table[name] for name in vocabulary}
@@ -135,7 +140,7 @@ class SideConfig(Settings):
             vocabulary.index(name, where)
         missing = next((name for name in vocabulary if name not in given), None)
         if missing is not None:
-            raise UserError(f"{where}: none for class '{missing}'; give one for each, or a number")
+            raise UserError(f"{where}: no threshold for class '{missing}'; give one for each class, or a number")
         return np.array([given[name] for name in vocabulary], dtype=np.float32)
 
 
@@ -151,10 +156,10 @@ Side = Annotated[SideConfig | None, BeforeValidator(_read_side)]
 
 
 class PseudoLabels:
-    """Makes segment labels of any videos whose scores are cached; see the table above."""
+    """Makes segment labels of any videos whose scores are stored, by the pipeline of this module."""
 
     class Config(PartConfig):
-        """Settings: those of each modality; one without has no segment labels."""
+        """Settings of the pseudo labels of each modality; a modality without settings gets no segment labels."""
 
         name: Literal["teachers"] = "teachers"
         audio: Side = None
@@ -177,12 +182,12 @@ class PseudoLabels:
     def __call__(self, store: FeatureStore, indices: IntArray) -> SegmentLabels:
         """Return the labels of the videos at ``indices``.
 
-        A softener that looks at all segments (``overlap``) looks at those of these videos: give the training split.
-        Segments without the modality have no label. In those of which the teacher has no embedding, a label that it
-        might have given is unknown (NaN); the videos that it has not seen at all are told in a warning.
+        A target that depends on all segments (``overlap``) is computed over the given videos: give the training split.
+        Segments without the modality have no label. In segments that the teacher has no embedding of, a label that it
+        might have given is unknown (NaN); a warning reports videos that the teacher has no scores of.
 
         Raises:
-            UserError: a teacher was not asked, or has seen none of the videos.
+            UserError: a teacher has no scores in the store, or none of the given videos.
         """
         sides = [None if (side := self._side(store, indices, m)) is None else side.targets() for m in MODALITIES]
         videos = tuple(store.videos[i] for i in indices)
@@ -192,10 +197,10 @@ class PseudoLabels:
     def scores(self, store: FeatureStore, indices: IntArray, modality: str) -> Float32Array | None:
         """Return the normalised scores ``[sum T, C]`` that thresholds apply to; None for a modality without teacher.
 
-        They are minus infinity where the teacher had nothing to embed.
+        They are minus infinity in segments that the teacher has no embedding of.
 
         Raises:
-            UserError: as for a call.
+            UserError: a teacher has no scores in the store, or none of the given videos.
         """
         side = self._side(store, indices, modality)
         return None if side is None else np.where(side.embedded[:, None], side.scores, np.float32(-np.inf))
@@ -206,7 +211,7 @@ class PseudoLabels:
 
 
 class _Side:
-    """The labels of one modality in the making."""
+    """Computation of the labels of one modality."""
 
     def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: IntArray) -> None:
         self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
@@ -216,7 +221,7 @@ class _Side:
         seen = self.teacher.seen(videos)
         self._tell_unseen(videos, seen)
         of_seen = np.repeat(seen, self.lengths)
-        self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video that was not seen
+        self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video without scores
         self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
         present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
         self.embedded: BoolArray = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
@@ -234,7 +239,7 @@ class _Side:
         return softmax(scores, self.config.temperature) if shared else scores
 
     def targets(self) -> Float32Array:
-        """Return the targets ``[sum T, C]``, NaN where nobody knows."""
+        """Return the targets ``[sum T, C]``, NaN where the label is unknown."""
         return np.where(self.unknown, np.float32(np.nan), self._decided())
 
     def _decided(self) -> Float32Array:
@@ -261,8 +266,8 @@ class _Side:
     def _tell_unseen(self, videos: tuple[str, ...], seen: BoolArray) -> None:
         if not seen.all():
             _log.warning(
-                "pseudo labels of %s: teacher '%s' has not seen %d of %d videos (such as '%s'), whose segments teach "
-                "nothing; ask it again with 'avparse teach'",
+                "pseudo labels of %s: teacher '%s' has no scores of %d of %d videos (such as '%s'), whose segments are "
+                "not trained on; run it again with 'avparse teach'",
                 self.modality,
                 self.config.teacher,
                 int((~seen).sum()),
@@ -271,9 +276,9 @@ class _Side:
             )
 
     def _warn(self, chosen: BoolArray) -> None:
-        """Say so where thresholds decide nothing, as those of a softmax over another number of classes do."""
+        """Warn where thresholds decide nothing, as those of a softmax over another number of classes do."""
         on, possible = int(chosen.sum()), int(np.broadcast_to(self.allowed, chosen.shape).sum())
-        if not possible or (on and (on < possible or self.config.norm == "none")):  # low by intent without softmax
+        if not possible or (on and (on < possible or self.config.norm == "none")):  # without softmax, low on purpose
             return
         which = "weak label" if self.config.filter == "and" else "class"
         found = f"every {which} is on in every segment" if on else "no label is on in any segment"

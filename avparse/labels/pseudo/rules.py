@@ -1,6 +1,6 @@
-"""From a teacher's scores to labels: the rules of the published methods, on the segments of many videos at once.
+"""Rules of the published methods that turn a teacher's scores into labels, for the segments of many videos at once.
 
-In all functions the rows are segments, ``[n, C]``, of the videos one after the other.
+In all functions the rows of an array ``[n, C]`` are segments, with the videos one after the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from avparse.foundation.errors import UserError
 
 
 def softmax(scores: Float32Array, temperature: float = 1.0) -> Float32Array:
-    """Return the share of each class in a segment; all classes take part, whatever the weak label."""
+    """Return the share of each class in a segment, computed over all classes, whatever the weak label."""
     shares = scores / np.float32(temperature)
     shares -= shares.max(axis=1, keepdims=True)
     np.exp(shares, out=shares)
@@ -22,9 +22,10 @@ def softmax(scores: Float32Array, temperature: float = 1.0) -> Float32Array:
 
 
 def most_probable(shares: Float32Array, mass: float) -> BoolArray:
-    """Mark, in each segment, the largest k classes whose shares add up to at most ``mass``, and at least one.
+    """Mark, in each segment, the largest k classes whose shares sum to at most ``mass``, and at least one.
 
-    RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5), on the :func:`softmax` over all classes.
+    It is RLLD's rule in place of VALOR's thresholds (arXiv 2412.19563, section 4.5), on :func:`softmax` over all
+    classes.
     """
     order = np.argsort(-shares, axis=1, kind="stable")
     within = np.cumsum(np.take_along_axis(shares, order, axis=1), axis=1, dtype=np.float64) <= mass
@@ -35,15 +36,15 @@ def most_probable(shares: Float32Array, mass: float) -> BoolArray:
 
 
 def best_subset(teacher: TeacherScores, rows: IntArray, weak: BoolArray, lengths: IntArray) -> BoolArray:
-    """Mark the classes of that subset of the weak label whose prompt is nearest to the segment (LSLD, section 3.2).
+    """Mark the classes of the subset of the weak label whose prompt is most similar to the segment (LSLD, section 3.2).
 
     The empty subset ("other") takes part, so a segment may have no label; there is no threshold.
 
     Args:
-        teacher: with prompts for subsets.
-        rows: ``[n]`` of the segments in the teacher's arrays.
-        weak: ``[N, C]`` weak labels of the videos.
-        lengths: ``[N]`` segments of each.
+        teacher: scores of a teacher that has prompts for subsets.
+        rows: rows ``[n]`` of the segments in the teacher's arrays.
+        weak: weak labels ``[N, C]`` of the videos.
+        lengths: number of segments ``[N]`` of each video.
 
     Raises:
         UserError: the prompt of a subset is missing.
@@ -57,7 +58,7 @@ def best_subset(teacher: TeacherScores, rows: IntArray, weak: BoolArray, lengths
         if len(which) != 2 ** int(labels.sum()):
             named = " and ".join(c for c, given in zip(teacher.info.classes, labels, strict=True) if given)
             raise UserError(
-                f"teacher '{teacher.info.teacher}': lacks prompts for subsets of {named or 'no label'}; ask it again"
+                f"teacher '{teacher.info.teacher}': lacks prompts for subsets of {named or 'no label'}; run it again"
             )
         videos = np.flatnonzero(of_set.reshape(-1) == number)
         where = segment_rows(starts[videos], lengths[videos])
@@ -67,7 +68,7 @@ def best_subset(teacher: TeacherScores, rows: IntArray, weak: BoolArray, lengths
 
 
 def sigmoid_margin(scores: Float32Array, threshold: Float32Array) -> Float32Array:
-    """Return ``sigmoid(score - threshold)``: one half at the threshold (UWAV)."""
+    """Return ``sigmoid(score - threshold)``, which is one half at the threshold (UWAV)."""
     margin = np.clip(scores - threshold, -30, 30)
     soft: Float32Array = (1 / (1 + np.exp(-margin))).astype(np.float32)
     return soft
@@ -76,15 +77,16 @@ def sigmoid_margin(scores: Float32Array, threshold: Float32Array) -> Float32Arra
 def overlap(labels: BoolArray, cosines: Float32Array, positive: float, negative: float) -> Float32Array:
     """Soften labels where positives and negatives of a class overlap in similarity (LSLD, section 3.3).
 
-    For a class, let P be its labelled and N all other segments. If the most similar of N is above the least similar of
+    For a class, let P be its labelled segments and N all others. If the most similar of N is above the least similar of
     P, each of P below that maximum gets ``positive`` times its cosine, and each of N above that minimum ``negative``
-    times its own, also outside the weak label; a value outside (0, 1) is not written. Both sets are those given.
+    times its cosine, also outside the weak label. A value outside (0, 1) is not used. P and N are sets of the given
+    segments.
 
     Args:
-        labels: hard labels of all training segments.
-        cosines: with the plain names of the classes.
+        labels: hard labels ``[n, C]`` of all training segments.
+        cosines: cosines ``[n, C]`` of the segments with the plain class names.
         positive: factor of labelled segments (published: 4).
-        negative: factor of the others (published: 0.4).
+        negative: factor of the other segments (published: 0.4).
     """
     low = np.where(labels, cosines, np.inf).min(axis=0, initial=np.inf)
     high = np.where(labels, -np.inf, cosines).max(axis=0, initial=-np.inf)

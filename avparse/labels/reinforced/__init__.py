@@ -1,1 +1,1 @@
-"""Reinforced label denoising: policies, actions and rewards."""
+"""Reinforced label denoising (RLLD): policies, actions and rewards."""

@@ -1,12 +1,12 @@
 """Actions of a label policy: keep or drop each given label, in each modality (RLLD, arXiv 2412.19563, section 3.2).
 
-An action is one Bernoulli draw a class, with the probability of *keeping* ``sigmoid(logit)``. Only the draws of given
-labels have an effect. A draw that would drop every label of a video in a modality violates the rule that a label set
-is never empty; the environment then leaves the given labels as they are. The log-probability is that of the draw,
+An action is one Bernoulli draw per class, whose probability of *keeping* the label is ``sigmoid(logit)``. Only the
+draws of given labels have an effect. A draw that would drop every label of a video in a modality violates the rule that
+a label set is never empty; the environment then keeps the given labels. The log-probability is that of the draw,
 whatever the environment makes of it.
 
-In all functions ``logits`` is ``[..., B, C]``, usually ``[2, B, C]`` (audio, visual), and ``labels``, the given
-labels, 0 or 1 of any type, broadcasts against it, usually ``[B, C]``.
+In all functions ``logits`` is ``[..., B, C]``, usually ``[2, B, C]`` (audio, visual), and ``labels``, the given labels
+(0 or 1 of any type), broadcasts against it and is usually ``[B, C]``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from avparse.labels.targets import Targets
 
 @dataclass
 class Actions:
-    """What was drawn, and what became of the labels.
+    """A draw, and the labels that result from it.
 
     Attributes:
-        keep: ``[..., B, C]`` boolean, the draw; True = keep.
-        labels: ``[..., B, C]`` the revised labels, in the type of the given ones.
-        violated: ``[..., B]`` boolean, the draw would have dropped every given label, so all of them stayed.
+        keep: boolean draw ``[..., B, C]``; True keeps the label.
+        labels: revised labels ``[..., B, C]``, in the type of the given labels.
+        violated: boolean ``[..., B]``, whether the draw would have dropped every given label, so that all of them were
+            kept.
     """
 
     keep: Tensor
@@ -41,29 +42,29 @@ def sample(logits: Tensor, labels: Tensor, generator: torch.Generator, may_empty
     """Draw actions; the state of ``generator`` determines them.
 
     Args:
-        logits: of keeping.
-        labels: given labels.
-        generator: on any device.
-        may_empty: allow draws that leave no label.
+        logits: logits ``[..., B, C]`` of keeping each label.
+        labels: given labels ``[B, C]``, 0 or 1.
+        generator: source of the random draws, on any device.
+        may_empty: whether draws that leave no label are allowed.
     """
     draw = torch.rand(logits.shape, generator=generator, device=generator.device).to(logits.device)
     return act(draw < logits.detach().float().sigmoid(), labels, may_empty)
 
 
 def greedy(logits: Tensor, labels: Tensor, threshold: float = 0.5, may_empty: bool = False) -> Actions:
-    """Decide without chance: keep what is kept with a probability of at least ``threshold``.
+    """Decide without randomness: keep each label whose probability of being kept is at least ``threshold``.
 
     Args:
-        logits: of keeping.
-        labels: given labels.
-        threshold: inclusive.
-        may_empty: allow that no label is left.
+        logits: logits ``[..., B, C]`` of keeping each label.
+        labels: given labels ``[B, C]``, 0 or 1.
+        threshold: smallest probability at which a label is kept.
+        may_empty: whether a video may be left without a label.
     """
     return act(logits.detach().float().sigmoid() >= threshold, labels, may_empty)
 
 
 def act(keep: Tensor, labels: Tensor, may_empty: bool = False) -> Actions:
-    """Apply the draw ``keep`` to the given labels; see :class:`Actions`."""
+    """Apply the draw ``keep`` to the given labels, with the rule that a label set is never empty."""
     revised = labels * keep
     keep, labels = keep.expand_as(revised), labels.expand_as(revised)
     violated = labels.bool().any(dim=-1) & ~revised.bool().any(dim=-1) & (not may_empty)
@@ -71,14 +72,14 @@ def act(keep: Tensor, labels: Tensor, may_empty: bool = False) -> Actions:
 
 
 def repair_union(actions: Actions, logits: Tensor, labels: Tensor) -> Actions:
-    """Give each label that both modalities dropped back to the one that is more probable to keep it (ties: audio).
+    """Restore each label that both modalities dropped, in the modality with the higher probability (ties: audio).
 
-    With it the union of the modalities is again the given label set, as weak labels are seldom wrong in both.
+    The union of the modalities is then again the given label set, because weak labels are seldom wrong in both.
 
     Args:
-        actions: of both modalities, the first axis of every attribute being audio, visual.
-        logits: ``[2, ..., B, C]`` of keeping.
-        labels: given labels.
+        actions: actions of both modalities; the first axis of every attribute is audio, visual.
+        logits: logits ``[2, ..., B, C]`` of keeping each label.
+        labels: given labels ``[B, C]``, 0 or 1.
 
     Returns:
         The same draws with repaired labels.
@@ -92,11 +93,11 @@ def log_probability(logits: Tensor, keep: Tensor, labels: Tensor, all_classes: b
     """Return the log-probability ``[..., B]`` of the draw ``keep``, differentiable in the logits.
 
     Args:
-        logits: of keeping.
-        keep: the draw.
-        labels: given labels; the draws of all other classes are left out, since they have no effect and would only
-            add variance to the gradient.
-        all_classes: sum over every class nevertheless, as the paper's formula reads.
+        logits: logits ``[..., B, C]`` of keeping each label.
+        keep: boolean draw ``[..., B, C]``.
+        labels: given labels ``[B, C]``; the draws of all other classes are left out, because they have no effect and
+            would only add variance to the gradient.
+        all_classes: whether to sum over every class nevertheless, as the paper's formula reads.
     """
     each = functional.logsigmoid(torch.where(keep, logits, -logits))
     return (each if all_classes else each * labels).sum(dim=-1)
@@ -108,14 +109,15 @@ def sampled_targets(
     segments: Sequence[Tensor | None],
     video: Literal["given", "union", "audio"],
 ) -> Targets:
-    """Return what sampled labels ask for, unsmoothed; what they drop is dropped in every segment.
+    """Return the targets that follow from sampled labels, unsmoothed; a dropped label is dropped in every segment.
 
     Args:
-        labels: ``[2, B, C]``, audio and visual.
-        weak: ``[B, C]``, the labels as given.
-        segments: pseudo labels ``[B, T, C]`` of audio and visual; where there are any, a label is at most its highest,
-            if all are known.
-        video: the video's target, as in the final training: as given, the modalities' union, or audio.
+        labels: sampled labels ``[2, B, C]`` of audio and visual.
+        weak: given weak labels ``[B, C]``.
+        segments: pseudo labels ``[B, T, C]`` of audio and of visual, or None; a label is bounded by its highest pseudo
+            label, if all of them are known.
+        video: rule of the video's target, as in the final training: as ``given``, the modalities' ``union``, or
+            ``audio``.
     """
     kept = [
         None if pseudo is None else pseudo.masked_fill(((weak > 0) & (own == 0)).unsqueeze(1), 0)

@@ -1,4 +1,4 @@
-"""Rewards of a label policy, and what is subtracted from them (RLLD, arXiv 2412.19563, equations 9 to 15)."""
+"""Rewards of a label policy, and their baselines (RLLD, arXiv 2412.19563, equations 9 to 15)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ VIOLATION = -1.0
 
 
 class InterReward(Settings):
-    """The soft inter-reward: how much the revised label set of a video still resembles the given one.
+    """The soft inter-reward: similarity of the revised label set of a video to the given one.
 
     Both sets become distributions over the C classes: smoothed by ``v y + (1 - v) / 2`` and divided by the sum. With
-    these p and q, ``R = w exp(-(KL(p||q) + KL(q||p)) / 2) + (1 - w) cos(p, q)``. It is 1 where nothing was removed
-    and less elsewhere, so it rewards keeping. A violation of the never-empty rule scores -1 instead.
+    these p and q, ``R = w exp(-(KL(p||q) + KL(q||p)) / 2) + (1 - w) cos(p, q)``. It is 1 where nothing was removed and
+    less elsewhere, so it rewards keeping. A violation of the never-empty rule scores -1 instead.
 
     Attributes:
-        smoothing: v; the paper gives none.
-        kl_share: w.
-        mix_uniform: smooth by ``v p + (1 - v) / C`` after the division instead, which punishes removals harder.
+        smoothing: smoothing parameter v; the paper gives none.
+        kl_share: weight w of the divergence term.
+        mix_uniform: whether to smooth by ``v p + (1 - v) / C`` after the division instead, which punishes removals
+            harder.
     """
 
     smoothing: float = Field(0.9, gt=0, lt=1)
@@ -36,7 +37,7 @@ class InterReward(Settings):
     mix_uniform: bool = False
 
     def resemblance(self, labels: Tensor, revised: Tensor) -> Tensor:
-        """Return the resemblance ``[...]`` of label sets ``[..., C]``, 0 or 1."""
+        """Return the similarity ``[...]`` of label sets ``[..., C]``, 0 or 1."""
         p, q = self._distribution(labels), self._distribution(revised)
         divergence = ((p - q) * (p.log() - q.log())).sum(dim=-1)
         cosine = torch.cosine_similarity(p, q, dim=-1)
@@ -49,14 +50,14 @@ class InterReward(Settings):
     def expected(self, logits: Tensor, labels: Tensor, may_empty: bool = False) -> Tensor:
         """Return the exact expectation ``[..., B]`` of :meth:`sampled` over all draws, differentiable in the logits.
 
-        The reward depends on the number of given labels and the number kept alone, so the sum over the 2^k subsets
-        of k labels is a sum over k + 1 counts. Their distribution (Poisson-binomial) is built label by label, with a
-        cost of k^2 a video and no sampling noise in the gradient.
+        The reward depends only on the number of given labels and the number of kept labels, so the sum over the 2^k
+        subsets of k labels is a sum over k + 1 counts. Their distribution (Poisson-binomial) is computed label by
+        label, at a cost of k^2 per video and without sampling noise in the gradient.
 
         Args:
-            logits: ``[..., B, C]`` of keeping.
+            logits: logits ``[..., B, C]`` of keeping each label.
             labels: given labels, 0 or 1, whose shape expands to that of ``logits``.
-            may_empty: whether draws that leave no label are allowed; see
+            may_empty: whether draws that leave no label are allowed, as in
                 :func:`avparse.labels.reinforced.actions.sample`.
         """
         given = labels.bool().expand_as(logits)
@@ -81,22 +82,22 @@ class InterReward(Settings):
 
 
 def label_f(kept: Tensor, truth: Tensor) -> Tensor:
-    """Return the F score ``[...]`` of label sets ``[..., C]``; 1 where neither holds a label."""
+    """Return the F measure ``[...]`` of label sets ``[..., C]``; 1 where both sets are empty."""
     kept, truth = kept.float(), truth.float()
     both, size = (kept * truth).sum(dim=-1), kept.sum(dim=-1) + truth.sum(dim=-1)
     return torch.where(size > 0, 2 * both / size.clamp_min(1), 1.0)
 
 
 def expected_label_f(logits: Tensor, labels: Tensor, truth: Tensor) -> Tensor:
-    """Return the exact expectation ``[..., B]`` of the F score of the labels that a draw keeps, differentiable.
+    """Return the exact expectation ``[..., B]`` of the F measure of the labels that a draw keeps, differentiable.
 
-    The F depends on how many right and how many wrong labels are kept alone, and these two counts are independent. Its
-    gradient is that of REINFORCE without sampling noise. A draw that rightly keeps no label scores 1.
+    The F measure depends only on the numbers of right and of wrong labels that are kept, and these two counts are
+    independent. Its gradient is that of REINFORCE without sampling noise. A draw that rightly keeps no label scores 1.
 
     Args:
-        logits: ``[..., B, C]`` of keeping.
+        logits: logits ``[..., B, C]`` of keeping each label.
         labels: given labels, 0 or 1, whose shape expands to that of ``logits``.
-        truth: likewise, which of them are right.
+        truth: true labels, 0 or 1, whose shape expands to that of ``logits``.
     """
     given = labels.bool().expand_as(logits)
     right, wrong = given & truth.bool(), given & ~truth.bool()
@@ -108,18 +109,18 @@ def expected_label_f(logits: Tensor, labels: Tensor, truth: Tensor) -> Tensor:
 
 
 def kept_counts(keep: Tensor, which: Tensor) -> Tensor:
-    """Return the probability ``[..., K + 1]`` that 0 to K of the labels ``which`` are kept, K being the most of a row.
+    """Return the probability ``[..., K + 1]`` that 0 to K of the labels ``which`` are kept; K is the most in any row.
 
-    The Poisson-binomial distribution, built label by label: K^2 operations a row.
+    It is the Poisson-binomial distribution, computed label by label with K^2 operations per row.
 
     Args:
-        keep: ``[..., C]`` probability of keeping each label.
-        which: ``[..., C]`` boolean.
+        keep: probability ``[..., C]`` of keeping each label.
+        which: boolean ``[..., C]``, the labels that are counted.
     """
     count = which.sum(dim=-1)
     most = int(count.max()) if count.numel() else 0
     first = which.int().argsort(dim=-1, descending=True, stable=True)[..., :most]
-    packed = (keep * which).gather(-1, first)  # [..., most], zero beyond the labels asked for
+    packed = (keep * which).gather(-1, first)  # [..., most], zero beyond the counted labels
     kept = functional.one_hot(torch.zeros_like(count), most + 1).to(keep.dtype)
     for p in packed.unbind(dim=-1):
         one_more = functional.pad(kept[..., :-1], (1, 0))
@@ -128,18 +129,18 @@ def kept_counts(keep: Tensor, which: Tensor) -> Tensor:
 
 
 class Baseline:
-    """An exponential moving average of the rewards of past episodes: subtracted, it lowers the variance of REINFORCE.
+    """Exponential moving average of past rewards, which is subtracted to lower the variance of REINFORCE.
 
-    It depends on past actions only, so the gradient stays unbiased (Williams, 1992). The paper names none.
+    It depends only on past actions, so the gradient remains unbiased (Williams, 1992). The paper names no baseline.
     """
 
     class Config(Settings):
         """Settings of the baseline.
 
         Attributes:
-            decay: share of the old value that is kept; None subtracts nothing.
-            standardize: divide by the deviation of the advantages of this many episodes, the current one included,
-                after subtracting their mean; 0 leaves advantages as they are. Slightly biased, and insensitive to
+            decay: share of the old average that is kept at each update; None subtracts nothing.
+            standardize: number of recent episodes, including the current one, by whose deviation advantages are divided
+                after subtracting their mean; 0 leaves advantages unchanged. It is slightly biased, and insensitive to
                 the unit of the reward.
         """
 
@@ -152,10 +153,10 @@ class Baseline:
         self._recent: deque[float] = deque(maxlen=config.standardize)
 
     def advantage(self, reward: float) -> float | None:
-        """Return how much better ``reward`` is than expected, and learn from it.
+        """Return how much better ``reward`` is than expected, and update the average with it.
 
-        None means that there is nothing to compare with yet: the caller skips the update. So it is for the first
-        reward, which becomes the first value, and for the first advantage where advantages are standardised.
+        None means that there is nothing to compare with yet and that the caller should skip the update: for the first
+        reward, which becomes the first average, and for the first advantage where advantages are standardised.
         """
         advantage = self._advantage(reward)
         if advantage is None or not self.config.standardize:
@@ -168,11 +169,11 @@ class Baseline:
         return (advantage - mean) / deviation if deviation > 0 else 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return all that later advantages depend on, as JSON values."""
+        """Return the state that later advantages depend on, as JSON values."""
         return {"value": self.value, "recent": list(self._recent)}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
+        """Restore the state that :meth:`state` returned."""
         self.value = state["value"]
         self._recent = deque(state["recent"], maxlen=self.config.standardize)
 
@@ -188,10 +189,10 @@ class Baseline:
 
 
 def leave_one_out(rewards: Tensor) -> Tensor:
-    """Return the advantages ``[K, ...]`` of K rollouts: each reward less the mean of the others (Kool et al., 2019).
+    """Return the advantages ``[K, ...]`` of K rollouts: each reward minus the mean of the others (Kool et al., 2019).
 
     Raises:
-        UserError: fewer than two rollouts.
+        UserError: there are fewer than two rollouts.
     """
     count = rewards.shape[0]
     if count < 2:

@@ -1,1 +1,1 @@
-"""What can be counted on the validation truth, or estimated from labels alone."""
+"""Statistics of labels: counts on the validation truth, calibration, and classifiers of right and wrong labels."""

@@ -1,4 +1,4 @@
-"""Logistic regression by Newton's method, many small problems at once."""
+"""Logistic regression by Newton's method, for many small problems at once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class LogisticFit:
-    """A fit, or a batch of fits.
+    """A fitted logistic regression, or a batch of them.
 
     Attributes:
-        weights: ``[..., K]``, the penalised maximum of the likelihood.
-        covariance: ``[..., K, K]``, of the normal distribution that approximates the posterior of the weights
-            (Laplace), the penalty read as the precision of a normal prior.
+        weights: weights ``[..., K]`` at the penalised maximum of the likelihood.
+        covariance: covariance ``[..., K, K]`` of the normal distribution that approximates the posterior of the weights
+            (Laplace); the penalty is the precision of a normal prior.
     """
 
     weights: Tensor
@@ -36,15 +36,16 @@ def fit_logistic(
     Leading axes are a batch of independent problems and broadcast.
 
     Args:
-        x: ``[..., n, K]`` features; add a column of ones for an intercept.
-        y: ``[..., n]`` targets in [0, 1].
-        penalty: ``[..., K]``, above 0, so that the minimum exists even where classes are separable or empty.
-        offset: ``[..., n]`` part of the logit that is known.
-        weight: ``[..., n]`` of the samples; 0 leaves one out.
+        x: features ``[..., n, K]``; add a column of ones for an intercept.
+        y: targets ``[..., n]`` in [0, 1].
+        penalty: penalty ``[..., K]`` of each weight, above 0, so that the minimum exists even where classes are
+            separable or empty.
+        offset: known part ``[..., n]`` of the logit.
+        weight: weight ``[..., n]`` of each sample; 0 leaves a sample out.
     """
     x, y, penalty = x.double(), y.double(), penalty.double()
     offset, weight = torch.as_tensor(offset).double(), torch.as_tensor(weight).double()
-    w = x.new_zeros(x.shape[-1])  # takes the batch's shape with the first step
+    w = x.new_zeros(x.shape[-1])  # gets the batch's shape with the first step
 
     def objective(w: Tensor) -> Tensor:
         z = offset + (x @ w.unsqueeze(-1)).squeeze(-1)

@@ -1,8 +1,8 @@
-"""Denoisers fitted on the few videos whose truth is known: the class prior, and a classifier of labels.
+"""Label statistics fitted on videos whose truth is known: the class prior, and a classifier of labels.
 
-RLLD is rewarded with the dense truth of validation. These two read the same truth directly, so they are what it must
-beat. Both give the probability that a given label holds in a modality, ``[2, N, C]`` (audio, visual); the logits of
-it go through :func:`avparse.labels.reinforced.actions.greedy` like those of a policy.
+RLLD is rewarded with the dense truth of validation. These two use the same truth directly, so they are the baselines
+that it must exceed. Both give the probability ``[2, N, C]`` (audio, visual) that a given label is right in a modality;
+:func:`avparse.labels.reinforced.actions.greedy` turns its logits into decisions like those of a policy.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 1e4)
 
 @dataclass(frozen=True)
 class ClassPrior:
-    """How often a given label really holds in each modality, class by class.
+    """Share of right labels in each modality, per class.
 
     Attributes:
-        rate: ``[2, C]`` float64, share of the videos with that label in which it holds.
+        rate: share ``[2, C]`` (float64) of the videos with the label in which it is right.
     """
 
     rate: Tensor
 
     @classmethod
     def count(cls, labels: Tensor, truth: Tensor, shrinkage: float = 0.0) -> ClassPrior:
-        """Count on videos with truth.
+        """Count the right labels on videos with truth.
 
         Args:
-            labels: ``[N, C]`` given labels.
-            truth: ``[2, N, C]`` whether the class occurs in audio and in visual.
-            shrinkage: imaginary videos a class that follow the rate of all classes of the modality together. A class
-                without a labelled video has that rate in any case.
+            labels: given labels ``[N, C]``.
+            truth: true labels ``[2, N, C]``, whether the class occurs in audio and in visual.
+            shrinkage: number of imaginary videos per class that follow the rate of all classes of the modality
+                together. A class without a labelled video always has that rate.
 
         Raises:
-            UserError: shapes that disagree, or no label at all.
+            UserError: shapes disagree, or there is no label at all.
         """
         given, right = check_labels(labels, truth)
         return cls(_rate((right & given).sum(dim=1), given.sum(dim=0), shrinkage))
 
     def keep(self, threshold: float = 0.5) -> Tensor:
-        """Return one bit a modality and class, ``[2, C]``: keep its labels or drop them all."""
+        """Return one decision per modality and class, ``[2, C]``: True keeps all its labels, False drops them."""
         return self.rate >= threshold
 
     def keep_probability(self, labels: Tensor) -> Tensor:
-        """Return ``[2, N, C]`` for given labels ``[N, C]``; zero for classes that are not given."""
+        """Return the probability ``[2, N, C]`` that given labels ``[N, C]`` are right; zero where no label is given."""
         return self.rate.unsqueeze(1) * labels
 
     def keep_logits(self, bound: float = 4.0) -> Tensor:
-        """Return ``[2, C]`` float32 logits within plus or minus ``bound``, for a policy to start from."""
+        """Return float32 logits ``[2, C]`` within plus or minus ``bound``, for a policy to start from."""
         return _logit(self.rate, bound).float()
 
 
 @dataclass(frozen=True)
 class ValidationClassifier:
-    """Logistic regressions that tell right labels from wrong ones, one a class and modality.
+    """Logistic regressions that separate right labels from wrong ones, one per class and modality.
 
     ``logit = logit(class prior) + x (shared + own)``: the class prior, weights shared by the classes of a modality and
     deviations of each class are fitted one after the other, each penalised (L2), so that little evidence leaves the
-    level before it as it is. ``x`` are the features, centred on their class's mean and divided by their deviation over
+    previous level unchanged. ``x`` are the features, centred on their class's mean and divided by their deviation over
     all labels, and a constant.
 
     Attributes:
-        prior: the class prior.
-        centre: ``[C, K]`` mean of the features of each class's labels.
-        scale: ``[K]`` deviation around it.
-        weights: ``[2, C, K + 1]``, shared + own, the constant last.
-        penalty: the one that was chosen.
-        held_out_loss: mean cross-entropy a label, ``[P]``, of every penalty that was tried.
+        prior: class prior of the labels.
+        centre: mean ``[C, K]`` of the features of each class's labels.
+        scale: deviation ``[K]`` of the features around that mean.
+        weights: sum ``[2, C, K + 1]`` of shared and own weights, the constant last.
+        penalty: penalty that was chosen.
+        held_out_loss: mean cross-entropy ``[P]`` per label of every penalty that was tried.
     """
 
     prior: ClassPrior
@@ -94,19 +94,20 @@ class ValidationClassifier:
         folds: int = 5,
         shrinkage: float = 2.0,
     ) -> ValidationClassifier:
-        """Fit on videos with truth; the penalty with the least cross-validated loss is taken.
+        """Fit on videos with truth; the penalty with the least cross-validated loss is chosen.
 
         Args:
-            features: ``[N, K]`` of the videos, or ``[N, C, K]`` of each class in them, such as its pooled
-                probabilities; for those the shared weights mean the same for every class.
-            labels: ``[N, C]`` given labels.
-            truth: ``[2, N, C]`` whether the class occurs in audio and in visual.
-            penalties: to choose from, above 0.
-            folds: parts of the videos (every ``folds``-th); with one penalty there is nothing to choose.
-            shrinkage: of the class prior, see :meth:`ClassPrior.count`.
+            features: features ``[N, K]`` of the videos, or ``[N, C, K]`` of each class in them, such as its pooled
+                probabilities; for the latter the shared weights mean the same for every class.
+            labels: given labels ``[N, C]``.
+            truth: true labels ``[2, N, C]``, whether the class occurs in audio and in visual.
+            penalties: penalties to choose from, above 0.
+            folds: number of parts of the videos (every ``folds``-th); it has no effect with a single penalty.
+            shrinkage: number of imaginary videos per class in the class prior, as in :meth:`ClassPrior.count`.
 
         Raises:
-            UserError: shapes that disagree, no label at all, fewer videos than folds, or a penalty not above 0.
+            UserError: shapes disagree, there is no label at all, there are fewer videos than folds, or a penalty is not
+                above 0.
         """
         given, right = check_labels(labels, truth)
         videos = len(given)
@@ -127,7 +128,7 @@ class ValidationClassifier:
         return cls(prior, centre, scale, weights[:, best, -1], float(penalties[best]), loss)
 
     def keep_probability(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return ``[2, N, C]`` for features as in :meth:`fit` and given labels ``[N, C]``; zero where not given."""
+        """Return the probability ``[2, N, C]`` that given labels ``[N, C]`` are right; features as in :meth:`fit`."""
         given = labels.bool()
         owner = given.nonzero(as_tuple=True)[1]
         x = _with_constant((_of_labels(features, given) - self.centre[owner]) / self.scale)
@@ -149,16 +150,16 @@ def _fit_side(
     """Fit one modality for every penalty and fold.
 
     Args:
-        x: ``[E, K + 1]`` features of the given labels.
-        owner: ``[E]`` their classes.
-        right: ``[E]`` whether they hold.
-        used: ``[F, E]`` which of them each fold fits on.
-        penalties: P of them.
-        classes: C.
-        shrinkage: of the class prior.
+        x: features ``[E, K + 1]`` of the given labels.
+        owner: class ``[E]`` of each given label.
+        right: whether each given label is right, ``[E]``.
+        used: labels ``[F, E]`` that each fold fits on.
+        penalties: the P penalties that are tried.
+        classes: number C of classes.
+        shrinkage: number of imaginary videos per class in the class prior.
 
     Returns:
-        weights ``[P, F, C, K + 1]`` and logits ``[P, F, E]``.
+        Weights ``[P, F, C, K + 1]`` and logits ``[P, F, E]``.
     """
     penalty = torch.tensor(penalties, dtype=torch.float64)[:, None, None].expand(-1, 1, x.shape[-1])
     weight, target = used.double(), right.double()
@@ -183,7 +184,7 @@ def _rate(right: Tensor, count: Tensor, shrinkage: float) -> Tensor:
 
 
 def _logit(rate: Tensor, bound: float = 6.0) -> Tensor:
-    return rate.logit().clamp(-bound, bound)  # rates of 0 and 1 are counted from few videos
+    return rate.logit().clamp(-bound, bound)  # rates of 0 and 1 come from few videos
 
 
 def _of_labels(features: Tensor, given: Tensor) -> Tensor:

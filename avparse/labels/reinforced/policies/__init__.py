@@ -1,7 +1,7 @@
-"""Label policies: how probable it is that a given label really holds in each modality of a video.
+"""Label policies, which estimate how probable it is that a given label is right in each modality of a video.
 
 ``policy(features, labels, summary) -> logits [2, B, C]``, audio then visual; ``sigmoid(logit)`` is the probability of
-keeping the label, so that 1 is the action "keep". One signature for all, listed in :data:`POLICIES`.
+keeping the label. All policies have this signature; :data:`POLICIES` lists them by name.
 """
 
 from avparse.labels.reinforced.policies.evidence import EvidencePolicy

@@ -1,4 +1,4 @@
-"""RLLD's policy network: a HAN that is told the labels."""
+"""RLLD's policy network: a HAN that reads the labels."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class Policy(KeepPolicy):
-    """The policy network of RLLD (arXiv 2412.19563, section 3.2): a HAN that is told the labels.
+    """The policy network of RLLD (arXiv 2412.19563, section 3.2): a HAN that reads the labels.
 
-    A stem of its own maps the streams to one width; the given labels, and the summary where there is one, are
-    appended to every segment of both modalities; a linear map leads back to that width, so that the labels can act on
-    the attention; then the HAN layer, a linear map to C logits a segment and a pooling over time.
+    A separate stem maps the streams to one width; the given labels, and the summary if there is one, are appended to
+    every segment of both modalities. A linear map reduces this to the width again, so that the labels can influence the
+    attention; then come the HAN layer, a linear map to C logits per segment and pooling over time.
     """
 
     class Config(PolicyConfig):
-        """Settings of the network; it has no dropout by default, so actions depend on state and draw alone.
+        """Settings of the policy ``han``; it has no dropout by default, so that actions depend on state and draw alone.
 
         Attributes:
-            pooling: over time; ``mean`` as we read the paper, ``attentive`` with learned weights a class, or ``max``.
-            separate_heads: a linear map to the logits for each modality instead of one for both.
-            labels_in_state: append the labels; without, the ablation of the paper's Table 2.
+            pooling: pooling over time: ``mean``, as we read the paper, ``attentive`` with learned weights per class, or
+                ``max``.
+            separate_heads: whether each modality has its own linear map to the logits instead of a shared one.
+            labels_in_state: whether the labels are appended; without them, it is the ablation of the paper's Table 2.
         """
 
         name: Literal["han"] = "han"
@@ -55,7 +56,7 @@ class Policy(KeepPolicy):
         self.pool = _POOLINGS[config.pooling]
 
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
-        """Return ``[2, B, C]``, zero for a modality that a video lacks altogether."""
+        """Return the learned logits ``[2, B, C]``, zero for a modality that a video lacks altogether."""
         stem = self.stem(features)
         x = torch.stack((stem.audio, stem.visual))  # [2, B, T, width]
         parts = [labels] if self.labels_in_state else []
@@ -75,7 +76,7 @@ class Policy(KeepPolicy):
 
 
 def _each(maps: nn.ModuleList, x: Tensor) -> Tensor:
-    """Apply to audio ``x[0]`` the first of the maps and to visual ``x[1]`` the last one."""
+    """Apply the first of the maps to audio ``x[0]`` and the last one to visual ``x[1]``."""
     return torch.stack((maps[0](x[0]), maps[-1](x[1])))
 
 

@@ -1,4 +1,4 @@
-"""What all label policies share: their signature, their starting point, and the bounds of their logits."""
+"""Base class of all label policies: their signature, their starting point and the bounds of their logits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from avparse.models.stem import LinearStem
 
 
 class _Bounded(torch.autograd.Function):
-    """Cut to plus or minus a bound; beyond it, let through only the gradient whose descent leads back inside.
+    """Clamp to plus or minus a bound; beyond it, pass only the gradient whose descent leads back inside.
 
-    A plain cut stops every gradient there, so that a policy which went too far in its first steps never moves again;
-    one that passes every gradient lets the logits run away, as they no longer change anything.
+    A plain clamp stops every gradient there, so that a policy that went too far in its first steps never moves again; a
+    clamp that passes every gradient lets the logits grow without limit, because they no longer change anything.
     """
 
     @staticmethod
@@ -37,12 +37,12 @@ class _Bounded(torch.autograd.Function):
 
 
 class PolicyConfig(PartConfig):
-    """Settings of every policy.
+    """Settings that every policy has.
 
     Attributes:
-        initial_keep_logit: where all logits start; 2.2 keeps with probability 0.9. At 0 half of the videos with one
-            label would violate the never-empty rule.
-        logit_bound: logits are cut to plus or minus this, so that every action keeps being explored.
+        initial_keep_logit: initial value of all logits; 2.2 keeps with probability 0.9. With 0, half of the videos with
+            one label would violate the never-empty rule.
+        logit_bound: bound on the absolute value of the logits, so that every action keeps being explored.
     """
 
     initial_keep_logit: float = 2.2
@@ -50,14 +50,14 @@ class PolicyConfig(PartConfig):
 
 
 class KeepPolicy(nn.Module, ABC):
-    """What all policies share: logits are a starting point plus what the network has learned, within bounds.
+    """Base class of policies: the logits are a starting point plus the output of a network, within bounds.
 
-    The last map of a network is zero at first, so that an untrained policy is exactly its starting point.
+    The last map of the network is initialised to zero, so that an untrained policy equals its starting point.
 
     Args:
-        config: settings.
+        config: settings of the policy.
         spec: classes and streams of the data.
-        summary: entries K of the summary of the task network that :meth:`forward` will receive, 0 for none.
+        summary: number K of values in the summary of the task network that :meth:`forward` receives; 0 for none.
     """
 
     start: Tensor
@@ -75,7 +75,7 @@ class KeepPolicy(nn.Module, ABC):
         return self.stem is not None and self.stem.needs_statistics
 
     def calibrate(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Store mean and deviation ``[D]`` of each stream; only where they are needed."""
+        """Store mean and deviation ``[D]`` of each stream, if they are used."""
         if self.stem is not None:
             self.stem.calibrate(statistics)
 
@@ -84,24 +84,25 @@ class KeepPolicy(nn.Module, ABC):
         self.start.copy_(logits.unsqueeze(1))
 
     def forward(self, features: Features, labels: Tensor, summary: Tensor | None = None) -> Tensor:
-        """Return the keep logits.
+        """Return the logits of keeping each label.
 
         Args:
-            features: streams ``[B, T, D_s]`` and masks.
-            labels: ``[B, C]`` given labels, 0 or 1.
-            summary: ``[B, K]`` what the task network makes of the videos, such as its probabilities; it receives no
+            features: streams ``[B, T, D_s]`` and masks of the videos.
+            labels: given labels ``[B, C]``, 0 or 1.
+            summary: outputs ``[B, K]`` of the task network for the videos, such as its probabilities; they receive no
                 gradient.
 
         Returns:
-            ``[2, B, C]``, audio then visual. Differentiate the loss that is minimised, not a log-probability whose
-            gradient is scaled afterwards: at the bounds its sign matters, see :class:`_Bounded`.
+            Logits ``[2, B, C]``, audio then visual. Differentiate the loss that is minimised, not a log-probability
+            whose gradient is scaled afterwards, because at the bounds the sign of the gradient matters
+            (:class:`_Bounded`).
 
         Raises:
-            UserError: another K than the policy was made for.
+            UserError: the summary has another size than the policy was made for.
         """
         size = 0 if summary is None else summary.shape[-1]
         if size != self.summary:
-            raise UserError(f"policy: made for a summary of {self.summary} entries a video, received {size}")
+            raise UserError(f"policy: made for a summary of {self.summary} values per video, received {size}")
         summary = None if summary is None else summary.detach()
         logits = self.start + self.learned(features, labels.to(self.start.dtype), summary)
         bounded: Tensor = _Bounded.apply(logits, self.bound)
@@ -109,10 +110,10 @@ class KeepPolicy(nn.Module, ABC):
 
     @abstractmethod
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
-        """Return what is added to the starting point, ``[2, B, C]``."""
+        """Return the learned logits ``[2, B, C]``, which are added to the starting point."""
 
 
 def start_at_zero(last: nn.Module) -> None:
-    """Zero the last map of a network, so that an untrained policy is exactly its starting point."""
+    """Set the last map of a network to zero, so that an untrained policy equals its starting point."""
     for parameter in last.parameters():
         nn.init.zeros_(parameter)

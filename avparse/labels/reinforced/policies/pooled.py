@@ -1,4 +1,4 @@
-"""A policy that averages the streams over time first, at a small fraction of the cost of HAN."""
+"""A policy that first averages the streams over time, at a small fraction of the cost of HAN."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from avparse.models.stem import STEMS, LinearStem
 
 
 class PooledPolicy(KeepPolicy):
-    """A policy at a small fraction of HAN's cost, for updates at every step of the parser's own training.
+    """A policy at a small fraction of HAN's cost, for updates at every step of the parser's training.
 
-    The streams are averaged over time before anything else (a linear stem allows it), then one hidden layer reads
-    both modalities, the labels and the summary. No gradient flows into the streams.
+    The streams are averaged over time first (a linear stem allows it), then one hidden layer reads both modalities, the
+    labels and the summary. No gradient flows into the streams.
     """
 
     class Config(PolicyConfig):
-        """Settings of the network: the width of its stem is that of each modality, ``hidden`` that of the layer."""
+        """Settings of the policy ``pooled``.
+
+        Attributes:
+            hidden: width of the hidden layer. The width of the stem is that of each modality.
+        """
 
         name: Literal["pooled"] = "pooled"
         stem: Annotated[PartConfig, *part_of(STEMS, "stem")] = LinearStem.Config(width=128)
@@ -38,7 +42,7 @@ class PooledPolicy(KeepPolicy):
         start_at_zero(self.read[-1])
 
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
-        """Return ``[2, B, C]``; a modality that a video lacks altogether is read as zeros and stays at the start."""
+        """Return the learned logits ``[2, B, C]``; a modality that a video lacks altogether is read as zeros."""
         config = self.stem.config
         means: dict[str, Tensor] = {}
         lacking = []
@@ -54,7 +58,7 @@ class PooledPolicy(KeepPolicy):
 
 
 def _mean(stream: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the mean ``[B, 1, D]`` over the real segments, zero where there is none."""
+    """Return the mean ``[B, 1, D]`` over the existing segments, zero where there is none."""
     if mask is None:
         return stream.mean(dim=1, keepdim=True)
     real = mask.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""A policy of one keep logit a class and modality."""
+"""A policy with one keep logit per class and modality."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from avparse.labels.reinforced.policies.policy import KeepPolicy, PolicyConfig
 
 
 class PriorPolicy(KeepPolicy):
-    """One keep logit a class and modality, whatever the video: the least that reinforcement can learn."""
+    """One keep logit per class and modality, the same for every video: the least that reinforcement can learn."""
 
     class Config(PolicyConfig):
-        """Settings: those of every policy."""
+        """Settings of the policy ``prior``, which are those of every policy."""
 
         name: Literal["prior"] = "prior"
 
@@ -24,5 +24,5 @@ class PriorPolicy(KeepPolicy):
         self.change = nn.Parameter(torch.zeros(2, 1, self.classes))
 
     def learned(self, features: Features, labels: Tensor, summary: Tensor | None) -> Tensor:
-        """Return ``[2, B, C]``, the same for every video."""
+        """Return the learned logits ``[2, B, C]``, the same for every video."""
         return self.change.expand(-1, len(labels), -1)
