@@ -106,7 +106,7 @@ def test_a_threshold_for_each_class(store: FeatureStore) -> None:
         labels(store, audio={**SIDE, "threshold": {k: v for k, v in each.items() if k != "Voice"}})
     with pytest.raises(UserError, match=r"threshold: unknown class 'Voise'; did you mean 'Voice'"):
         labels(store, audio={**SIDE, "threshold": {**each, "Voise": 1}})
-    with pytest.raises(UserError, match=r"table 'valor' has no threshold for class 'Bark'; .*tune-thresholds"):  # LLP's alone
+    with pytest.raises(UserError, match=r"table 'valor' has no threshold for class 'Bark'; .*tune-thresholds"):
         labels(store, audio={**SIDE, "threshold": "valor"})
     llp = SideConfig.read({**SIDE, "threshold": "valor"}, "test").thresholds("visual", Vocabulary(LLP_CLASSES))
     assert llp.tolist() == list(THRESHOLDS["valor"]["visual"].values())

@@ -26,7 +26,7 @@ class RightRates:
     Attributes:
         nodes: possible logits ``[2, C, G]`` of the share of each class, for audio and visual.
         mass: posterior probability ``[2, C, G]`` of each node, given the mean of the prior.
-        pull: how far each class ``[2, C]`` follows when that mean moves.
+        pull: share ``[2, C]`` of a move of that mean by which each class follows.
         mean_variance: variance ``[2]`` of that mean.
     """
 
