@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from avparse.data.datasets.feature_folders import import_llp
+from avparse.data.datasets.importing import import_dataset
+from avparse.data.datasets.llp import LLP
 from avparse.data.simulation.corpus import synthesise
 from avparse.data.simulation.simulate import simulate
 from avparse.media.extractors.light import LightExtractor
@@ -74,7 +75,7 @@ def main() -> None:
         print(f"| simulate {_VIDEOS:,} videos | {seconds:.1f} | {_VIDEOS / seconds:.0f} videos/s | {peak:.0f} |")
         print(f"| write as many bytes ({size >> 20} MiB) | {floor:.1f} | {size / floor / 2**20:.0f} MiB/s | |")
         published_features(folder, _IMPORTED)
-        seconds, peak = measure(import_llp, folder, folder / "tables", folder / "imported")
+        seconds, peak = measure(import_dataset, LLP(LLP.Config()), folder, folder / "tables", folder / "imported")
         print(f"| import {_IMPORTED:,} videos | {seconds:.1f} | {_IMPORTED / seconds:.0f} videos/s | {peak:.0f} |")
         seconds, peak = measure(synthesise, folder / "corpus", _CLIPS, 0, 1)
         print(

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from avparse.data.batching import task_spec
-from avparse.data.datasets.feature_folders import import_llp
-from avparse.data.datasets.llp import write_llp
+from avparse.data.datasets.importing import import_dataset
+from avparse.data.datasets.llp import LLP, write_llp
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
 from avparse.training.recipe import load_recipe
@@ -98,7 +98,7 @@ def main() -> None:
         size = videos * _BYTES_A_VIDEO
 
         def imported() -> None:
-            report = import_llp(folder, folder / "tables", out)
+            report = import_dataset(LLP(LLP.Config()), folder, folder / "tables", out)
             if report.problems:
                 raise RuntimeError(f"{len(report.problems)} files not imported, such as {report.problems[0]}")
 

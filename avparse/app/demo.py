@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avparse.app.extracting import VideoLabels, extract_store, llp_labels
+from avparse.app.extracting import extract_store
 from avparse.app.parse_files import report_video
 from avparse.app.parsing import Parsed, parse_videos
 from avparse.app.report.page import ReportVideo, ScoreTable, write_report
+from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.llp import read_llp
 from avparse.data.simulation.corpus import synthesise
 from avparse.data.store import FeatureStore
@@ -51,7 +52,7 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
             raise UserError(f"{clip}: no such video")
     data = out.parent / f"{out.name}-data"
     synthesise(data / "corpus", videos, seed, workers=workers)
-    labels = llp_labels(read_llp(data / "corpus"))
+    labels = read_llp(data / "corpus")
     failures = extract_store(
         data / "corpus" / "videos", labels, data / "features", workers=workers, description=DESCRIPTION
     )
@@ -121,11 +122,11 @@ def _worth_showing(store: FeatureStore) -> list[int]:
     return chosen
 
 
-def _entry(parsed: Parsed | Failed, labels: VideoLabels) -> ReportVideo:
+def _entry(parsed: Parsed | Failed, labels: Annotations) -> ReportVideo:
     if isinstance(parsed, Failed):
         raise UserError(parsed.reason)
     video = parsed.path.stem
-    if video not in labels.weak:
+    if video not in labels.videos:
         return report_video(parsed, note="Your own video: no truth is known.")
     timeline = parsed.timeline
     segments = max(len(s) for s in timeline.segments.values() if s is not None)
@@ -133,6 +134,6 @@ def _entry(parsed: Parsed | Failed, labels: VideoLabels) -> ReportVideo:
     return report_video(
         parsed,
         truth={m: t for m, t in truth.items() if t is not None},
-        weak_labels=labels.vocabulary.decode(labels.weak[video]),
+        weak_labels=labels.vocabulary.decode(labels.videos[video].weak),
         note="Unseen test video.",
     )

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from avparse.data.datasets.llp import LLPAnnotations, read_llp
-from avparse.data.datasets.tables import WeakTable, read_event_table, read_weak_table
+from avparse.data.datasets import DATASETS
+from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.tables import read_tables
 from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
-from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
+from avparse.foundation.settings import build, read_part
 from avparse.media.extractors import make_streams
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 
@@ -28,93 +28,36 @@ _log = logging.getLogger(__name__)
 _COMMIT_VIDEOS = 16
 
 
-Dense = Callable[[str, str, int, float], BoolArray | None]
-
-
-@dataclass(frozen=True)
-class VideoLabels:
-    """What is known of the videos of a folder.
-
-    Attributes:
-        vocabulary: the classes.
-        splits: video id -> split, in order.
-        weak: video id -> weak label ``[C]``.
-        dense: (video, modality, segments, segment seconds) -> dense truth ``[T, C]``, None where not annotated.
-    """
-
-    vocabulary: Vocabulary
-    splits: Mapping[str, str]
-    weak: Mapping[str, BoolArray]
-    dense: Dense
-
-
-def llp_labels(annotations: LLPAnnotations) -> VideoLabels:
-    """Labels from tables in the official LLP format."""
-    splits = {video: split for split, videos in annotations.splits.items() for video in videos}
-    return VideoLabels(annotations.vocabulary, splits, annotations.weak, annotations.dense)
-
-
-def table_labels(
-    vocabulary: Vocabulary, table: WeakTable, events: Mapping[str, Sequence[Event]] | None = None
-) -> VideoLabels:
-    """Labels from a user's own tables of weak labels and, where given, of dense events.
-
-    A segment is on where an event covers its middle; a video without any event is taken as not annotated.
-    """
-
-    def dense(video: str, modality: str, segments: int, segment_seconds: float) -> BoolArray | None:
-        if events is None or video not in events:
-            return None
-        truth = np.zeros((segments, len(vocabulary)), dtype=bool)
-        middle = (np.arange(segments) + 0.5) * segment_seconds
-        for event in events[video]:
-            if event.modality == modality:
-                truth[(event.onset <= middle) & (middle < event.offset), vocabulary.index(event.class_name)] = True
-        return truth
-
-    rows = list(zip(table.videos, table.splits, table.weak, strict=True))
-    return VideoLabels(vocabulary, {v: s for v, s, _ in rows}, {v: w for v, _, w in rows}, dense)
-
-
-def read_labels(labels: Path, classes: Path | None = None, events: Path | None = None) -> VideoLabels:
-    """Read a folder of tables in the LLP format, or a user's own tables.
+def read_labels(
+    labels: Path, classes: Path | None = None, events: Path | None = None, dataset: str | None = None
+) -> Annotations:
+    """Read the annotations of a data set, or a user's own tables.
 
     Args:
-        labels: the folder, or a table ``video,labels[,split]``.
+        labels: folder of the annotations, or a table ``video,labels[,split]``.
         classes: class names, one a line; required with a table.
         events: a table ``video,class,modality,onset,offset``, only with a table of labels.
+        dataset: which data set the folder is of, a name in ``DATASETS``; by default one in the LLP format.
 
     Raises:
-        UserError: a file is missing or bad, or the options do not go together.
+        UserError: a file is missing or bad, the data set is unknown, or the options do not go together.
     """
-    if labels.is_dir():
+    if labels.is_dir() or dataset is not None:
         if classes is not None or events is not None:
-            raise UserError("--classes and --events go with a table of labels; a folder in the LLP format has its own")
-        return llp_labels(read_llp(labels))
+            raise UserError("--classes and --events go with a table of labels; the folder of a data set has its own")
+        return build(DATASETS, read_part(DATASETS, "data set", dataset or "llp")).read(labels)
     if classes is None:
         raise UserError("--classes: give the class names, one a line, together with a table of labels")
-    vocabulary = Vocabulary.read(classes)
-    table = read_weak_table(labels, vocabulary)
-    if events is None:
-        return table_labels(vocabulary, table)
-    dense = read_event_table(events, vocabulary)
-    labelled = set(table.videos)
-    unknown = [video for video in dense if video not in labelled]
-    if unknown:
-        _log.warning(
-            "%s: %d of its %d videos have no row in %s (such as '%s') and are left out",
-            *(events, len(unknown), len(dense), labels, unknown[0]),
-        )
-    return table_labels(vocabulary, table, dense)
+    return read_tables(labels, classes, events)
 
 
 def extract_store(
     folder: Path,
-    labels: VideoLabels,
+    labels: Annotations,
     out: Path,
     *,
     extractor: str = "light",
-    segment_seconds: float = 1.0,
+    segment_seconds: float | None = None,
     workers: int | None = None,
     description: str = "",
 ) -> list[Failed]:
@@ -129,7 +72,11 @@ def extract_store(
         UserError: no labelled video is in the folder or none can be read, two files have the name of one, or ``out``
             is a store with other settings or with other labels of a video.
     """
-    paths = _find(folder, list(labels.splits))
+    if segment_seconds is None:
+        segment_seconds = labels.segment_seconds
+    for note in labels.notes:
+        _log.warning(note)
+    paths = _find(folder, list(labels.videos))
     streams = {
         name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
         for name, stream in make_streams(extractor).items()
@@ -182,24 +129,25 @@ def _find(folder: Path, videos: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _check_labels(store: FeatureStore, labels: VideoLabels) -> None:
+def _check_labels(store: FeatureStore, labels: Annotations) -> None:
     """Refuse to go on with a store whose videos were labelled otherwise."""
-    for position, video in enumerate(store.videos):
-        if video not in labels.splits:
+    for position, name in enumerate(store.videos):
+        video = labels.videos.get(name)
+        if video is None:
             continue
-        dense = [labels.dense(video, m, int(store.lengths[position]), store.segment_seconds) for m in MODALITIES]
+        dense = [labels.dense(name, m, int(store.lengths[position]), store.segment_seconds) for m in MODALITIES]
         same = {
-            "split": store.splits[position] == labels.splits[video],
-            "labels": np.array_equal(store.weak[position], labels.weak[video]),
-            "events": store.annotated[position] == (dense[0] is not None),
+            "split": store.splits[position] == video.split,
+            "labels": np.array_equal(store.weak[position], video.weak),
+            "events": store.annotated[position] == (video.events is not None),
         }
-        if same["events"] and dense[0] is not None:
+        if same["events"] and video.events is not None:
             truth = store.dense_truth(np.array([position]))[:2]
-            same["events"] = all(b is not None and np.array_equal(a[0], b) for a, b in zip(truth, dense, strict=True))
+            same["events"] = all(np.array_equal(a[0], b) for a, b in zip(truth, dense, strict=True) if b is not None)
         for what, holds in same.items():
             if not holds:
                 raise UserError(
-                    f"{store.path}: video '{video}' is in it with other {what}; remove the store, or write a new one"
+                    f"{store.path}: video '{name}' is in it with other {what}; remove the store, or write a new one"
                 )
 
 
@@ -222,27 +170,19 @@ def _open(
     )
 
 
-def _block(videos: Sequence[Extracted], labels: VideoLabels, segment_seconds: float) -> Block:
+def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: float) -> Block:
     ids = [Path(v.path).stem for v in videos]
     lengths = [len(v.audio_present) for v in videos]
-    dense = [{m: labels.dense(i, m, t, segment_seconds) for m in MODALITIES} for i, t in zip(ids, lengths, strict=True)]
-    classes = len(labels.vocabulary)
-
-    def stacked(modality: str) -> BoolArray:
-        parts = [d[modality] for d in dense]
-        return np.concatenate(
-            [np.zeros((t, classes), bool) if p is None else p for p, t in zip(parts, lengths, strict=True)]
-        )
-
+    known = [labels.videos[i] for i in ids]
     return Block(
         videos=ids,
-        splits=[labels.splits[i] for i in ids],
+        splits=[video.split for video in known],
         lengths=lengths,
         durations=[v.duration_s for v in videos],
         sources=[Path(v.path).name for v in videos],
-        weak=np.stack([labels.weak[i] for i in ids]),
+        weak=np.stack([video.weak for video in known]),
         streams={name: np.concatenate([v.streams[name] for v in videos]) for name in videos[0].streams},
         present=np.concatenate([np.stack((v.audio_present, v.visual_present), axis=1) for v in videos]),
-        truth={m: stacked(m) for m in MODALITIES},
-        annotated=np.array([d["audio"] is not None for d in dense]),
+        truth=labels.dense_rows(ids, lengths, segment_seconds),
+        annotated=np.array([video.events is not None for video in known]),
     )

@@ -164,8 +164,7 @@ def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[P
         # Loads pyarrow, which parsing does without.
         from avparse.data.datasets.tables import read_weak_table  # noqa: PLC0415
 
-        table = read_weak_table(labels, vocabulary)
-        known = {video: vocabulary.decode(weak) for video, weak in zip(table.videos, table.weak, strict=True)}
+        known = {name: vocabulary.decode(video.weak) for name, video in read_weak_table(labels, vocabulary).items()}
         missing = [path.stem for path in paths if path.stem not in known]
         if missing:
             _log.warning(

@@ -60,12 +60,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_store_holds_every_video_with_its_truth(work: Path, command: Command) -> None:
     store = FeatureStore.open(work / "store")
     labels = read_labels(work / "corpus")
-    assert set(store.videos) == set(labels.splits)
+    assert set(store.videos) == set(labels.videos)
     assert set(store.splits) == {"train", "val", "test"}
     assert store.annotated.all()
     for position, video in enumerate(store.videos):
-        assert store.splits[position] == labels.splits[video]
-        assert (store.weak[position] == labels.weak[video]).all()
+        assert store.splits[position] == labels.videos[video].split
+        assert (store.weak[position] == labels.videos[video].weak).all()
         first, length = store.first_row[position], int(store.lengths[position])
         assert length == 10
         expected = labels.dense(video, "visual", length, 1.0)

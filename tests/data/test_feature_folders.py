@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ import torch
 from torch.nn.functional import elu
 
 from avparse.data.batching import task_spec
-from avparse.data.datasets.feature_folders import ImportReport, import_llp
-from avparse.data.datasets.llp import read_llp
+from avparse.data.datasets.importing import ImportReport, import_dataset
+from avparse.data.datasets.llp import LLP, read_llp
 from avparse.data.features import Features
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
@@ -28,10 +29,17 @@ from tests.llp_folders import published, video_name
 IMPORT = """
 import resource, sys
 from pathlib import Path
-from avparse.data.datasets.feature_folders import import_llp
-import_llp(*map(Path, sys.argv[1:]))
+from avparse.data.datasets.importing import import_dataset
+from avparse.data.datasets.llp import LLP
+import_dataset(LLP(LLP.Config()), *map(Path, sys.argv[1:]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+
+
+def import_llp(
+    features: Path, tables: Path, out: Path, dtype: Literal["float32", "float16"] = "float32"
+) -> ImportReport:
+    return import_dataset(LLP(LLP.Config()), features, tables, out, dtype)
 
 
 def load(features: Path, number: int, folder: str) -> np.ndarray:
@@ -60,8 +68,8 @@ def assert_holds(report: ImportReport, features: Path, tables: Path, numbers: se
         np.testing.assert_allclose(store.stream("frames")[rows], pooled, atol=1e-6)
         np.testing.assert_array_equal(store.stream("audio")[rows], load(features, n, "vggish"))
         np.testing.assert_array_equal(store.stream("clips")[rows], load(features, n, "r2plus1d_18"))
-        assert video_name(n) in annotations.splits[store.splits[at]]
-        np.testing.assert_array_equal(store.weak[at], annotations.weak[video_name(n)])
+        assert annotations.videos[video_name(n)].split == store.splits[at]
+        np.testing.assert_array_equal(store.weak[at], annotations.videos[video_name(n)].weak)
         assert store.annotated[at] == (store.splits[at] != "train")
         for modality in ("audio", "visual"):
             dense = annotations.dense(video_name(n), modality, int(store.lengths[at]))

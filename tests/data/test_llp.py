@@ -13,19 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from avparse.data.datasets.llp import LLPAnnotations, read_llp, write_llp
+from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.llp import read_llp, write_llp
 from avparse.data.timeline import runs
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from tests import golden
 
 SEGMENTS = 10
+SPLITS = ("train", "val", "test")
 HEADER = "filename\tonset\toffset\tevent_labels\n"
 WEAK_HEADER = "filename\tevent_labels\n"
 
 
 @pytest.fixture(scope="module")
-def llp(shared: Path) -> LLPAnnotations:
+def llp(shared: Path) -> Annotations:
     return read_llp(shared / "data" / "llp")
 
 
@@ -34,7 +36,7 @@ def stats(shared: Path) -> dict[str, Any]:
     return json.loads((shared / "data" / "llp_stats.json").read_text())
 
 
-def stacked(tables: LLPAnnotations, videos: list[str], modality: str) -> np.ndarray:
+def stacked(tables: Annotations, videos: list[str], modality: str) -> np.ndarray:
     return np.stack([tables.dense(video, modality, SEGMENTS) for video in videos])
 
 
@@ -62,52 +64,59 @@ def test_golden_event_lists_give_the_official_ground_truth(tmp_path: Path) -> No
             np.testing.assert_array_equal(stacked(tables, videos, modality), expected, err_msg=name)
 
 
-def test_golden_real_annotations(shared: Path, llp: LLPAnnotations) -> None:
+def test_golden_real_annotations(shared: Path, llp: Annotations) -> None:
     _, cases = golden.metric_cases(shared / "golden")
     whole = [(known["name"], case) for known, case in cases if known["name"].startswith(("real_", "weak_labels_"))]
     assert len(whole) == 5
     for name, case in whole:
-        videos = next(videos for split, videos in llp.splits.items() if f"_{split}" in name)
+        videos = next(llp.of_split(split) for split in SPLITS if f"_{split}" in name)
         for modality in MODALITIES:
             expected = case[f"gt_{modality}"].astype(bool).transpose(0, 2, 1)
             np.testing.assert_array_equal(stacked(llp, videos, modality), expected, err_msg=name)
         if name.startswith("weak_labels"):
-            weak = np.stack([llp.weak[video] for video in videos])
+            weak = np.stack([llp.videos[video].weak for video in videos])
             np.testing.assert_array_equal(weak, case["pred_audio"][:, :, 0].astype(bool))
 
 
 # The counted figures
 
 
-def test_splits_have_the_counted_sizes(llp: LLPAnnotations, stats: dict[str, Any]) -> None:
+def test_splits_have_the_counted_sizes(llp: Annotations, stats: dict[str, Any]) -> None:
     dataset = stats["dataset"]
-    for split, videos in llp.splits.items():
+    for split in SPLITS:
+        videos = llp.of_split(split)
         assert len(videos) == dataset[split]
-    assert len(llp.weak) == dataset["sum_of_splits"]
-    assert sum(weak.sum() > 1 for weak in llp.weak.values()) == dataset["videos_with_more_than_one_label_in_splits"]
-    repeats = sum(count["repeated_label"] for count in llp.counts.values())
-    assert repeats == dataset["videos_whose_label_field_repeats_a_label"]
-    for split, videos in llp.splits.items():
-        found = np.bincount([llp.weak[video].sum() for video in videos])
+    assert len(llp.videos) == dataset["sum_of_splits"]
+    several = sum(video.weak.sum() > 1 for video in llp.videos.values())
+    assert several == dataset["videos_with_more_than_one_label_in_splits"]
+    repeats = [note for note in llp.notes if "named twice" in note]
+    assert repeats == ["AVVP_test_pd.csv: a label named twice counts once (1 row)"]
+    assert len(repeats) == dataset["videos_whose_label_field_repeats_a_label"]
+    for split in SPLITS:
+        videos = llp.of_split(split)
+        found = np.bincount([llp.videos[video].weak.sum() for video in videos])
         assert {str(n): c for n, c in enumerate(found) if c} == stats["labels_per_video"][split]
-        for name, column in zip(llp.vocabulary, np.sum([llp.weak[video] for video in videos], axis=0), strict=True):
+        columns = np.sum([llp.videos[video].weak for video in videos], axis=0)
+        for name, column in zip(llp.vocabulary, columns, strict=True):
             assert stats["per_class"][name][split] == column
 
 
-def test_the_dirt_has_the_counted_sizes(llp: LLPAnnotations, stats: dict[str, Any]) -> None:
-    names = {
-        "rows": "rows",
-        "rows_of_unlisted_videos": "unlisted",
-        "rows_with_onset_not_before_offset": "empty",
-        "duplicate_rows": "duplicate",
-        "rows_overlapping_an_earlier_row_of_same_video_and_class": "overlapping",
+def test_the_dirt_has_the_counted_sizes(llp: Annotations, stats: dict[str, Any]) -> None:
+    rules = {
+        "rows_of_unlisted_videos": "outside these splits",
+        "rows_with_onset_not_before_offset": "onset is not before",
+        "duplicate_rows": "repeats an earlier one",
+        "rows_overlapping_an_earlier_row_of_same_video_and_class": "overlaps an earlier one",
     }
     for modality in MODALITIES:
-        count = llp.counts[f"AVVP_eval_{modality}.csv"]
-        for name, key in names.items():
-            if name in stats["files"][modality]:
-                assert count[key] == stats["files"][modality][name], (modality, name)
-    assert llp.report == [
+        counted, table = stats["files"][modality], f"AVVP_eval_{modality}.csv"
+        found = {rule: next((n for n in llp.notes if table in n and rule in n), "(0 rows)") for rule in rules.values()}
+        for name, rule in rules.items():
+            if name in counted:
+                assert f"({counted[name]} rows)" in found[rule], (modality, name)
+        events = [e for video in llp.videos.values() for e in video.events or () if e.modality == modality]
+        assert len(events) == counted["rows"] - counted["rows_of_unlisted_videos"]
+    assert list(llp.notes) == [
         "AVVP_test_pd.csv: a label named twice counts once (1 row)",
         "AVVP_eval_audio.csv: a row of a video outside these splits is ignored (14 rows)",
         "AVVP_eval_audio.csv: a row whose onset is not before its offset marks nothing (5 rows)",
@@ -117,9 +126,9 @@ def test_the_dirt_has_the_counted_sizes(llp: LLPAnnotations, stats: dict[str, An
     ]
 
 
-def test_weak_and_dense_labels_disagree_as_counted(llp: LLPAnnotations, stats: dict[str, Any]) -> None:
-    videos = llp.splits["val"] + llp.splits["test"]
-    weak = np.stack([llp.weak[video] for video in videos])
+def test_weak_and_dense_labels_disagree_as_counted(llp: Annotations, stats: dict[str, Any]) -> None:
+    videos = llp.of_split("val") + llp.of_split("test")
+    weak = np.stack([llp.videos[video].weak for video in videos])
     heard, seen = (stacked(llp, videos, modality).any(axis=1) for modality in MODALITIES)
     found = {
         "weak_labels_without_any_dense_event": (weak & ~heard & ~seen).sum(),
@@ -134,9 +143,9 @@ def test_weak_and_dense_labels_disagree_as_counted(llp: LLPAnnotations, stats: d
     assert found == stats["weak_versus_dense"]
 
 
-def test_eval_parts_have_the_counted_events(llp: LLPAnnotations, stats: dict[str, Any]) -> None:
+def test_eval_parts_have_the_counted_events(llp: Annotations, stats: dict[str, Any]) -> None:
     for split in ("val", "test"):
-        videos, part = llp.splits[split], stats["eval_parts"][split]
+        videos, part = llp.of_split(split), stats["eval_parts"][split]
         for modality in MODALITIES:
             truth = stacked(llp, videos, modality)
             assert part[f"videos_without_{modality}_event"] == (~truth.any(axis=(1, 2))).sum()
@@ -144,9 +153,10 @@ def test_eval_parts_have_the_counted_events(llp: LLPAnnotations, stats: dict[str
             assert part["event_runs"][modality] == sum(len(runs(row)) for row in flat if row.any())
 
 
-def test_training_videos_have_no_dense_truth(llp: LLPAnnotations) -> None:
-    assert llp.dense(llp.splits["train"][0], "audio", SEGMENTS) is None
-    assert llp.annotated == {*llp.splits["val"], *llp.splits["test"]}
+def test_training_videos_have_no_dense_truth(llp: Annotations) -> None:
+    assert llp.dense(llp.of_split("train")[0], "audio", SEGMENTS) is None
+    annotated = [name for name, video in llp.videos.items() if video.events is not None]
+    assert annotated == llp.of_split("val") + llp.of_split("test")
 
 
 # Round trip of our own corpora
@@ -175,11 +185,11 @@ def test_what_is_written_is_read_back(corpus: dict[str, Any], tmp_path_factory: 
     write_llp(folder, **corpus)
     tables = read_llp(folder)
     assert tables.vocabulary == corpus["vocabulary"]
-    assert not tables.report
+    assert not tables.notes
     segments = corpus["audio"].shape[1]
     for n, (video, split) in enumerate(zip(corpus["videos"], corpus["splits"], strict=True)):
-        assert video in tables.splits[split]
-        np.testing.assert_array_equal(tables.weak[video], corpus["weak"][n])
+        assert tables.videos[video].split == split
+        np.testing.assert_array_equal(tables.videos[video].weak, corpus["weak"][n])
         for modality in MODALITIES:
             dense = tables.dense(video, modality, segments, corpus["segment_seconds"])
             if split == "train" and not corpus["train_truth"]:
@@ -242,17 +252,16 @@ def test_rows_of_unlisted_videos_are_ignored_whatever_they_hold(folder: Path) ->
     with open(folder / "AVVP_eval_audio.csv", "a") as file:
         file.write("z\tnan\t1\tWhale\na\t0\t1\tDog\n")
     tables = read_llp(folder)
-    assert tables.counts["AVVP_eval_audio.csv"]["unlisted"] == 2
-    assert len(tables.report) == 1
+    assert tables.notes == ("AVVP_eval_audio.csv: a row of a video outside these splits is ignored (2 rows)",)
 
 
 def test_a_video_listed_twice_counts_where_it_is_first(folder: Path) -> None:
     with open(folder / "AVVP_val_pd.csv", "a") as file:
         file.write("a\tDog\n")
     tables = read_llp(folder)
-    assert tables.splits == {"train": ["a"], "val": ["b"], "test": []}
-    assert tables.weak["a"].all()
-    assert tables.report == ["AVVP_val_pd.csv: a video listed again keeps its first row (1 row)"]
+    assert [tables.of_split(split) for split in SPLITS] == [["a"], ["b"], []]
+    assert tables.videos["a"].weak.all()
+    assert tables.notes == ("AVVP_val_pd.csv: a video listed again keeps its first row (1 row)",)
 
 
 def test_tables_that_are_missing(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -268,7 +277,7 @@ def test_tables_that_are_missing(folder: Path, tmp_path_factory: pytest.TempPath
 def test_the_vocabulary_is_beside_the_tables_or_given(folder: Path, shared: Path) -> None:
     assert read_llp(folder).vocabulary.names == ("Dog", "Speech")
     wider = Vocabulary(("Speech", "Cat", "Dog"))
-    assert read_llp(folder, wider).weak["a"].tolist() == [True, False, True]
+    assert read_llp(folder, wider).videos["a"].weak.tolist() == [True, False, True]
     (folder / "classes.txt").write_text("Dog\nDog\n")
     with pytest.raises(UserError, match=r"classes.txt: .*named twice"):
         read_llp(folder)

@@ -321,9 +321,9 @@ def test_official_tables_are_kept_and_train_truth_is_drawn(shared: Path, tmp_pat
     tables = read_llp(shared / "data" / "llp")
     simulate(tmp_path / "store", train=300, val=40, test=50, annotations=shared / "data" / "llp", dtype="float16")
     store = FeatureStore.open(tmp_path / "store")
-    assert store.videos[:300] == tables.splits["train"][:300]
-    assert store.videos[-50:] == tables.splits["test"][:50]
-    assert (store.weak == np.array([tables.weak[video] for video in store.videos])).all()
+    assert store.videos[:300] == tables.of_split("train")[:300]
+    assert store.videos[-50:] == tables.of_split("test")[:50]
+    assert (store.weak == np.array([tables.videos[video].weak for video in store.videos])).all()
     truth = {m: np.array(store.truth(m)).reshape(390, 10, 25) for m in ("audio", "visual")}
     for n in range(300, 390):
         for modality in truth:

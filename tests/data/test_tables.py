@@ -27,18 +27,18 @@ VOCABULARY = Vocabulary(("Speech", "Dog", "Vacuum_cleaner"))
 def test_weak_labels_are_read(text: str, tmp_path: Path) -> None:
     path = tmp_path / "weak.csv"
     path.write_bytes(text.encode())
-    table = read_weak_table(path, VOCABULARY)
-    assert table.videos == ["a", "b", "c"]
-    assert table.splits == ["train", "val", ""]
-    np.testing.assert_array_equal(table.weak, np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=bool))
+    videos = read_weak_table(path, VOCABULARY)
+    assert {name: video.split for name, video in videos.items()} == {"a": "train", "b": "val", "c": ""}
+    weak = np.stack([video.weak for video in videos.values()])
+    np.testing.assert_array_equal(weak, np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=bool))
 
 
 def test_a_table_without_splits_or_videos(tmp_path: Path) -> None:
     path = tmp_path / "weak.csv"
     path.write_text("video,labels\na,Dog\n")
-    assert read_weak_table(path, VOCABULARY).splits == [""]
+    assert [video.split for video in read_weak_table(path, VOCABULARY).values()] == [""]
     path.write_text("video,labels\n")
-    assert read_weak_table(path, VOCABULARY).weak.shape == (0, 3)
+    assert read_weak_table(path, VOCABULARY) == {}
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])

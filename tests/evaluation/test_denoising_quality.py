@@ -146,8 +146,8 @@ def test_bad_input_is_refused_by_name() -> None:
 def test_golden_noise_of_the_validation_labels(shared: Path) -> None:
     """Facts of the specification: visual noise 37.0 %, 285 of 433 are Speech, audio about 4.8 %."""
     tables = read_llp(shared / "data" / "llp")
-    videos = tables.splits["val"]
-    weak = np.stack([tables.weak[v] for v in videos])
+    videos = tables.of_split("val")
+    weak = np.stack([tables.videos[v].weak for v in videos])
     truth = np.array([[tables.dense(v, m, 10).any(axis=0) for v in videos] for m in MODALITIES])  # type: ignore[union-attr]
     oracle = 8 * torch.from_numpy(truth).float() - 4
     labels = torch.from_numpy(weak)

@@ -65,8 +65,8 @@ def test_bad_input_is_refused() -> None:
 
 def test_golden_bits_of_the_validation_truth(shared: Path) -> None:
     tables = read_llp(shared / "data" / "llp")
-    videos = tables.splits["val"]
-    weak = torch.from_numpy(np.stack([tables.weak[v] for v in videos]))
+    videos = tables.of_split("val")
+    weak = torch.from_numpy(np.stack([tables.videos[v].weak for v in videos]))
     truth = [[tables.dense(v, m, 10).any(axis=0) for v in videos] for m in ("audio", "visual")]  # type: ignore[union-attr]
     prior = ClassPrior.count(weak, torch.from_numpy(np.array(truth)))
     dropped = [(m, tables.vocabulary.names[c]) for m, c in (~prior.keep()).nonzero().tolist()]

@@ -373,8 +373,8 @@ def test_reference_points_on_the_real_annotations(
     shared: Path, split: str, rule: str, metrics: tuple[float, ...]
 ) -> None:
     tables = read_llp(shared / "data" / "llp")
-    videos, segments = tables.splits[split], 10
-    weak = np.array([tables.weak[v] for v in videos])
+    videos, segments = tables.of_split(split), 10
+    weak = np.array([tables.videos[v].weak for v in videos])
     truth = [np.stack([tables.dense(v, m, segments) for v in videos]) for m in MODALITIES]  # type: ignore[arg-type]
     sides = [np.broadcast_to(weak[:, None], t.shape) & (t.any(1, keepdims=True) | (rule == "copy")) for t in truth]
     quality = score_decisions(*sides, *truth, tables.vocabulary, np.ones(truth[0].shape[:2], bool))

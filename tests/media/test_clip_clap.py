@@ -16,8 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from avparse.app.extracting import VideoLabels, extract_store
+from avparse.app.extracting import extract_store
 from avparse.app.run_teacher import teach
+from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.llp_prompts import class_prompts
 from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
@@ -113,13 +114,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def original(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     weak = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
     videos = ["both", "short", "mute", "dark"]
-    truth = {"audio": np.zeros((9, 3), bool), "visual": np.zeros((9, 3), bool)}
-    labels = VideoLabels(
-        Vocabulary(CLASSES),
-        dict.fromkeys(videos, "val"),
-        dict(zip(videos, weak, strict=True)),
-        lambda video, modality, segments, _: truth[modality][:segments],
-    )
+    known = {video: AnnotatedVideo("val", row, (), video) for video, row in zip(videos, weak, strict=True)}
+    labels = Annotations(Vocabulary(CLASSES), known)
     path = tmp_path_factory.mktemp("store") / "store"
     assert extract_store(clips, labels, path, workers=0) == []
     return path

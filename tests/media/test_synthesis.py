@@ -169,17 +169,20 @@ def test_bad_scenes_are_refused(tmp_path: Path) -> None:
 def test_tables_agree_with_the_files(corpus: Path) -> None:
     tables = read_llp(corpus)
     assert tuple(tables.vocabulary) == FEW
-    assert tables.report == []
-    assert {split: len(videos) for split, videos in tables.splits.items()} == {"train": 5, "val": 1, "test": 2}
-    videos = [video for split in tables.splits.values() for video in split]
+    assert tables.notes == ()
+    sizes = {split: len(tables.of_split(split)) for split in ("train", "val", "test")}
+    assert sizes == {"train": 5, "val": 1, "test": 2}
+    videos = list(tables.videos)
     assert sorted(f"{video}.mp4" for video in videos) == sorted(p.name for p in (corpus / "videos").iterdir())
     assert all(len(video.removesuffix("_0_10")) == 11 for video in videos)
     truth = {m: np.array([tables.dense(video, m, SECONDS) for video in videos]) for m in MODALITIES}
     statistics = LabelStatistics.load().restricted_to(FEW)
-    drawn = [draw_truth(statistics, split, len(ids), SECONDS, 3) for split, ids in tables.splits.items()]
+    drawn = [draw_truth(statistics, split, count, SECONDS, 3) for split, count in sizes.items()]
     assert np.array_equal(truth["audio"], np.concatenate([part.audio for part in drawn]))
     assert np.array_equal(truth["visual"], np.concatenate([part.visual for part in drawn]))
-    assert np.array_equal([tables.weak[video] for video in videos], np.concatenate([part.weak for part in drawn]))
+    assert np.array_equal(
+        [tables.videos[video].weak for video in videos], np.concatenate([part.weak for part in drawn])
+    )
     compared = 0
     for video, audio in zip(videos, truth["audio"].any(axis=2), strict=True):
         loudness = power(decoded(corpus / "videos" / f"{video}.mp4")[1])

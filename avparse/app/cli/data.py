@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,9 +12,7 @@ from avparse.app.cli.options import Out, Seed, Workers, print_store, tell_failur
 
 app = typer.Typer()
 data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
-import_app = typer.Typer(help="Bring published features into a feature store.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
-app.add_typer(import_app, name="import", rich_help_panel="Data")
 command = partial(app.command, rich_help_panel="Data")
 
 
@@ -23,14 +21,19 @@ def extract(
     folder: Annotated[Path, typer.Argument(help="Folder of videos, each named by its id.")],
     out: Out,
     labels: Annotated[
-        Path, typer.Option(help="Table 'video,labels[,split]', or a folder of tables in the LLP format.")
+        Path, typer.Option(help="Table 'video,labels[,split]', or the folder of a data set's annotations.")
     ],
     classes: Annotated[Path | None, typer.Option(help="Class names, one a line (with a table of labels).")] = None,
     events: Annotated[
         Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Which data set the folder of labels is of; by default one in the LLP format.")
+    ] = None,
     extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
-    segment_seconds: Annotated[float, typer.Option(help="Length of a segment.", min=0.01)] = 1.0,
+    segment_seconds: Annotated[
+        float | None, typer.Option(help="Length of a segment in seconds; by default that of the data set.", min=0.01)
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Extract features of labelled videos into a feature store; a killed extraction continues."""
@@ -38,7 +41,7 @@ def extract(
 
     failures = extract_store(
         folder,
-        read_labels(labels, classes, events),
+        read_labels(labels, classes, events, dataset),
         out,
         extractor=extractor,
         segment_seconds=segment_seconds,
@@ -105,24 +108,39 @@ def data_info(store: Annotated[Path, typer.Argument(help="A feature store.")]) -
     print_store(store)
 
 
-@import_app.command("llp")
-def import_llp(
-    features: Annotated[Path, typer.Option(help="Folder with vggish/, res152/ and r2plus1d_18/.")],
-    annotations: Annotated[Path, typer.Option(help="Folder of the official tables.")],
+@command("import")
+def import_features(
+    name: Annotated[str, typer.Argument(help="Which data set: llp, ave, or tables of your own.", metavar="NAME")],
+    features: Annotated[
+        Path, typer.Option(help="Folder of the published features, such as vggish/, res152/ and r2plus1d_18/.")
+    ],
+    annotations: Annotated[Path, typer.Option(help="Folder of the published annotations.")],
     out: Out,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
     keep_frames: Annotated[
         bool,
         typer.Option(
             "--keep-frames",
-            help="Keep the eight frames of a segment for parser.stem.rates (8 GB for LLP) and not their mean (1.3 GB).",
+            help="Keep the frames of a segment for parser.stem.rates (8 GB for LLP) and not their mean (1.3 GB).",
         ),
     ] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of the data set: segment_seconds=0.5.")
+    ] = None,
 ) -> None:
-    """Import the official LLP features and annotations."""
-    from avparse.data.datasets.feature_folders import import_llp as run_import
+    """Import published features and annotations into a feature store; a killed import continues."""
+    from avparse.data.datasets import DATASETS
+    from avparse.data.datasets.importing import import_dataset
+    from avparse.foundation.settings import build, read_part
 
-    report = run_import(features, annotations, out, dtype, keep_frames)
+    settings: dict[str, Any] = {"name": name}
+    if changes:
+        from avparse.training.recipe import apply_change  # slow to load: it knows every part of a recipe
+
+        for change in changes:
+            apply_change(settings, change)
+    dataset = build(DATASETS, read_part(DATASETS, "data set", settings))
+    report = import_dataset(dataset, features, annotations, out, dtype, keep_frames)
     print(report)
     if report.problems:
         raise typer.Exit(3)

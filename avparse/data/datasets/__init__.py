@@ -1,1 +1,16 @@
-"""Data sets as others publish them: their tables, annotations and folders of features."""
+"""Data sets as others publish them, listed here by name: their annotations, and where their features are."""
+
+from collections.abc import Callable
+
+from avparse.data.datasets.ave import AVE
+from avparse.data.datasets.dataset import Dataset
+from avparse.data.datasets.llp import LLP
+from avparse.data.datasets.tables import Tables
+
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    "ave": AVE,
+    "llp": LLP,
+    "tables": Tables,
+}
+
+__all__ = ["DATASETS"]

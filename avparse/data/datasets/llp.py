@@ -17,19 +17,22 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from avparse.data.datasets.tables import read_rows, seconds
+from avparse.data.datasets.annotations import YOUTUBE_ID, AnnotatedVideo, Annotations
+from avparse.data.datasets.feature_folders import FeatureFolder
+from avparse.data.datasets.rows import read_rows, seconds
 from avparse.data.store.block import check_id
-from avparse.data.timeline import runs
-from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
+from avparse.data.timeline import Event, runs
+from avparse.data.vocabulary import LLP_CLASSES, LLP_FRAMES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
+from avparse.foundation.settings import PartConfig
 
 CLASSES = "classes.txt"
 FULL_TABLE = "AVVP_dataset_full.csv"
@@ -38,6 +41,11 @@ EVENT_TABLES = {
     ("val", "test"): {"audio": "AVVP_eval_audio.csv", "visual": "AVVP_eval_visual.csv"},
     ("train",): {"audio": "truth_train_audio.csv", "visual": "truth_train_visual.csv"},
 }
+LLP_FOLDERS = (
+    FeatureFolder("audio", "vggish", 128),
+    FeatureFolder("frames", "res152", 2048, per_segment=LLP_FRAMES),
+    FeatureFolder("clips", "r2plus1d_18", 512),
+)
 _RULES = {
     "relisted": "a video listed again keeps its first row",
     "repeated_label": "a label named twice counts once",
@@ -49,49 +57,30 @@ _RULES = {
 }
 
 
-@dataclass(frozen=True)
-class LLPAnnotations:
-    """Weak labels and dense events of a folder of LLP tables.
+class LLP:
+    """The published LLP: its tables, and its folders of VGGish, ResNet-152 and R(2+1)D features."""
 
-    Attributes:
-        vocabulary: the classes.
-        splits: split -> ids of its videos, in the order of the table.
-        weak: video -> ``[C]`` weak labels.
-        annotated: videos whose dense truth is known; one without any row has no event.
-        counts: table -> what was found there (``rows``, and the keys of the stated rules).
-    """
+    class Config(PartConfig):
+        """Settings: none."""
 
-    vocabulary: Vocabulary
-    splits: dict[str, list[str]]
-    weak: dict[str, BoolArray]
-    annotated: set[str]
-    counts: dict[str, Counter[str]]
-    _events: dict[tuple[str, str], list[tuple[float, float, int]]] = field(repr=False)
+        name: Literal["llp"] = "llp"
 
-    @property
-    def report(self) -> list[str]:
-        """One line for each kind of dirt and table: the rule that was applied, and to how many rows."""
-        return [
-            f"{table}: {rule} ({counts[key]} row{'s' if counts[key] > 1 else ''})"
-            for table, counts in self.counts.items()
-            for key, rule in _RULES.items()
-            if counts[key]
-        ]
+    origin = "LLP"
+    description = "imported from the published LLP features"
 
-    def dense(self, video: str, modality: str, segments: int, segment_seconds: float = 1.0) -> BoolArray | None:
-        """Return the dense truth ``[segments, C]`` of a video, or None if it is not annotated.
+    def __init__(self, config: Config) -> None:
+        self.config = config
 
-        Times are divided by ``segment_seconds`` and truncated towards zero, as the official evaluator does with 1 s.
-        """
-        if video not in self.annotated:
-            return None
-        truth = np.zeros((segments, len(self.vocabulary)), dtype=bool)
-        for onset, offset, event in self._events.get((video, modality), []):
-            truth[int(onset / segment_seconds) : int(offset / segment_seconds), event] = True
-        return truth
+    def read(self, folder: Path) -> Annotations:
+        """Read the tables of a folder; see :func:`read_llp`."""
+        return read_llp(folder)
+
+    def sources(self, features: Path) -> tuple[FeatureFolder, ...]:
+        """Return the folders that the published features come in."""
+        return LLP_FOLDERS
 
 
-def read_llp(folder: Path, vocabulary: Vocabulary | None = None) -> LLPAnnotations:
+def read_llp(folder: str | Path, vocabulary: Vocabulary | None = None) -> Annotations:
     """Read the tables of a folder.
 
     Args:
@@ -107,27 +96,36 @@ def read_llp(folder: Path, vocabulary: Vocabulary | None = None) -> LLPAnnotatio
     if vocabulary is None:
         vocabulary = Vocabulary.read(folder / CLASSES) if (folder / CLASSES).exists() else Vocabulary(LLP_CLASSES)
     counts: dict[str, Counter[str]] = {}
-    splits: dict[str, list[str]] = {}
-    weak: dict[str, BoolArray] = {}
+    weak: dict[str, tuple[str, BoolArray]] = {}  # video -> split and labels
     for split, table in SPLIT_TABLES.items():
         if (folder / table).exists():
-            splits[split] = _read_split(folder / table, vocabulary, weak, counts.setdefault(table, Counter()))
-    if not splits:
+            _read_split(folder / table, split, vocabulary, weak, counts.setdefault(table, Counter()))
+    if not counts:
         raise UserError(f"{folder}: no LLP tables there ({', '.join(SPLIT_TABLES.values())}); check the folder")
-    annotated: set[str] = set()
-    events: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
+    events: dict[str, list[Event]] = {}  # of the annotated videos
     for names, tables in EVENT_TABLES.items():
         missing = [table for table in tables.values() if not (folder / table).exists()]
         if len(missing) == len(tables):
             continue
         if missing:
             raise UserError(f"{folder / missing[0]}: missing, though the other modality is there; add or remove both")
-        listed = {video for name in names for video in splits.get(name, [])}
-        annotated |= listed
+        listed: dict[str, list[Event]] = {video: [] for video, (split, _) in weak.items() if split in names}
         for modality, table in tables.items():
-            found = _read_events(folder / table, vocabulary, listed, counts.setdefault(table, Counter()))
-            events |= {(video, modality): rows for video, rows in found.items()}
-    return LLPAnnotations(vocabulary, splits, weak, annotated, counts, events)
+            _read_events(folder / table, modality, vocabulary, listed, counts.setdefault(table, Counter()))
+        events |= listed
+    videos = {
+        video: AnnotatedVideo(split, labels, tuple(events[video]) if video in events else None, video[:YOUTUBE_ID])
+        for video, (split, labels) in weak.items()
+    }
+    return Annotations(vocabulary, videos, activity=whole_segments, notes=_notes(counts))
+
+
+def whole_segments(onset: float, offset: float, segments: int, segment_seconds: float) -> slice:
+    """Return the segments from that of the onset to the one before that of the offset, both truncated towards zero.
+
+    This is what the official evaluator does with segments of 1 s.
+    """
+    return slice(int(onset / segment_seconds), int(offset / segment_seconds))
 
 
 def write_llp(
@@ -184,8 +182,10 @@ def write_llp(
             _write_table(folder / table, ["filename", "onset", "offset", "event_labels"], rows)
 
 
-def _read_split(path: Path, vocabulary: Vocabulary, weak: dict[str, BoolArray], count: Counter[str]) -> list[str]:
-    videos = []
+def _read_split(
+    path: Path, split: str, vocabulary: Vocabulary, weak: dict[str, tuple[str, BoolArray]], count: Counter[str]
+) -> None:
+    """Add the videos of a split table to ``weak``, each with its split and its labels."""
     for line, row in read_rows(path, ("filename", "event_labels")):
         video, where = row["filename"], f"{path}:{line}"
         check_id(video, where)
@@ -195,15 +195,13 @@ def _read_split(path: Path, vocabulary: Vocabulary, weak: dict[str, BoolArray], 
         if video in weak:
             count["relisted"] += 1
             continue
-        weak[video] = vocabulary.encode(labels, where)
-        videos.append(video)
-    return videos
+        weak[video] = split, vocabulary.encode(labels, where)
 
 
 def _read_events(
-    path: Path, vocabulary: Vocabulary, listed: set[str], count: Counter[str]
-) -> dict[str, list[tuple[float, float, int]]]:
-    events: dict[str, list[tuple[float, float, int]]] = {}
+    path: Path, modality: str, vocabulary: Vocabulary, listed: dict[str, list[Event]], count: Counter[str]
+) -> None:
+    """Add the rows of a table of dense events to the videos that are ``listed``."""
     for line, row in read_rows(path, ("filename", "onset", "offset", "event_labels")):
         count["rows"] += 1
         if row["filename"] not in listed:
@@ -211,14 +209,25 @@ def _read_events(
             continue
         where = f"{path}:{line}"
         onset, offset = (seconds(row[key], f"{where}: {key}") for key in ("onset", "offset"))
-        event = vocabulary.index(row["event_labels"].strip(), where)
+        name = row["event_labels"].strip()
+        vocabulary.index(name, where)
+        event, events = Event(name, modality, onset, offset), listed[row["filename"]]
+        same = [e for e in events if (e.class_name, e.modality) == (name, modality)]
         count["empty"] += onset >= offset
         count["negative"] += min(onset, offset) < 0
-        earlier = events.setdefault(row["filename"], [])
-        count["duplicate"] += (onset, offset, event) in earlier
-        count["overlapping"] += any(e == event and onset < b and a < offset for a, b, e in earlier)
-        earlier.append((onset, offset, event))
-    return events
+        count["duplicate"] += event in same
+        count["overlapping"] += any(onset < e.offset and e.onset < offset for e in same)
+        events.append(event)
+
+
+def _notes(counts: Mapping[str, Counter[str]]) -> tuple[str, ...]:
+    """Return one line for each kind of dirt and table: the rule that was applied, and to how many rows."""
+    return tuple(
+        f"{table}: {rule} ({count[key]} row{'s' if count[key] > 1 else ''})"
+        for table, count in counts.items()
+        for key, rule in _RULES.items()
+        if count[key]
+    )
 
 
 def _time(segment: int, segment_seconds: float) -> str:

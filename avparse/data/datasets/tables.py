@@ -2,70 +2,124 @@
 
 Weak labels: columns ``video, labels[, split]``; labels are separated by ``|`` or, in a tab-separated or quoted cell, by
 commas. Dense events: columns ``video, class, modality, onset, offset`` (seconds, offset exclusive). Columns may come in
-any order and others are ignored.
+any order and others are ignored. A video without any row in the table of events is taken as not annotated.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
+from pydantic import Field
 
+from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
+from avparse.data.datasets.feature_folders import FeatureFolder, find_folders
+from avparse.data.datasets.rows import read_rows, seconds
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.settings import PartConfig
 
-PathLike = str | os.PathLike[str]
+LABELS, EVENTS, CLASSES = "labels.csv", "events.csv", "classes.txt"
 
 
-@dataclass(frozen=True)
-class WeakTable:
-    """Weak labels of some videos.
+class Tables:
+    """A user's own data: ``labels.csv``, ``classes.txt`` and, where truth is known, ``events.csv`` in one folder.
 
-    Attributes:
-        videos: ids, in the order of the file.
-        splits: "train", "val", "test" or "" for each.
-        weak: ``[n, C]`` weak labels.
+    Its features come in one folder a stream, named as the stream, with a file ``ID.npy`` ``[T, D]`` a video.
     """
 
-    videos: list[str]
-    splits: list[str]
-    weak: BoolArray
+    class Config(PartConfig):
+        """Settings.
+
+        Attributes:
+            segment_seconds: length of a segment, of which every feature file has one row, in seconds.
+        """
+
+        name: Literal["tables"] = "tables"
+        segment_seconds: float = Field(1.0, gt=0)
+
+    origin = "tables"
+    description = "imported from plain tables"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def read(self, folder: Path) -> Annotations:
+        """Read the tables of a folder.
+
+        Raises:
+            UserError: as :func:`read_tables`; the table of events alone may be absent.
+        """
+        events = folder / EVENTS
+        return read_tables(
+            folder / LABELS,
+            folder / CLASSES,
+            events if events.exists() else None,
+            segment_seconds=self.config.segment_seconds,
+        )
+
+    def sources(self, features: Path) -> tuple[FeatureFolder, ...]:
+        """Return a stream for each folder in ``features``."""
+        return find_folders(features)
 
 
-def read_weak_table(path: PathLike, vocabulary: Vocabulary) -> WeakTable:
+def read_tables(
+    labels: str | Path, classes: str | Path, events: str | Path | None = None, segment_seconds: float = 1.0
+) -> Annotations:
+    """Read a table of weak labels and, where given, one of dense events.
+
+    Args:
+        labels: table ``video,labels[,split]``.
+        classes: file of class names, one a line.
+        events: table ``video,class,modality,onset,offset``.
+        segment_seconds: length of a segment in seconds.
+
+    Raises:
+        UserError: a file cannot be read or holds what it should not; file and line are named.
+    """
+    vocabulary = Vocabulary.read(classes)
+    videos = read_weak_table(labels, vocabulary)
+    if events is None:
+        return Annotations(vocabulary, videos, segment_seconds)
+    dense = read_event_table(events, vocabulary)
+    annotated = {n: replace(v, events=tuple(dense[n])) if n in dense else v for n, v in videos.items()}
+    unknown = [video for video in dense if video not in videos]
+    notes = []
+    if unknown:
+        without = f"{len(unknown)} of its {len(dense)} videos have no row in {labels} (such as '{unknown[0]}')"
+        notes.append(f"{events}: {without} and are left out")
+    return Annotations(vocabulary, annotated, segment_seconds, notes=tuple(notes))
+
+
+def read_weak_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, AnnotatedVideo]:
     """Read a table of weak labels; a video may have none.
 
     Raises:
         UserError: not such a table, an unknown class or split (the nearest is offered), an unsafe or repeated video;
             file and line are named.
     """
-    videos: dict[str, int] = {}
-    splits, weak = [], []
+    lines: dict[str, int] = {}
+    videos: dict[str, AnnotatedVideo] = {}
     for line, row in read_rows(path, ("video", "labels"), optional=("split",)):
         where, video, split = f"{path}:{line}", row["video"].strip(), row["split"].strip()
         labels = [name.strip() for name in re.split(r"[|,]", row["labels"]) if name.strip()]
         check_id(video, where)
-        if video in videos:
-            raise UserError(f"{where}: video '{video}' is in line {videos[video]} already; keep one of the two")
+        if video in lines:
+            raise UserError(f"{where}: video '{video}' is in line {lines[video]} already; keep one of the two")
         if split not in SPLITS:
             raise UserError(f"{where}: unknown split '{split}'{nearest(split, filter(None, SPLITS))}")
-        videos[video] = line
-        splits.append(split)
-        weak.append(vocabulary.encode(labels, where))
-    return WeakTable(list(videos), splits, np.array(weak, dtype=bool).reshape(len(videos), len(vocabulary)))
+        lines[video] = line
+        videos[video] = AnnotatedVideo(split, vocabulary.encode(labels, where), None, video)
+    return videos
 
 
-def read_event_table(path: PathLike, vocabulary: Vocabulary) -> dict[str, list[Event]]:
+def read_event_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, list[Event]]:
     """Read a table of dense events; return the events of each video, in the order of the file.
 
     Raises:
@@ -87,60 +141,3 @@ def read_event_table(path: PathLike, vocabulary: Vocabulary) -> dict[str, list[E
             raise UserError(f"{where}: onset {onset:g} s is not before offset {offset:g} s; swap or remove the row")
         events.setdefault(video, []).append(Event(name, modality, onset, offset))
     return events
-
-
-def read_rows(
-    path: PathLike, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and named cells of each row of a comma- or tab-separated UTF-8 table with a header line.
-
-    A tab in the header line makes it tab-separated. Empty lines are skipped; optional columns that the file lacks read
-    as empty.
-
-    Raises:
-        UserError: the file cannot be read, lacks a column or has one twice, or a row has more or fewer cells than it.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            yield from _cells(file, str(path), columns, optional)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a UTF-8 text table ({error}); save it as CSV again") from None
-
-
-def seconds(cell: str, where: str) -> float:
-    """Return a finite number of seconds.
-
-    Raises:
-        UserError: not a number, NaN or infinite; ``where`` names the place.
-    """
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{where} is '{cell[:40]}', not a finite number of seconds; mend the row")
-    return value
-
-
-def _cells(
-    file: TextIO, path: str, columns: Sequence[str], optional: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    first = file.readline()
-    delimiter = "\t" if "\t" in first else ","
-    header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-    for name in (*columns, *optional):
-        found = header.count(name)
-        if found > 1 or (name in columns and not found):
-            problem = "occurs twice" if found else "is missing"
-            raise UserError(f"{path}:1: column '{name}' {problem}; the header needs {', '.join(columns)}")
-    at = {name: header.index(name) for name in (*columns, *optional) if name in header}
-    reader = csv.reader(file, delimiter=delimiter)
-    for cells in reader:
-        if not cells:
-            continue
-        line = reader.line_num + 1
-        if len(cells) != len(header):
-            raise UserError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}; mend the row")
-        yield line, {name: cells[at[name]] if name in at else "" for name in (*columns, *optional)}

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import torch
 
-from avparse.data.datasets.llp import LLPAnnotations, read_llp
+from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.llp import read_llp
 from avparse.data.simulation.features import draw_features
 from avparse.data.simulation.label_vectors import write_label_vectors
 from avparse.data.simulation.statistics import SPLITS, LabelStatistics, Split
@@ -139,11 +140,12 @@ def _parts(
 
 
 def _annotated(
-    statistics: LabelStatistics, tables: LLPAnnotations, split: Split, size: int, segments: int, seed: int
+    statistics: LabelStatistics, tables: Annotations, split: Split, size: int, segments: int, seed: int
 ) -> _Part:
-    videos = tables.splits.get(split, [])[:size]
-    weak = np.array([tables.weak[video] for video in videos], dtype=bool).reshape(-1, len(tables.vocabulary))
-    if not tables.annotated.issuperset(videos):
+    videos = tables.of_split(split)[:size]
+    known = [tables.videos[video] for video in videos]
+    weak = np.array([video.weak for video in known], dtype=bool).reshape(-1, len(tables.vocabulary))
+    if any(video.events is None for video in known):
         return _Part(split, videos, truth_for_labels(statistics, weak, segments, seed, split))
     audio, visual = (
         np.array([tables.dense(video, modality, segments) for video in videos], dtype=bool) for modality in MODALITIES

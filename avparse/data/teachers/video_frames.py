@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avparse.data.datasets.feature_folders import FEATURE_NAME
+from avparse.data.datasets.annotations import YOUTUBE_ID
 from avparse.data.store import FeatureStore
 from avparse.data.store.npy import read_data, read_header
 from avparse.foundation.arrays import Float32Array
@@ -49,7 +49,7 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
         if folder is None and not source.is_absolute():
             raise UserError(f"{store.path}: names its videos without their folder ('{source}'); give it: --videos DIR")
         exact = source if folder is None else Path(folder) / source.name
-        named = (files[name] for name in (video, video[:FEATURE_NAME]) if name in files)
+        named = (files[name] for name in (video, video[:YOUTUBE_ID]) if name in files)
         path = exact if exact.is_file() else next(named, None)
         missing = Failed(str(exact), f"{exact}: no file of video '{video}' there; restore it")
         found[video] = missing if path is None else path
@@ -88,7 +88,7 @@ def published(store: FeatureStore, videos: list[str], folder: str, tower: Tower)
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder of embeddings; check --from-npy")
     for video in videos:
-        names = [Path(folder) / f"{name}.npy" for name in (video, video[:FEATURE_NAME])]
+        names = [Path(folder) / f"{name}.npy" for name in (video, video[:YOUTUBE_ID])]
         path = next((name for name in names if name.is_file()), names[0])
         try:
             rows = _read_rows(path, tower.dimension, int(store.lengths[store.position(video)]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +13,11 @@ from typing import Any
 import torch
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.extras import library
 from avparse.foundation.files import sha256_of
 from avparse.foundation.reading import read_json
 
+_EXTRA = ("teachers", "CLIP and CLAP")  # of this package, and what needs it
 _WEIGHTS = "model*.safetensors"
 _FILES = ["*.json", "*.txt", _WEIGHTS, "*/model.safetensors"]  # what is taken from the hub: never a pickle
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -50,7 +51,7 @@ class Checkpoint:
         Raises:
             UserError: it cannot be read, or weights are missing.
         """
-        transformers = library("transformers")
+        transformers = library("transformers", *_EXTRA)
         with _quiet(transformers), torch.random.fork_rng(devices=[]), self._reading():
             model, report = getattr(transformers, network).from_pretrained(
                 self.folder, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -68,7 +69,7 @@ class Checkpoint:
         Raises:
             UserError: its files are missing or bad.
         """
-        transformers = library("transformers")
+        transformers = library("transformers", *_EXTRA)
         with _quiet(transformers), self._reading():
             return getattr(transformers, kind).from_pretrained(self.folder, local_files_only=True)
 
@@ -118,21 +119,8 @@ def find_folder(name: str) -> Path:
     return local if local.is_dir() else _from_hub(name)
 
 
-def library(module: str, extra: str = "teachers", what: str = "CLIP and CLAP") -> Any:
-    """Import an optional library: ``what`` needs it, and ``extra`` of this package brings it.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.replace("_", "-")
-        raise UserError(f"{what} need '{package}': pip install 'avparse[{extra}]'") from None
-
-
 def _from_hub(name: str) -> Path:
-    hub, reason = library("huggingface_hub"), ""
+    hub, reason = library("huggingface_hub", *_EXTRA), ""
     for cached in (True, False):
         try:
             folder = Path(hub.snapshot_download(name, allow_patterns=_FILES, local_files_only=cached))

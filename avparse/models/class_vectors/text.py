@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 
 from avparse.foundation.arrays import Float32Array
-from avparse.media.towers.pretrained import find_checkpoint, find_folder, library
+from avparse.foundation.extras import library
+from avparse.media.towers.pretrained import find_checkpoint, find_folder
 from avparse.media.towers.tower import embed_texts
 from avparse.models.class_vectors.source import LabelConfig, scaled, unreadable, words
 
@@ -109,7 +110,7 @@ def _projected(
     networks: Mapping[str, str], config: CLIPLabels.Config | CLAPLabels.Config, classes: Sequence[str]
 ) -> Float32Array:
     """Return the projected vectors of the prompts; ``networks`` maps a model type to its ``transformers`` class."""
-    library("transformers")  # checked before anything is downloaded
+    library("transformers", "teachers", "CLIP and CLAP")  # checked before anything is downloaded
     found = find_checkpoint(config.model, *networks)
     encoder, tokenizer = found.load(networks[found.model_type]), found.part("AutoTokenizer")
     prompts = [config.prompt.replace("{}", " ".join(words(name))) for name in classes]

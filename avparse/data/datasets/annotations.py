@@ -1,0 +1,113 @@
+"""What a data set tells of its videos: splits, weak labels and, where it has them, dense events of each modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avparse.data.timeline import Event
+from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.foundation.arrays import BoolArray
+
+YOUTUBE_ID = 11  # characters; published files are often named by them alone
+
+# (onset, offset, number of segments, length of a segment; in seconds) -> segments in which the event is active.
+Activity = Callable[[float, float, int, float], slice | BoolArray]
+
+
+def covers_middle(onset: float, offset: float, segments: int, segment_seconds: float) -> BoolArray:
+    """Return the segments ``[T]`` whose middle the event covers."""
+    middle = (np.arange(segments) + 0.5) * segment_seconds
+    covered: BoolArray = (onset <= middle) & (middle < offset)
+    return covered
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedVideo:
+    """What is known of one video.
+
+    Attributes:
+        split: "train", "val", "test" or "" where the video is in none.
+        weak: ``[C]`` boolean, the classes that occur somewhere in the video, in either modality.
+        events: dense truth, every event of both modalities; None where it is not known.
+        file: what the files of published features call the video: their name without ending, or the number of its row
+            in a file of all videos.
+    """
+
+    split: str
+    weak: BoolArray
+    events: tuple[Event, ...] | None
+    file: str
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """What a data set tells of its videos; every reader in ``avparse.data.datasets.DATASETS`` returns this.
+
+    Attributes:
+        vocabulary: the classes.
+        videos: id -> what is known of that video, in the order of the data set.
+        segment_seconds: length of a segment in seconds.
+        activity: rule that tells in which segments an event is active.
+        notes: one line for each kind of irregularity that the reader met, with the rule that it applied.
+    """
+
+    vocabulary: Vocabulary
+    videos: Mapping[str, AnnotatedVideo]
+    segment_seconds: float = 1.0
+    activity: Activity = covers_middle
+    notes: tuple[str, ...] = ()
+
+    def of_split(self, split: str) -> list[str]:
+        """Return the ids of the videos of a split, in order; none where the data set lacks the split."""
+        return [name for name, video in self.videos.items() if video.split == split]
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the dense truth of any video is known."""
+        return any(video.events is not None for video in self.videos.values())
+
+    def dense(self, video: str, modality: str, segments: int, segment_seconds: float | None = None) -> BoolArray | None:
+        """Return the dense truth of a video in one modality.
+
+        Args:
+            video: id of the video.
+            modality: "audio" or "visual".
+            segments: number T of segments of the video.
+            segment_seconds: length of a segment in seconds; by default that of the data set.
+
+        Returns:
+            ``[T, C]`` boolean, or None where the video is not annotated.
+        """
+        events = self.videos[video].events
+        if events is None:
+            return None
+        seconds = self.segment_seconds if segment_seconds is None else segment_seconds
+        truth = np.zeros((segments, len(self.vocabulary)), dtype=bool)
+        for event in events:
+            if event.modality == modality:
+                active = self.activity(event.onset, event.offset, segments, seconds)
+                truth[active, self.vocabulary.index(event.class_name)] = True
+        return truth
+
+    def dense_rows(
+        self, videos: Sequence[str], lengths: Sequence[int], segment_seconds: float | None = None
+    ) -> dict[str, BoolArray]:
+        """Return the dense truth of several videos as a store holds it.
+
+        Args:
+            videos: ids.
+            lengths: number of segments of each video.
+            segment_seconds: length of a segment in seconds; by default that of the data set.
+
+        Returns:
+            Modality -> ``[sum T, C]``, one video after the other; all False for a video that is not annotated.
+        """
+
+        def rows(video: str, modality: str, segments: int) -> BoolArray:
+            dense = self.dense(video, modality, segments, segment_seconds)
+            return np.zeros((segments, len(self.vocabulary)), dtype=bool) if dense is None else dense
+
+        return {m: np.concatenate([rows(v, m, t) for v, t in zip(videos, lengths, strict=True)]) for m in MODALITIES}

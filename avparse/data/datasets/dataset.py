@@ -1,0 +1,74 @@
+"""The interface of every data set: how its annotations are read, and in which files its published features come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from avparse.data.datasets.annotations import Annotations
+
+
+class FeatureSource(Protocol):
+    """Where the features of one stream come from."""
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream."""
+
+    @property
+    def name(self) -> str:
+        """What made the features, as the files are called: a folder or a file."""
+
+    @property
+    def dimension(self) -> int:
+        """Length D of a feature vector."""
+
+    @property
+    def per_segment(self) -> int:
+        """Number of feature vectors a segment, as published; files with fewer or more of them are read as well."""
+
+    def check(self, features: Path) -> None:
+        """Check before the import that the source is there.
+
+        Raises:
+            UserError: it is missing; the message names what was looked for.
+        """
+
+    def path(self, features: Path, file: str) -> str:
+        """Return where the features of a video are, for messages."""
+
+    def read(self, features: Path, file: str) -> npt.NDArray[Any]:
+        """Return the feature vectors ``[rows, D]`` of a video, in the order of time.
+
+        Args:
+            features: folder that holds the sources of all streams.
+            file: what the source calls the video; see :class:`avparse.data.datasets.annotations.AnnotatedVideo`.
+
+        Raises:
+            UserError: they are missing, damaged or of another shape.
+        """
+
+
+class Dataset(Protocol):
+    """A data set, made from its settings: ``DATASETS[name](config)``.
+
+    Attributes:
+        origin: where the videos of a store come from, as the store names it.
+        description: what a store that was imported from it says of itself.
+    """
+
+    origin: str
+    description: str
+
+    def read(self, folder: Path) -> Annotations:
+        """Read the annotations that lie in a folder.
+
+        Raises:
+            UserError: a file is missing or cannot be read; file and line are named.
+        """
+
+    def sources(self, features: Path) -> Sequence[FeatureSource]:
+        """Return where the features of each stream come from, for a folder of published features."""

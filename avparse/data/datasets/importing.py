@@ -1,0 +1,232 @@
+"""Import of a data set with published features into a feature store."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.dataset import Dataset, FeatureSource
+from avparse.data.store.writer import Block, StoreWriter, StreamInfo
+from avparse.foundation.errors import UserError
+from avparse.foundation.progress import track
+
+_BLOCK_VIDEOS, _BLOCK_ROWS = 64, 4096
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        store: the folder.
+        imported: videos added now.
+        already: videos that an earlier, interrupted import had added.
+        problems: one line for each missing or damaged file; its video is not in the store.
+        notes: one line for each kind of dirt in the annotation tables.
+    """
+
+    store: Path
+    imported: int
+    already: int
+    problems: list[str]
+    notes: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.store}: {self.imported} videos imported, {self.already} were there already", *self.notes]
+        if self.problems:
+            lines += [f"{len(self.problems)} missing or damaged files; their videos are left out:", *self.problems]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Video:
+    """The features of one video, or what is wrong with its files."""
+
+    name: str
+    split: str
+    streams: dict[str, npt.NDArray[Any]]
+    problems: list[str]
+
+    @property
+    def segments(self) -> int:
+        return len(next(iter(self.streams.values())))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the features of a video are read.
+
+    Attributes:
+        features: folder that holds the sources of all streams.
+        sources: where each stream comes from.
+        dtype: type of the features in the store.
+        keep_frames: whether the vectors of a segment are kept one after the other, and not averaged.
+    """
+
+    features: Path
+    sources: Sequence[FeatureSource]
+    dtype: Literal["float32", "float16"]
+    keep_frames: bool
+
+    def kept(self, source: FeatureSource) -> int:
+        """Return the number of feature vectors that make up one row of the stream."""
+        return source.per_segment if self.keep_frames else 1
+
+    def streams(self) -> dict[str, StreamInfo]:
+        """Return what the store holds of each stream."""
+        return {
+            s.stream: StreamInfo(dimension=self.kept(s) * s.dimension, dtype=self.dtype, extractor=s.name)
+            for s in self.sources
+        }
+
+    def video(self, name: str, split: str, file: str) -> _Video:
+        """Read the features of one video."""
+        arrays: list[npt.NDArray[Any]] = []
+        problems: list[str] = []
+        for source in self.sources:
+            try:
+                arrays.append(source.read(self.features, file))
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            return _Video(name, split, {}, problems)
+        found = list(zip(self.sources, arrays, strict=True))
+        single = [len(array) for source, array in found if source.per_segment == 1]
+        segments = single[0] if single else max(1, len(arrays[0]) // self.sources[0].per_segment)
+        if any(len(a) % segments if source.per_segment > 1 else len(a) != segments for source, a in found):
+            rows = ", ".join(f"{source.name} {len(array)}" for source, array in found)
+            problem = f"{self.features}: rows of '{name}' do not agree ({rows}); extract again"
+            return _Video(name, split, {}, [problem])
+        streams: dict[str, npt.NDArray[Any]] = {}
+        for source, array in found:
+            try:
+                streams[source.stream] = self._rows(source, array, segments)
+            except UserError as error:
+                problems.append(f"{source.path(self.features, file)}: {error}")
+        return _Video(name, split, streams, problems)
+
+    def _rows(self, source: FeatureSource, array: npt.NDArray[Any], segments: int) -> npt.NDArray[Any]:
+        """Return the rows ``[T, D]`` of a stream."""
+        kept = self.kept(source)
+        if kept > 1 and len(array) != segments * kept:
+            each = f"{len(array) // segments} rows a segment, not the {kept} to keep"
+            raise UserError(f"{each}; extract again, or import averages (without --keep-frames)")
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = array.reshape(segments, kept, -1, source.dimension).mean(axis=2, dtype=np.float32)
+            rows: npt.NDArray[Any] = mean.reshape(segments, -1).astype(self.dtype)
+        if not np.isfinite(rows).all():
+            raise UserError(f"NaN or infinity as {self.dtype}; extract again")
+        return rows
+
+
+def import_dataset(
+    dataset: Dataset,
+    features: str | Path,
+    annotations: str | Path,
+    out: str | Path,
+    dtype: Literal["float32", "float16"] = "float32",
+    keep_frames: bool = False,
+) -> ImportReport:
+    """Import published features and annotations; call it again to go on with an import that was killed.
+
+    Features of several vectors a segment are averaged over each segment, or kept one after the other. Any number of
+    segments is accepted if the streams of a video agree. A missing or damaged file costs its video and is listed; it
+    does not stop the import.
+
+    Args:
+        dataset: the data set; see ``avparse.data.datasets.DATASETS``.
+        features: folder of the published features.
+        annotations: folder of the annotations.
+        out: the store, new or of an earlier import with the same arguments.
+        dtype: type of the features on disk.
+        keep_frames: keep the vectors of a segment where there are several, as ``parser.stem.rates`` reads them.
+
+    Raises:
+        UserError: features or annotations are missing, or ``out`` is something else.
+    """
+    features, annotations, out = Path(features), Path(annotations), Path(out)
+    reading = _Reading(features, dataset.sources(features), dtype, keep_frames)
+    for source in reading.sources:
+        source.check(features)
+    known = dataset.read(annotations)
+    _check_files(known, annotations)
+    problems: list[str] = []
+    with _writer(dataset, known, reading, out) as writer:
+        already = len(writer.done)
+        todo = [video for video in known.videos if video not in writer.done]
+        videos = track(_read_all(reading, known, todo), "importing", total=len(known.videos), first=already)
+        for group in _blocks(videos, problems):
+            writer.append(_block(group, known, dataset.origin))
+        return ImportReport(out, len(writer.done) - already, already, problems, list(known.notes))
+
+
+def _writer(dataset: Dataset, known: Annotations, reading: _Reading, out: Path) -> StoreWriter:
+    settings: dict[str, Any] = {
+        "vocabulary": known.vocabulary,
+        "streams": reading.streams(),
+        "segment_seconds": known.segment_seconds,
+        "truth": known.has_truth,
+    }
+    if out.exists():
+        return StoreWriter.reopen(out, **settings)
+    return StoreWriter.create(out, description=dataset.description, **settings)
+
+
+def _check_files(known: Annotations, where: Path) -> None:
+    owners: dict[str, str] = {}
+    for name, video in known.videos.items():
+        if owners.setdefault(video.file, name) != name:
+            both = f"videos '{owners[video.file]}' and '{name}'"
+            raise UserError(f"{where}: {both} would share the feature files '{video.file}.npy'; rename one")
+
+
+def _read_all(reading: _Reading, known: Annotations, todo: Sequence[str]) -> Iterator[_Video]:
+    """Read the videos in order, at most a block ahead of what is asked for."""
+    waiting: deque[Future[_Video]] = deque()
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        for name in todo:
+            video = known.videos[name]
+            waiting.append(pool.submit(reading.video, name, video.split, video.file))
+            if len(waiting) == _BLOCK_VIDEOS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _blocks(videos: Iterable[_Video], problems: list[str]) -> Iterator[list[_Video]]:
+    """Group whole videos into blocks of bounded size; the problems of the others are collected."""
+    group: list[_Video] = []
+    for video in videos:
+        if video.problems:
+            problems += video.problems
+            continue
+        group.append(video)
+        if len(group) == _BLOCK_VIDEOS or sum(v.segments for v in group) >= _BLOCK_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _block(group: Sequence[_Video], known: Annotations, origin: str) -> Block:
+    names, lengths = [video.name for video in group], [video.segments for video in group]
+    return Block(
+        videos=names,
+        splits=[video.split for video in group],
+        lengths=lengths,
+        durations=[length * known.segment_seconds for length in lengths],
+        sources=[origin] * len(group),
+        weak=np.stack([known.videos[name].weak for name in names]),
+        streams={name: np.concatenate([video.streams[name] for video in group]) for name in group[0].streams},
+        truth=known.dense_rows(names, lengths) if known.has_truth else None,
+        annotated=np.array([known.videos[name].events is not None for name in names]),
+    )
