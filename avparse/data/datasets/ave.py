@@ -23,6 +23,7 @@ from avparse.data.store.block import check_id
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
+from avparse.foundation.reading import read_text
 from avparse.foundation.settings import PartConfig
 
 ANNOTATIONS = "Annotations.txt"
@@ -91,14 +92,9 @@ class _Row(NamedTuple):
 
 
 def _read_rows(path: Path) -> list[_Row]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read ({reason}); check --annotations") from None
     rows = [
         _read_row(line, f"{path}:{number}")
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(read_text(path, mend="check --annotations").splitlines(), 1)
         if line.strip() and line.strip() != _HEADER
     ]
     if not rows:

@@ -57,7 +57,7 @@ def _cells(
     for name in (*columns, *optional):
         found = header.count(name)
         if found > 1 or (name in columns and not found):
-            problem = "is there twice" if found else "is missing"
+            problem = "occurs twice" if found else "is missing"
             raise UserError(f"{path}:1: column '{name}' {problem}; the header needs {', '.join(columns)}")
     at = {name: header.index(name) for name in (*columns, *optional) if name in header}
     reader = csv.reader(file, delimiter=delimiter)
