@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avparse.app.extracting import VideoLabels, extract_store
+from avparse.app.extracting import extract_store
 from avparse.data.batching import task_spec
+from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
@@ -94,7 +95,7 @@ def test_unknown_streams_and_extractors_are_refused() -> None:
 
 
 def test_a_parser_knows_which_extractor_made_each_stream(three: None, clip: Path, tmp_path: Path) -> None:
-    labels = VideoLabels(Vocabulary(("Dog",)), {"a": "train"}, {"a": np.ones(1, bool)}, lambda *_: None)
+    labels = Annotations(Vocabulary(("Dog",)), {"a": AnnotatedVideo("train", np.ones(1, bool), None, "a")})
     extract_store(clip.parent, labels, tmp_path / "store", extractor="three", workers=0)
     store = FeatureStore.open(tmp_path / "store")
     spec = task_spec(store)
