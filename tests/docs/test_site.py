@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from avparse.evaluation.parsing import METRICS
-from avparse.training.recipe import shipped_recipes
+from avparse.training.recipe import list_recipes
 from tools.results_tables import Request, render, with_tables
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_every_page_of_the_folder_is_in_the_navigation(site: Path) -> None:
 @pytest.mark.slow
 def test_the_recipes_are_made_of_their_files(site: Path) -> None:
     page = (site / "recipes.html").read_text(encoding="utf-8")
-    for name in shipped_recipes():
+    for name in list_recipes():
         assert f"<code>{name}</code>" in page
     assert "keep_visual" in page
 

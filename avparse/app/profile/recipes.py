@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from avparse.app.profile.measure import Memory, flops, matrix_peak, timed
 from avparse.data.batching import Indices, task_spec
-from avparse.data.datasets.feature_folders import LLP_FOLDERS
+from avparse.data.datasets.llp import LLP_FOLDERS
 from avparse.data.features import Step, TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
