@@ -17,7 +17,6 @@ from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
-from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
 from avparse.foundation.settings import build, read_part

@@ -21,7 +21,6 @@ from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
-from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig
 
