@@ -1,6 +1,6 @@
-"""Training: recipes, denoisers, the loop, checkpoints, run folders.
+"""Training: recipes, denoisers, the training loop, checkpoints and run folders.
 
-The denoisers register themselves here, before any recipe is read.
+The denoisers are registered here, before any recipe is read.
 """
 
 from avparse.training import denoisers as denoisers

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent.
+"""Checkpoints of a training run, each either complete or absent.
 
 Layout, under the run's ``checkpoints`` folder::
 
@@ -11,8 +11,8 @@ Layout, under the run's ``checkpoints`` folder::
         MANIFEST.json        names, sizes and SHA-256 of the others
     last                     the name of the newest one
 
-A checkpoint is built under a temporary name and renamed; ``last`` is replaced by rename. The previous one is kept, so
-there is always one to fall back to. Nothing is pickled.
+A checkpoint is built under a temporary name and renamed; ``last`` is replaced by a rename. The previous checkpoint is
+kept as a fallback. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _TENSORS = ("weights", "optimizer", "rng", "extra")
 
 @dataclass
 class Checkpoint:
-    """What a run needs to go on as if it had never stopped.
+    """State from which a run continues as if it had never stopped.
 
     Attributes:
-        weights: parameter and buffer name -> tensor.
-        optimizer: ``INDEX.KEY`` -> tensor, by the parameter's position.
-        rng: generator name -> state.
-        extra: further tensors by name.
-        state: position and history, JSON values only.
+        weights: parameters and buffers by name.
+        optimizer: tensors by ``INDEX.KEY``, where INDEX is the parameter's position.
+        rng: state of each random generator by name.
+        extra: further tensors by name, such as the state of refiners.
+        state: position and history of the training, as JSON values.
     """
 
     weights: dict[str, Tensor]
@@ -57,7 +57,7 @@ class Checkpoint:
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Checkpoint:
-    """Take everything that the next step depends on."""
+    """Return all that the next training step depends on."""
     moments = optimizer.state_dict()["state"]
     rng = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -71,7 +71,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[s
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint back into a model and optimiser built from the same recipe."""
+    """Load a checkpoint into a model and an optimiser that were built from the same recipe."""
     model.load_state_dict(checkpoint.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in checkpoint.optimizer.items():
@@ -86,17 +86,17 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Opt
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Add a checkpoint to ``folder`` and drop all but the newest two.
+    """Add a checkpoint to ``folder`` and remove all but the newest two.
 
     Raises:
-        UserError: it cannot be written; the older ones stay as they were.
+        UserError: the checkpoint cannot be written; the older ones are not changed.
     """
     name = f"{checkpoint.state['epoch']:06d}-{checkpoint.state['step']:05d}"
     target = folder / name
     if not target.exists():
         with atomic_folder(target) as temporary:
             for kind in _TENSORS:
-                # By way of bytes: the library's own file writer hides the reason of a failure.
+                # Written as bytes, because the library's own file writer hides the reason of a failure.
                 (temporary / f"{kind}.safetensors").write_bytes(save(getattr(checkpoint, kind)))
             write_json(temporary / "state.json", checkpoint.state)
             files = sorted(temporary.iterdir())
@@ -108,12 +108,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """Return the newest whole checkpoint of ``folder``, or None where there is none.
+    """Return the newest complete checkpoint of ``folder``, or None if there is none.
 
-    A damaged one is reported and skipped for the one before it; leftovers of a killed save are removed.
+    A damaged checkpoint is reported and the previous one is used; leftovers of an interrupted save are removed.
 
     Raises:
-        UserError: there are checkpoints, but none is whole.
+        UserError: there are checkpoints, but none is complete.
     """
     for leftover in folder.glob(".tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -125,7 +125,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             return Checkpoint(**tensors, state=json.loads((path / "state.json").read_text(encoding="utf-8")))
         _log.warning("%s: %s; falling back to the checkpoint before it", path, damage)
     if found:
-        raise UserError(f"{folder}: no checkpoint is whole; remove the folder to train from the start")
+        raise UserError(f"{folder}: no checkpoint is complete; remove the folder to train from the start")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Where and how precisely a run is computed."""
+"""Device and precision of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _PRECISIONS: dict[Precision, Any] = {"float32": "32-true", "bfloat16": "bf16-mix
 
 @dataclass(frozen=True)
 class Compute:
-    """Where a run is computed. Results do not depend on it, but for rounding on other devices.
+    """Device of a run; results do not depend on it, except for rounding.
 
     Attributes:
-        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
-        resident: whether all features are held on the device; see :class:`avparse.data.batching.FeatureTable`.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
+        resident: whether all features are held on the device, as in :class:`avparse.data.batching.FeatureTable`.
     """
 
     device: str = "auto"
     resident: bool | None = None
 
     def fabric(self, precision: Precision = "float32") -> Fabric:
-        """Return what runs steps on the device."""
+        """Return the Fabric that runs training steps on the device."""
         return Fabric(accelerator=self.device, devices=1, precision=_PRECISIONS[precision])
 
 

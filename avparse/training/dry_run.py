@@ -1,4 +1,4 @@
-"""A rehearsal of a recipe on random data, so that parts that do not fit together are told before hours of training."""
+"""Dry run of a recipe on random data, so that parts that do not fit together are found before hours of training."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _VIDEOS = 2
 
 
 def dry_run(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> None:
-    """Compute every loss once, for a few random videos; torch's own stream of random numbers stays where it is.
+    """Compute every loss once, for a few random videos, without changing torch's global random generator.
 
     Args:
-        recipe: what would be trained.
-        spec: shapes of the data.
-        pseudo: the pseudo labels that the recipe makes of them.
+        recipe: recipe that is tried.
+        spec: classes, streams and segment length of the data.
+        pseudo: pseudo labels that the recipe makes from the data; None if it makes none.
 
     Raises:
-        UserError: a stream is missing, the optimiser names parameters that are not there, a loss needs what the parser
-            does not say or no label tells, or the source of the parser's label vectors cannot be read.
+        UserError: a stream is missing, the optimiser names parameters that do not exist, a loss needs an output or a
+            label that is missing, or the source of the parser's class vectors cannot be read.
     """
     with torch.random.fork_rng(devices=[]):
         parser = build_parser(recipe.parser, spec, recipe.training.cross).train()
@@ -47,5 +47,5 @@ def dry_run(recipe: Recipe, spec: TaskSpec, pseudo: SegmentLabels | None) -> Non
             except UserError as error:
                 if output.peers is None:
                     raise
-                hidden = "two parsers show only their decisions: set parser.twins to false"
+                hidden = "two parsers return only their probabilities: set parser.twins to false"
                 raise UserError(f"{error} ({hidden})") from None

@@ -1,4 +1,4 @@
-"""Stopping between two steps: the first signal asks, the second one insists."""
+"""Stopping between two training steps: the first signal requests a stop, the second one stops at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StopRequest:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # signals reach no other thread
+        if threading.current_thread() is threading.main_thread():  # other threads receive no signals
             self._before = {s: signal.signal(s, self._ask) for s in _SIGNALS}
         return self
 
@@ -32,7 +32,7 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def stop(self) -> None:
-        """Leave the program as the signal would have."""
+        """End the program as the signal would have done."""
         raise SystemExit(128 + (self.signal or signal.SIGINT))
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

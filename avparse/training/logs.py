@@ -1,4 +1,4 @@
-"""What a run or a denoiser tells of itself as it goes: lines of JSON, and TensorBoard curves."""
+"""Logs of a run or a denoiser: lines of JSON, and TensorBoard curves."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from avparse.foundation.files import write_text, writing
 
 
 class JsonLines:
-    """A file of one JSON object a line, on the disk when :meth:`write` returns.
+    """A file with one JSON object per line; each line is on the disk when :meth:`write` returns.
 
     Args:
-        path: the file; lines that are there already stay, but for half a line that a killed job left.
-        by: the key that counts.
-        keep: lines where it is as high or higher are dropped first: the job that goes on repeats them.
+        path: path of the file; existing lines are kept, except for a partial line that a killed job left.
+        by: key that counts the lines.
+        keep: value of that key from which on existing lines are dropped, because the resumed job repeats them.
     """
 
     def __init__(self, path: Path, by: str, keep: int) -> None:
@@ -29,7 +29,7 @@ class JsonLines:
         write_text(path, "".join(line for line in lines if line.endswith("\n") and json.loads(line)[by] < keep))
 
     def write(self, values: Mapping[str, float]) -> None:
-        """Add a line."""
+        """Append a line."""
         with writing(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
             file.flush()
@@ -42,19 +42,19 @@ class RunLog:
     A resumed run first cuts both back to the checkpoint, so that no epoch is logged twice.
 
     Args:
-        folder: the run folder.
-        keep_epochs: epochs before this one stay.
+        folder: path of the run folder.
+        keep_epochs: number of first epochs whose lines are kept.
     """
 
     def __init__(self, folder: Path, keep_epochs: int = 0) -> None:
         self._lines = JsonLines(folder / "metrics.jsonl", "epoch", keep_epochs)
         self._curves: Any = None
-        if importlib.util.find_spec("tensorboard") is not None:  # optional and slow to import: loaded only here
+        if importlib.util.find_spec("tensorboard") is not None:  # optional and slow to import, so loaded only here
             tensorboard = importlib.import_module("torch.utils.tensorboard.writer")
             self._curves = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=keep_epochs or None)
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Add the metrics of one epoch."""
+        """Append the metrics of one epoch."""
         self._lines.write({"epoch": epoch, **values})
         if self._curves is not None:
             for name, value in values.items():

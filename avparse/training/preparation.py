@@ -1,4 +1,4 @@
-"""What is done before a run's first step: its folder is made, its pseudo labels, and what its denoiser leaves."""
+"""Preparation of a run: its folder, its pseudo labels, and the result of its denoiser."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def begin(
     labels: RefinedLabels | None = None,
     init: Run | None = None,
 ) -> Run:
-    """Make a new run folder, once it is known that the recipe's parts fit together and can be had.
+    """Create a new run folder, after checking that the recipe's parts fit together and to the data.
 
     Args:
-        recipe: what will be trained.
-        store: the data.
-        out: the folder.
-        seed: of everything random.
+        recipe: recipe that will be trained.
+        store: feature store with the data.
+        out: path of the new run folder.
+        seed: seed of everything random in the run.
         labels: refined labels of the training split, in place of the recipe's denoiser.
-        init: a run whose parser this one starts from.
+        init: run whose parser this one starts from.
 
     Raises:
         UserError: the folder exists, a split is missing, the validation split lacks truth that the recipe reads, a
-            teacher was not asked, or the recipe, the data, ``labels`` or ``init`` do not fit together.
+            teacher has no scores in the store, or the recipe, the data, ``labels`` and ``init`` do not fit together.
     """
     spec = task_spec(store)
     _check_splits(recipe, store, labels)
@@ -60,7 +60,7 @@ def begin(
 
 
 def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | None) -> None:
-    """Refuse data without a split that training reads, or without the truth that it selects, tunes or denoises by."""
+    """Refuse data without a split that training reads, or without truth that selection, tuning or denoising reads."""
     train, val = store.select("train"), store.select("val")
     for videos, name in ((train, "training"), (val, "validation")):
         warning = rare_classes(store, videos, name)
@@ -80,10 +80,10 @@ def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | N
 
 
 def prepare(run: Run, store: FeatureStore, compute: Compute = AUTO) -> Prepared:
-    """Make the run's pseudo labels and let its denoiser do its work, or take up what is there of either.
+    """Make the run's pseudo labels and run its denoiser, or read the results of either if they exist already.
 
-    Pseudo labels are kept in the run as ``pseudo.safetensors``, refined labels as ``labels.parquet``, and the segment
-    labels that a denoiser leaves as ``segments.safetensors``.
+    The run folder stores pseudo labels as ``pseudo.safetensors``, refined labels as ``labels.parquet``, and the segment
+    labels that a denoiser returns as ``segments.safetensors``.
     """
     config = run.recipe.denoiser
     table, selected = run.path / "labels.parquet", run.path / "denoised" / "selected.json"
@@ -104,16 +104,16 @@ def prepare(run: Run, store: FeatureStore, compute: Compute = AUTO) -> Prepared:
         write_json(selected, prepared.val.tolist())
     if prepared.segments is not None:
         prepared.segments.save(segments)
-    if prepared.labels is not None:  # last: what stands in its place says that all is done
+    if prepared.labels is not None:  # written last: its presence marks completion
         prepared.labels.save(table)
     return prepared
 
 
 def pseudo_labels(recipe: Recipe, store: FeatureStore) -> SegmentLabels | None:
-    """Return the pseudo labels of the training split that a recipe asks for, None where it asks for none.
+    """Return the pseudo labels of the training split that a recipe makes, None if it makes none.
 
     Raises:
-        UserError: a teacher was not asked, could not see a video, or a threshold is missing.
+        UserError: a teacher has no scores in the store or none of a video, or a threshold is missing.
     """
     if recipe.pseudo_labels is None:
         return None
@@ -122,7 +122,7 @@ def pseudo_labels(recipe: Recipe, store: FeatureStore) -> SegmentLabels | None:
 
 
 def _kept(run: Run, store: FeatureStore) -> SegmentLabels | None:
-    """Return the run's pseudo labels; those that it began with, even if a teacher was asked anew since."""
+    """Return the run's stored pseudo labels, even if a teacher was run again since."""
     path = run.path / "pseudo.safetensors"
     if not path.is_file():
         made = pseudo_labels(run.recipe, store)

@@ -1,4 +1,4 @@
-"""What a denoiser hands to the training of the parser."""
+"""Result of a denoiser, which the training of the parser uses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from avparse.labels.table import RefinedLabels
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a denoiser hands to the training of the parser.
+    """Labels and weights that the training of a parser uses.
 
     Attributes:
-        labels: refined labels of the training split, None where the weak labels stay.
-        segments: segment labels of the training split, None where there are none.
-        refiners: applied to the targets of every batch.
-        only: positions of the training videos to learn from, None for all.
+        labels: refined labels of the training split, None to use the weak labels.
+        segments: segment labels of the training split, None if there are none.
+        refiners: refiners that are applied to the targets of every batch.
+        only: positions of the training videos to train on, None for all.
         val: positions of the validation videos that select the epoch, None for all.
         start: weights that the parser starts from, None for random ones.
     """
@@ -34,7 +34,7 @@ class Prepared:
     start: Mapping[str, Tensor] | None = None
 
     def with_segments(self, segments: SegmentLabels | None) -> Prepared:
-        """Return this with segment labels, where it has none of its own: those given, less what ``labels`` drops."""
+        """Return the same with the given segment labels, if it has none, without the labels that ``labels`` drops."""
         if self.segments is not None or segments is None:
             return self
         return replace(self, segments=segments if self.labels is None else segments.masked(self.labels))

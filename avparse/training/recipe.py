@@ -1,4 +1,4 @@
-"""Recipes: one YAML file names the parts of a system and their numbers; a run adds a seed and the data."""
+"""Recipes: one YAML file names the parts of a system and their settings; a run adds a seed and the data."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ LAST = "last"
 
 
 class TrainingConfig(Settings):
-    """Numbers of the loop.
+    """Settings of the training loop.
 
     Attributes:
-        select: the validation metric whose best epoch is kept, of equal epochs the later; ``last`` keeps the last.
-            See :func:`avparse.evaluation.comparison.validation_metrics`.
-        select_visual: likewise, for what the parser says of the visual modality: then the run's parser is two, of two
-            epochs (DHHN).
-        precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser in float32.
-        clip_norm: bound on the norm of the gradient of each network (twins and guides apart), none by default.
-        cross: train with cross-modal attention; without, neither modality ever sees the other.
+        select: validation metric whose best epoch is kept, the later one of equal epochs; ``last`` keeps the last
+            epoch. :func:`avparse.evaluation.comparison.validation_metrics` lists the metrics.
+        select_visual: validation metric that selects the epoch for visual predictions; the run's parser then consists
+            of two epochs (DHHN).
+        precision: numeric precision: ``bfloat16`` computes matrix products in bfloat16 and keeps weights and optimiser
+            in float32.
+        clip_norm: bound on the norm of the gradient of each network (twins and guides separately); None for no bound.
+        cross: whether to train with cross-modal attention; without it the modalities never attend to each other.
     """
 
     epochs: int = Field(ge=1)
@@ -52,14 +53,15 @@ class TrainingConfig(Settings):
 
 
 class Recipe(Settings):
-    """Everything that determines a run beside its seed and its data.
+    """All settings that determine a run, except for its seed and its data.
 
     Attributes:
-        pseudo_labels: makes labels of the training segments from what teachers say of them.
-        denoiser: prepares the labels before the parser is trained.
-        tuning: tune the thresholds of the trained parser on validation; the run then decides by those.
-        refined_video: the video-level target where labels were refined: the label as given, the union of what
-            was kept in either modality, or what was kept in audio (DHHN's released code).
+        pseudo_labels: settings of the pseudo labels of training segments, made from teachers' scores.
+        denoiser: settings of the denoiser that prepares the labels before the parser is trained.
+        tuning: settings of the tuning of the trained parser's thresholds on validation; the run then decides by these
+            thresholds.
+        refined_video: rule of the video-level target where labels were refined: the label as given, the union of the
+            labels kept in either modality, or those kept in audio (DHHN's released code).
     """
 
     title: str
@@ -78,15 +80,15 @@ class Recipe(Settings):
         """Return the recipe without its denoiser, for the parsers that a denoiser trains on the way.
 
         Args:
-            epochs: None: as many as the recipe has.
-            training: further numbers of the loop to replace.
+            epochs: number of epochs; None: as many as the recipe has.
+            **training: further settings of the training loop to replace.
         """
         single = {"epochs": epochs or self.training.epochs, "select_visual": None}
         changed = self.training.model_copy(update={**single, **training})
         return self.model_copy(update={"denoiser": None, "training": changed})
 
     def as_yaml(self) -> str:
-        """Return the recipe, every default written out."""
+        """Return the recipe as YAML, with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -94,7 +96,8 @@ def list_recipes(pattern: str = "*") -> list[str]:
     """Return the names of the recipes that come with the package, in alphabetical order.
 
     Args:
-        pattern: only names that match it; ``*`` stands for any characters and ``?`` for one: ``"rlld*"``, ``"*leap*"``.
+        pattern: pattern of the names to return; ``*`` stands for any characters and ``?`` for one: ``"rlld*"``,
+            ``"*leap*"``.
     """
     folder = resources.files("avparse") / "recipes"
     names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
@@ -102,21 +105,27 @@ def list_recipes(pattern: str = "*") -> list[str]:
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and validate it as a whole.
+    """Read a recipe and validate all of it.
 
     Args:
-        name: the path of a YAML file, or the name of a shipped recipe.
-        changes: settings to replace, each ``key.of.setting=value``; see :func:`apply_change`.
+        name: path of a YAML file, or name of a shipped recipe.
+        changes: settings to replace, each ``key.of.setting=value``, as :func:`apply_change` reads them.
 
     Raises:
-        UserError: no such recipe, not YAML, or an unknown or bad key; the nearest known one is offered.
+        UserError: there is no such recipe, the file is not YAML, or it has an unknown or bad key; the nearest one is
+            offered.
+
+    Example:
+        >>> recipe = load_recipe("han", ["training.epochs=10", "losses.bce_audio.weight=2"])
+        >>> recipe.training.epochs
+        10
     """
     values = _read_yaml(name)
     for change in changes:
         apply_change(values, change)
     recipe = Recipe.read(values, str(name))
     if all(getattr(loss, "after", 0) for loss in recipe.losses):
-        raise UserError(f"{name}: every loss waits ('after'); let one count from the first epoch")
+        raise UserError(f"{name}: every loss starts later ('after'); let one start in the first epoch")
     training = recipe.training
     for key, metric, known in (
         ("select", training.select, (*SELECTABLE, LAST)),
@@ -146,11 +155,11 @@ def _read_yaml(name: str | Path) -> dict[str, Any]:
 def apply_change(values: dict[str, Any], change: str) -> None:
     """Set ``key.of.setting=value`` (a YAML value) in nested ``values``.
 
-    One of the ``losses`` has the name of its curve: ``losses.bce_audio.weight=2`` is of what is logged as
-    ``loss/bce_audio``.
+    An entry of ``losses`` is addressed by the name of its curve: ``losses.bce_audio.weight=2`` changes the loss that is
+    logged as ``loss/bce_audio``.
 
     Raises:
-        UserError: not of that form, or no such loss; the nearest is offered.
+        UserError: the change does not have that form, or there is no such loss; the nearest one is offered.
     """
     path, equals, text = change.partition("=")
     if not equals:
@@ -158,7 +167,7 @@ def apply_change(values: dict[str, Any], change: str) -> None:
     value = parse_yaml(text, f"--set {change[:60]}", "write the value as YAML")
     *parents, key = path.split(".")
     if len(parents) > SETTINGS.depth:
-        raise UserError(f"--set {change[:60]}: no setting lies {len(parents)} tables deep; check the key")
+        raise UserError(f"--set {change[:60]}: settings are not nested {len(parents)} deep; check the key")
     table: Any = values
     for depth, parent in enumerate(parents):
         table = table.setdefault(parent, {}) if isinstance(table, dict) else table[_place(table, parent, change)]
@@ -168,7 +177,7 @@ def apply_change(values: dict[str, Any], change: str) -> None:
 
 
 def _place(losses: list[Any], name: str, change: str) -> int:
-    """Return where in a recipe's losses that stands which is logged as ``loss/NAME``."""
+    """Return the position in a recipe's losses of the one that is logged as ``loss/NAME``."""
     configs = [read_part(LOSSES, "loss", entry) for entry in losses]
     labels = [build(LOSSES, config).label for config in configs]
     if name not in labels:

@@ -1,7 +1,7 @@
-"""The denoisers by name; :mod:`avparse.training.denoisers` fills the dictionary.
+"""Registry of denoisers by name, which :mod:`avparse.training.denoisers` fills.
 
-A recipe names its denoiser, and a denoiser trains parsers by recipes. The dictionary stands below both, so that
-neither imports the other; its names are looked up when a recipe is read.
+A recipe names its denoiser, and a denoiser trains parsers by recipes. The dictionary is below both in the order of
+imports, so that neither imports the other; names are looked up when a recipe is read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run folders.
+"""Run folders, which hold the recipe, the labels, the checkpoints, the trained parser and the results of a run.
 
 Layout::
 
@@ -47,11 +47,11 @@ from avparse.training.recipe import Recipe, load_recipe
 
 @dataclass(frozen=True)
 class Start:
-    """What a new run starts from, beside its recipe and seed; it is kept in the run's folder.
+    """Labels and weights that a new run starts from; they are stored in its folder.
 
     Attributes:
         labels: refined labels of the training split, in place of the recipe's denoiser.
-        pseudo: the pseudo labels that the recipe makes.
+        pseudo: pseudo labels that the recipe makes.
         weights: weights of the parser, None for random ones.
     """
 
@@ -62,7 +62,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder with its recipe and facts; the recipe of an opened run has the decoding rule that the run tuned."""
+    """A run folder with its recipe and its ``run.json``; an opened run decides by the decoding rule that it tuned."""
 
     path: Path
     recipe: Recipe
@@ -74,13 +74,13 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, store: FeatureStore, seed: int, start: Start = Start()) -> Run:
-        """Make a new run folder.
+        """Create a new run folder.
 
         Args:
-            path: the folder.
-            recipe: what is trained.
-            store: the data.
-            seed: seed of everything random.
+            path: path of the new folder.
+            recipe: recipe that is trained.
+            store: feature store with the data.
+            seed: seed of everything random in the run.
             start: labels and weights that the run starts from.
 
         Raises:
@@ -113,7 +113,7 @@ class Run:
 
     @classmethod
     def from_parsers(cls, path: str | Path, recipe: Recipe, info: RunInfo, parsers: Sequence[AnyParser]) -> Run:
-        """Make a run folder around a parser that was trained elsewhere, or around two: for audio, and for visual.
+        """Create a run folder around a parser that was trained elsewhere, or around two: for audio, and for visual.
 
         Raises:
             UserError: the folder exists or cannot be written.
@@ -131,7 +131,7 @@ class Run:
         """Open an existing run folder.
 
         Raises:
-            UserError: it is not one, or a file of it is damaged.
+            UserError: the folder is not a run folder, or one of its files is damaged.
         """
         trained = TrainedParser.open(path)
         recipe = load_recipe(trained.path / "recipe.yaml").model_copy(update={"decoding": trained.rule})
@@ -150,7 +150,7 @@ class Run:
             )
 
     def save_parser(self, parser: AnyParser, part: str = "parser") -> None:
-        """Write the weights as the run's product, or as the ``visual`` half of it, atomically."""
+        """Write the weights of the run's parser, or of its ``visual`` part, atomically."""
         write_bytes(self.path / f"{part}.safetensors", _as_bytes(parser.state_dict()))
 
     def trained(self) -> TrainedParser:
@@ -160,7 +160,7 @@ class Run:
         return TrainedParser(self.path, recipe.title, recipe.parser, recipe.decoding, self.info, training.cross, halves)
 
     def parser(self, device: torch.device | str = "cpu") -> AnyParser:
-        """Return the trained parser in evaluation mode, or the two halves that the recipe selects by modality, as one.
+        """Return the trained parser in evaluation mode; if the recipe selects by modality, both parsers as one.
 
         Raises:
             UserError: the run has no weights yet, or they are damaged or of another parser.
@@ -168,10 +168,10 @@ class Run:
         return self.trained().load(device)
 
     def weights(self, half: str = "parser") -> dict[str, Tensor]:
-        """Return the trained weights by name, or those of the ``visual`` half.
+        """Return the trained weights by name, or those of the ``visual`` part.
 
         Raises:
-            UserError: there are none yet, or the file is damaged.
+            UserError: there are no weights yet, or the file is damaged.
         """
         return self.trained().weights(half)
 
@@ -181,7 +181,7 @@ class Run:
         return load_file(path) if path.is_file() else None
 
     def save_decoding(self, rule: DecodingRule) -> None:
-        """Write a rule that was tuned on validation; it takes the place of the recipe's."""
+        """Write a rule that was tuned on validation; it replaces the recipe's."""
         write_json(self.path / "decoding.json", rule.model_dump(mode="json"))
 
     def save_results(self, results: dict[str, Any], table: str) -> None:
@@ -191,14 +191,14 @@ class Run:
 
 
 def frames_mend(problem: str, *parsers: PartConfig) -> str:
-    """Return a problem with data and the mend, where it names a stream of which a parser reads several vectors."""
+    """Return ``problem`` with advice added, where it names a stream of which a parser reads several vectors."""
     rates: dict[str, int] = {}
     for parser in parsers:
         rates |= getattr(getattr(parser, "stem", None), "rates", {})
     if not any(name in problem for name in rates):
         return problem
     per_frame = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
-    return f"{problem}; frames apart: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
+    return f"{problem}; several frames: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
 
 
 def _as_bytes(weights: Mapping[str, Tensor]) -> bytes:

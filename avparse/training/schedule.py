@@ -1,4 +1,4 @@
-"""Optimiser and learning rate: the rate is a function of the epoch alone, so there is no state to resume."""
+"""Optimiser and learning-rate schedules; the rate is a function of the epoch, so there is no state to resume."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from avparse.foundation.settings import PartConfig, Settings
 
 
 class Schedule(Protocol):
-    """How the learning rate goes, made from its settings."""
+    """A learning-rate schedule, made from its settings."""
 
     def __call__(self, epoch: float, epochs: int) -> float:
-        """Return the rate's multiple at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
+        """Return the multiple of the rate at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
 
 
 class StepDecay:
-    """Multiply the rate by ``factor`` after every ``every`` epochs."""
+    """Multiplies the rate by ``factor`` after every ``every`` epochs."""
 
     class Config(PartConfig):
-        """Settings of the schedule."""
+        """Settings of the schedule ``step``."""
 
         name: Literal["step"] = "step"
         every: int = Field(10, ge=1)
@@ -34,19 +34,19 @@ class StepDecay:
         self.config = config
 
     def __call__(self, epoch: float, epochs: int) -> float:
-        """Return the rate's multiple at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
+        """Return the multiple of the rate at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
         multiple: float = self.config.factor ** (int(epoch) // self.config.every)
         return multiple
 
 
 class WarmupCosine:
-    """Rise linearly to the full rate in epoch ``warmup``, then fall along half a cosine; constant within an epoch.
+    """Rises linearly to the full rate in epoch ``warmup``, then falls along half a cosine; constant within an epoch.
 
-    As VALOR's, which sets the rate before each epoch, counted from 1.
+    It follows VALOR, which sets the rate before each epoch, counted from 1.
     """
 
     class Config(PartConfig):
-        """Settings: epochs of the rise, and the multiple in the last epoch."""
+        """Settings of the schedule ``warmup_cosine``: epochs of the rise, and the multiple in the last epoch."""
 
         name: Literal["warmup-cosine"] = "warmup-cosine"
         warmup: int = Field(10, ge=0)
@@ -56,7 +56,7 @@ class WarmupCosine:
         self.config = config
 
     def __call__(self, epoch: float, epochs: int) -> float:
-        """Return the rate's multiple at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
+        """Return the multiple of the rate at ``epoch`` (a fraction inside an epoch) of ``epochs``."""
         number, warmup, last = int(epoch) + 1, self.config.warmup, self.config.last
         if number < warmup:
             return number / warmup
@@ -68,10 +68,10 @@ SCHEDULES: dict[str, type[Schedule]] = {"step": StepDecay, "warmup-cosine": Warm
 
 
 class AdamConfig(Settings):
-    """Adam (Kingma and Ba, 2015); decoupled weight decay where ``weight_decay`` is given.
+    """Adam (Kingma and Ba, 2015), with decoupled weight decay if ``weight_decay`` is given.
 
     Attributes:
-        multiples: parameters whose names begin so learn at that multiple of the rate (DHHN's guides).
+        multiples: multiples of the rate for parameters whose names begin with the given prefixes (DHHN's guides).
     """
 
     rate: Annotated[float, Field(gt=0)] = 3e-4
@@ -83,7 +83,7 @@ class AdamConfig(Settings):
         """Return the optimiser of a model's parameters; its groups carry their ``multiple``.
 
         Raises:
-            UserError: no parameter has a name that begins as ``multiples`` says.
+            UserError: no parameter has a name that begins with a prefix of ``multiples``.
         """
         members: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in ("", *self.multiples)}
         for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Training of a recipe on a feature store: the run folder, its labels, the epochs, the scores."""
+"""Training of a recipe on a feature store: run folder, labels, epochs and scores."""
 
 from __future__ import annotations
 
@@ -40,24 +40,29 @@ def train(
     """Train a recipe on a store and return the finished run.
 
     Args:
-        recipe: what to train: the name of a shipped recipe, the path of a YAML file, or a recipe. A run that is resumed
-            keeps its own recipe (and labels).
-        store: a feature store, or the path of one.
-        out: run folder, new unless ``resume``.
-        seed: of initialisation, order and dropout.
-        resume: go on with the run in ``out``; a run not begun is begun.
-        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
-        resident: hold all features on the device (True), read every batch from the disk (False), or decide by their
-            size (None).
-        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
+        recipe: name of a shipped recipe, path of a YAML file, or a recipe. A resumed run keeps its own recipe (and
+            labels).
+        store: feature store, or its path.
+        out: path of the run folder, new unless ``resume``.
+        seed: seed of initialisation, order of batches and dropout.
+        resume: whether to continue the run in ``out``; a run that does not exist is started.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
+        resident: whether to hold all features on the device (True), read every batch from the disk (False), or decide
+            by their size (None).
+        checkpoint_seconds: least time in seconds between two checkpoints at the end of an epoch.
         labels: refined labels of the training split, in place of the recipe's denoiser.
-        init: a run whose parser this one starts from; parsers that a denoiser trains on the way do not.
-        progress: how the training tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
-            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
+        init: run whose parser this one starts from; parsers that a denoiser trains do not start from it.
+        progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
+            :func:`avparse.foundation.progress.showing`.
 
     Raises:
         UserError: the folder exists (without ``resume``), the data changed, a split is missing, the labels were made
-            for other data, the source of the parser's label vectors cannot be read, or ``init`` has another parser.
+            for other data, the source of the parser's class vectors cannot be read, or ``init`` has another parser.
+
+    Example:
+        >>> run = train("han", "features/llp", "runs/han-1", seed=1)  # doctest: +SKIP
+        >>> run.path  # doctest: +SKIP
+        PosixPath('runs/han-1')
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
@@ -82,7 +87,7 @@ def train(
 
 
 def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels | None, init: Run | None) -> None:
-    """Say so where a run goes on with another recipe, seed, table of labels or start than were given."""
+    """Warn where a resumed run has another recipe, seed, table of labels or start than those given."""
     if labels is not None:
         recipe = recipe.model_copy(update={"denoiser": None})
     same = {"recipe": load_recipe(run.path / "recipe.yaml") == recipe, "seed": run.info.seed == seed}

@@ -1,4 +1,4 @@
-"""The training loop: targets, losses, a step; validation every epoch; the best epoch kept; exact resume."""
+"""The training loop: targets, losses, steps; validation every epoch; selection of the best epoch; exact resume."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ from avparse.training.schedule import SCHEDULES
 
 @dataclass
 class Position:
-    """Where a run stands: the part of a checkpoint that is not tensors.
+    """Position of a run: the part of a checkpoint that is not tensors.
 
     Attributes:
-        epoch, step: the next step to do.
-        best, best_epoch: the selected metric so far, percent.
-        best_visual, best_visual_epoch: the same of the metric that selects the visual half, where there is one.
-        sums: losses added up over the steps of this epoch, by label.
+        epoch, step: epoch and step to do next.
+        best, best_epoch: best value so far of the selecting metric in percent, and its epoch.
+        best_visual, best_visual_epoch: best value so far of the metric that selects the visual part, if there is one,
+            and its epoch.
+        sums: sum of each loss over the steps of this epoch, by label.
     """
 
     epoch: int = 0
@@ -58,14 +59,14 @@ class Position:
 
 
 class Trainer:
-    """One run in progress.
+    """Training of one run.
 
     Args:
-        run: the run folder; a checkpoint in it is resumed.
-        store: training and validation data; the validation split is annotated.
-        prepared: what a denoiser made: labels in place of the weak ones, refiners for every batch.
-        compute: the device of the run.
-        checkpoint_seconds: least time between two checkpoints at the end of an epoch.
+        run: run to train; a checkpoint in its folder is resumed.
+        store: feature store with training and validation data.
+        prepared: result of the denoiser: refined labels, and refiners for every batch.
+        compute: device of the run.
+        checkpoint_seconds: least time in seconds between two checkpoints at the end of an epoch.
     """
 
     def __init__(
@@ -124,15 +125,14 @@ class Trainer:
                 losses = self._epoch(order, request, bar.update)
                 if not math.isfinite(losses["loss"]):
                     raise UserError(
-                        f"{self.run.path}: the loss is no finite number in epoch {epoch + 1}; train anew with a lower "
+                        f"{self.run.path}: the loss is not finite in epoch {epoch + 1}; train anew with a lower "
                         "training.optimizer.rate, or bound the gradients with training.clip_norm"
                     )
                 seconds = time.monotonic() - begun
                 videos = len(order) - first * self.recipe.training.batch_size
                 scores = self._validate()
                 self._keep_if_best(epoch, scores)
-                best = f"epoch {epoch + 1}/{epochs}, best {self.recipe.training.select} {self.position.best:.1f}"
-                bar.note(best)
+                bar.note(self._progress(epoch))
                 self.position = replace(self.position, epoch=epoch + 1, step=0, sums={})
                 log.write(
                     epoch,
@@ -151,10 +151,10 @@ class Trainer:
                     request.stop()
 
     def finish(self) -> dict[str, Any] | None:
-        """Tune gates on validation where the recipe says so, then score the best epoch on the test split.
+        """Tune the thresholds on validation if the recipe says so, then score the best epoch on the test split.
 
         Returns:
-            What is written as the run's results; None without an annotated test split.
+            The content of the run's results; None without an annotated test split.
         """
         store, rule = self.table.store, self._rule()
         if "test" not in store.splits:
@@ -174,7 +174,7 @@ class Trainer:
         return results
 
     def _rule(self) -> DecodingRule:
-        """Return the rule to decide by, tuned once."""
+        """Return the decoding rule; it is tuned only once."""
         if self.recipe.tuning is None or (self.run.path / "decoding.json").is_file():
             return self.recipe.decoding
         parser = self.run.parser(self.fabric.device)
@@ -183,7 +183,7 @@ class Trainer:
         return rule
 
     def checkpoint(self) -> None:
-        """Save where the run stands."""
+        """Save the state of the run."""
         found = capture(self.parser, self.optimizer, vars(self.position))
         for number, refiner in enumerate(self.refiners):
             found.extra |= {f"{number}.{k}": v.contiguous() for k, v in refiner.state_dict().items()}
@@ -191,7 +191,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def _epoch(self, order: Indices, request: StopRequest, advance: Callable[[int], object]) -> dict[str, float]:
-        """Do the remaining steps of an epoch; return its mean losses."""
+        """Do the remaining steps of an epoch and return its mean losses."""
         training = self.recipe.training
         pieces = list(batches(order, training.batch_size))
         sums = {name: torch.tensor(v, device=self.fabric.device) for name, v in self.position.sums.items()}
@@ -210,7 +210,7 @@ class Trainer:
         return {name: float(v) / len(order) for name, v in sums.items()}
 
     def step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
-        """Descend once; yield the loss and its terms."""
+        """Take one optimiser step; yield the loss and its terms."""
         output = self.model(batch.features)
         targets = self._targets(batch, step, output)
         active = (loss for loss in self.losses if step.epoch >= loss.config.after)
@@ -254,12 +254,18 @@ class Trainer:
             refiner.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
     def _validate(self) -> dict[str, float]:
-        """Return the validation metrics of the parser as it is; none without dense truth."""
+        """Return the validation metrics of the parser; none without dense truth."""
         if not self.table.store.annotated[self.val_indices].all():
             return {}
         self.model.eval()
         parse: Parse = self.model
         return validation_metrics(parse, self.table, self.val_indices, self.recipe.decoding)
+
+    def _progress(self, epoch: int) -> str:
+        """Return the text beside the progress bar after an epoch."""
+        select = self.recipe.training.select
+        best = "" if select == LAST else f", best validation {select} {self.position.best:.1f}"
+        return f"epoch {epoch + 1}/{self.recipe.training.epochs}{best}"
 
     def _keep_if_best(self, epoch: int, scores: dict[str, float]) -> None:
         training, position = self.recipe.training, self.position

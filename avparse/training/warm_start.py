@@ -1,4 +1,4 @@
-"""The weights that a run starts from, taken from another run of the same parser."""
+"""Warm start: weights for a new run, taken from another run of the same parser."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _PREDICTIONS = ("audio_segments", "visual_segments", "audio", "visual", "video")
 
 
 def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Tensor]:
-    """Return the weights of ``init``, for a run of ``recipe`` to start from.
+    """Return the weights of ``init`` as the initial weights of a run of ``recipe``.
 
-    Most settings of a parser show in the shapes of its tensors; for the others (heads, hard or soft assignment, the
-    order of layers) the weights are asked: what they say of a few random videos must be the same under the settings of
-    both runs. Settings that act in training alone, such as dropout, may differ.
+    Most settings of a parser determine the shapes of its tensors. The others (heads, hard or soft assignment, order of
+    layers) are checked by prediction: for a few random videos the weights must predict the same under the settings of
+    both runs. Settings that act only in training, such as dropout, may differ.
 
     Args:
-        init: a trained or imported run.
-        recipe: what is to be trained.
-        spec: of its data.
+        init: trained or imported run.
+        recipe: recipe that will be trained.
+        spec: classes, streams and segment length of its data.
 
     Raises:
-        UserError: the run was trained on other classes, or on the same ones in another order, since its heads belong to
-            positions; or the recipe's parser has other tensors, or says something else with the same ones; the
-            settings that make the difference are named.
+        UserError: the run was trained on other classes, or on the same ones in another order, because its heads belong
+            to positions; or the recipe's parser has other tensors, or predicts something else with them; the settings
+            that make the difference are named.
     """
     _check_data(init, spec)
     weights = init.weights()
@@ -53,12 +53,12 @@ def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Ten
         settings = " ".join(f"--set parser.{name}={_as_text(value)}" for name, value in changed.items())
         raise UserError(f"{init.path}: its weights were made with settings that the recipe lacks; give {settings}")
     if init.recipe.training.select_visual is not None:
-        _log.warning("%s: has two parsers; the one for audio is started from, the one for visual is not", init.path)
+        _log.warning("%s: has two parsers; the one for audio is used as start, the one for visual is not", init.path)
     return weights
 
 
 def _check_data(init: Run, spec: TaskSpec) -> None:
-    """Refuse a run of other classes; tell where its segments or features are others."""
+    """Refuse a run of other classes, and warn where its segments or features differ."""
     own = init.info.spec
     classes = own.differences(own.model_copy(update={"classes": spec.classes}))
     if classes:
@@ -72,7 +72,7 @@ def _check_data(init: Run, spec: TaskSpec) -> None:
 
 
 def _on_our_data(theirs: PartConfig, ours: PartConfig) -> PartConfig:
-    """Return their settings with those of ours that tell where data come from: frames of a segment, label vectors."""
+    """Return their settings with those of ours that depend on the data: frames per segment, class vectors."""
     values, given = theirs.model_dump(mode="json"), ours.model_dump(mode="json")
     for part, name in (("stem", "rates"), ("decoder", "labels")):
         if name in values.get(part, {}) and name in given.get(part, {}):
@@ -81,7 +81,7 @@ def _on_our_data(theirs: PartConfig, ours: PartConfig) -> PartConfig:
 
 
 def _acting(theirs: PartConfig, ours: PartConfig, spec: TaskSpec, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return their values of the settings by which the weights say something else under ours; dotted name -> value."""
+    """Return their values of the settings under which the weights predict something else, by dotted name."""
     values, given = theirs.model_dump(mode="json"), dict(_flat(ours.model_dump(mode="json")))
     differ = {name: value for name, value in _flat(values) if name not in given or given[name] != value}
     if not differ or _same(theirs, ours, spec, weights):
@@ -90,7 +90,7 @@ def _acting(theirs: PartConfig, ours: PartConfig, spec: TaskSpec, weights: Mappi
 
 
 def _changed(config: PartConfig, name: str, given: Mapping[str, Any]) -> PartConfig | None:
-    """Return the settings with one of them replaced; None where they are none without others."""
+    """Return the settings with one of them replaced; None where it cannot be replaced alone."""
     values = config.model_dump(mode="json")
     try:
         apply_change(values, f"{name}={json.dumps(given.get(name))}")
@@ -100,7 +100,7 @@ def _changed(config: PartConfig, name: str, given: Mapping[str, Any]) -> PartCon
 
 
 def _same(a: PartConfig, b: PartConfig | None, spec: TaskSpec, weights: Mapping[str, Tensor]) -> bool:
-    """Whether both parsers say the same of random videos, with cross-modal attention and without."""
+    """Whether both parsers predict the same for random videos, with cross-modal attention and without."""
     try:
         return b is not None and all(map(torch.equal, _predictions(a, spec, weights), _predictions(b, spec, weights)))
     except UserError:

@@ -1,4 +1,4 @@
-"""What a denoiser may use: the data, the recipe, and parsers trained on the way."""
+"""Workspace of a denoiser: the data, the recipe, and parsers trained for its evidence."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from avparse.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Workspace:
-    """The place where a denoiser works.
+    """Data, settings and tools that a denoiser uses.
 
     Attributes:
-        recipe: of the run that the labels are for.
-        store: the data.
-        folder: the denoiser's own, inside the run; what lies there already need not be done again.
-        seed: of everything random.
-        compute: the device of the parsers that are trained on the way.
+        recipe: recipe of the run that the labels are for.
+        store: feature store with the data.
+        folder: the denoiser's folder inside the run; results that it holds already are reused.
+        seed: seed of everything random.
+        compute: device of the parsers that the denoiser trains.
         segments: pseudo labels of the training split, None where the recipe makes none.
     """
 
@@ -63,7 +63,7 @@ class Workspace:
         return weak
 
     def val_truth(self) -> Tensor:
-        """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of the validation videos."""
+        """Return the true modality labels ``[2, N, C]`` (audio, visual; boolean) of the validation videos."""
         return self.modality_truth(self.val)
 
     def modality_truth(self, indices: Indices) -> Tensor:
@@ -81,15 +81,15 @@ class Workspace:
 
     @property
     def device(self) -> torch.device:
-        """Where parsers of this workspace live."""
+        """Device of the parsers of this workspace."""
         return self.compute.fabric().device
 
     def random(self, purpose: str) -> np.random.Generator:
-        """Return a generator that depends on seed and purpose alone, apart from those that order the epochs."""
+        """Return a generator that depends only on seed and purpose, independent of those that order the epochs."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(purpose.encode()),)))
 
     def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> AnyParser:
-        """Train a parser in a run of its own below :attr:`folder`, or go on with it, and return its best epoch.
+        """Train a parser in a run of its own below :attr:`folder`, or continue it, and return its best epoch.
 
         Raises:
             UserError: the run was begun on other data.
@@ -108,7 +108,7 @@ class Workspace:
         """Rename runs below :attr:`folder` that an earlier version began, so that :meth:`fit` continues them.
 
         Args:
-            renamed: the word before the number in an earlier name (``apart`` in ``apart0``) -> the word of today.
+            renamed: word of today by the word before the number in an earlier name (``apart`` in ``apart0``).
         """
         for earlier, today in renamed.items():
             for path in sorted(self.folder.glob(f"{earlier}[0-9]*")):
@@ -124,14 +124,14 @@ class Workspace:
     ) -> RefinedLabels:
         """Return a table for the training videos, or for those at ``indices``.
 
-        Labels are removed and never added, unless ``adds`` says so: an entry of ``keep`` where no label is given counts
-        for nothing. A modality that a video lacks altogether has no label.
+        Labels are removed and never added, unless ``adds`` is set: an entry of ``keep`` where no label is given is
+        ignored. A modality that a video lacks altogether has no label.
 
         Args:
-            keep: ``[2, N, C]`` targets in [0, 1]; zero where a label is removed.
-            quality: ``[2, N, C]`` in [0, 1], how sure the label is.
-            reason: why labels were removed.
-            indices: positions of the videos; all of the training split by default.
+            keep: targets ``[2, N, C]`` in [0, 1]; zero where a label is removed.
+            quality: confidence ``[2, N, C]`` in [0, 1] that each label is right.
+            reason: text that explains the removals.
+            indices: positions of the videos; None for all of the training split.
             adds: whether ``keep`` also adds labels that are not given.
         """
         rows = self.train if indices is None else indices

@@ -285,7 +285,7 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     simulate(tmp_path / "llp", seed=0, train=8, val=8, test=8, workers=1)
     pooled = FeatureStore.open(tmp_path / "llp")
     mend = (
-        "; frames apart: 'avparse import llp --keep-frames' and parser.stem.rates={\"frames\": 8}; "
+        "; several frames: 'avparse import llp --keep-frames' and parser.stem.rates={\"frames\": 8}; "
         "averaged: --set parser.stem.rates={} (train, import-checkpoint)"
     )
     with pytest.raises(UserError) as error:

@@ -224,7 +224,7 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     targets = [trainer._targets(batch, Step(epoch, 0, 1), None) for epoch in (1, 2)]  # type: ignore[arg-type]
     assert torch.equal(targets[0].visual, 0.9 * weak + 0.05)
     assert torch.equal(targets[1].visual, weak)
-    with pytest.raises(UserError, match="every loss waits"):
+    with pytest.raises(UserError, match="every loss starts later"):
         load_recipe("cvcms", ["losses=[{name: video_bce, of: audio, after: 1}]"])
 
 

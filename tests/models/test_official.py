@@ -247,7 +247,7 @@ def test_the_two_halves_of_dhhn_become_one_run(
     code, _, err = command(*train, run.path, "-o", tmp_path / "next")
     assert code == 0, err
     told = [r.getMessage() for r in caplog.records if "two parsers" in r.getMessage()]
-    assert told == [f"{run.path}: has two parsers; the one for audio is started from, the one for visual is not"]
+    assert told == [f"{run.path}: has two parsers; the one for audio is used as start, the one for visual is not"]
     started = Run.open(tmp_path / "next").start()
     assert torch.equal(started["stem.maps.audio.weight"], audio["fc_a.weight"])
 

@@ -183,7 +183,7 @@ def test_checkpoint_survives_damage_and_falls_back(tmp_path: Path, caplog: pytes
     assert "weights.safetensors is damaged; falling back" in caplog.text
     assert not (tmp_path / ".tmp-left").exists()
     (tmp_path / "000002-00000" / "MANIFEST.json").unlink()
-    with pytest.raises(UserError, match="no checkpoint is whole"):
+    with pytest.raises(UserError, match="no checkpoint is complete"):
         load_checkpoint(tmp_path)
     assert load_checkpoint(tmp_path / "nothing") is None
 
@@ -237,7 +237,7 @@ def test_a_resumed_run_tells_that_it_stays_what_it_was(
 
 def test_a_loss_that_is_no_number_ends_training(store: FeatureStore, tmp_path: Path) -> None:
     changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=4"]
-    with pytest.raises(UserError, match=r"no finite number in epoch \d.*training\.optimizer\.rate"):
+    with pytest.raises(UserError, match=r"not finite in epoch \d.*training\.optimizer\.rate"):
         train(load_recipe("han", [*changes, "training.optimizer.rate=1e30"]), store, tmp_path / "run")
 
 
@@ -267,6 +267,17 @@ def test_parts_that_do_not_fit_are_told_before_anything_runs(
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("select", "best"), [("segment_type", True), ("last", False)])
+def test_the_bar_shows_the_best_metric_only_where_one_selects(
+    select: str, best: bool, store: FeatureStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(_recipe("training.epochs=1", f"training.select={select}"), store, tmp_path / "run", progress="bar")
+    shown = capfd.readouterr().err
+    assert "epoch 1/1" in shown
+    assert ("best validation segment_type" in shown) is best
+    assert ("best" in shown) is best
 
 
 @pytest.mark.parametrize(("recipe", "count"), [("coteaching", 2), ("dhhn", 3), ("han", 1)])

@@ -1,4 +1,4 @@
-"""Denoisers: ``denoiser.prepare(workspace) -> Prepared``, one file each, listed here by name."""
+"""Denoisers, one file each, listed by name: ``denoiser.prepare(workspace) -> Prepared``."""
 
 from avparse.training.denoisers.baselines import (
     ClassPriorDenoiser,

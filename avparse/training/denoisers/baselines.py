@@ -1,8 +1,8 @@
-"""What denoisers are measured against: a prior and a classifier from the validation truth, and two that cheat.
+"""Baselines of denoising: a class prior and a classifier from the validation truth, and two upper bounds.
 
-RLLD reads dense labels of the validation split, so whatever can be counted on them is fair to the same degree: these
-two denoisers are the least that it has to beat. The oracle and the informed ceiling read the truth of the *training*
-split, which only a simulator knows; they bound what denoising can reach and are no methods.
+RLLD reads dense labels of the validation split, so statistics of these labels are equally allowed: the class prior and
+the classifier are the least that it has to exceed. The oracle and the informed ceiling read the truth of the *training*
+split, which only a simulator knows; they are upper bounds of denoising and not methods.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ from avparse.training.workspace import Workspace
 
 
 class ClassPriorDenoiser:
-    """One bit a class and modality, counted on validation: keep all of its labels, or drop them all."""
+    """One decision per class and modality, counted on validation: keep all of its labels, or drop them all."""
 
     leaves: Leaves = "labels"
     truth: Truth = "val"
 
     class Config(PartConfig):
-        """Settings; ``threshold`` on the share of right labels, ``shrinkage`` as in :class:`ClassPrior`."""
+        """Settings of the denoiser ``class-prior``.
+
+        Attributes:
+            threshold: smallest share of right labels at which the labels of a class are kept.
+            shrinkage: number of imaginary videos per class, as in :meth:`ClassPrior.count`.
+        """
 
         name: Literal["class-prior"] = "class-prior"
         threshold: float = Field(0.5, ge=0, le=1)
@@ -38,7 +43,7 @@ class ClassPriorDenoiser:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the labels that the prior keeps."""
+        """Return the labels that the class prior keeps."""
         val = torch.from_numpy(workspace.store.weak[workspace.val])
         prior = ClassPrior.count(val, workspace.val_truth(), self.config.shrinkage)
         given = torch.from_numpy(workspace.given)
@@ -47,13 +52,17 @@ class ClassPriorDenoiser:
 
 
 class ValidationClassifierDenoiser:
-    """Logistic regressions on a parser's video-level logits, fitted on validation, tell right labels from wrong."""
+    """Logistic regressions on a parser's video-level logits, fitted on validation, separate right from wrong labels."""
 
     leaves: Leaves = "labels"
     truth: Truth = "val"
 
     class Config(PartConfig):
-        """Settings; ``epochs`` of the parser whose logits are read (it trains on the class prior's labels)."""
+        """Settings of the denoiser ``val-classifier``.
+
+        Attributes:
+            epochs: number of epochs of the parser whose logits are read; it is trained on the class prior's labels.
+        """
 
         name: Literal["validation-classifier"] = "validation-classifier"
         epochs: int | None = Field(None, ge=1)
@@ -62,7 +71,7 @@ class ValidationClassifierDenoiser:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the labels that the classifier thinks right with at least even odds."""
+        """Return the labels whose probability of being right is at least one half by the classifier."""
         first = ClassPriorDenoiser(ClassPriorDenoiser.Config()).prepare(workspace)
         parser = workspace.fit("base", workspace.recipe.plain(self.config.epochs), first)
 
@@ -90,22 +99,26 @@ class OracleDenoiser:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the weak labels less those that are wrong."""
+        """Return the weak labels without those that are wrong."""
         kept = workspace.modality_truth(workspace.train) & torch.from_numpy(workspace.given)
         return _prepared(workspace, kept, kept.float(), "not there (truth)")
 
 
 class InformedCeiling:
-    """How well features can tell a wrong label: parsers taught the truth of one half of train judge the other half.
+    """How well features can reveal a wrong label: parsers trained on the truth of half of train predict the other half.
 
-    The judged half's truth also calibrates the judgement, class by class. A cheat, for measurement only.
+    The truth of the predicted half also calibrates the predictions, per class. It is an upper bound, not a method.
     """
 
     leaves: Leaves = "labels"
     truth: Truth = "train"
 
     class Config(PartConfig):
-        """Settings; ``epochs`` of the two parsers."""
+        """Settings of the denoiser ``informed-ceiling``.
+
+        Attributes:
+            epochs: number of epochs of each of the two parsers.
+        """
 
         name: Literal["informed-ceiling"] = "informed-ceiling"
         epochs: int | None = Field(None, ge=1)
@@ -114,7 +127,7 @@ class InformedCeiling:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the labels that the other half's parser thinks right with at least even odds."""
+        """Return the labels whose probability of being right is at least one half by the other half's parser."""
         oracle = OracleDenoiser(OracleDenoiser.Config()).prepare(workspace)
         given, truth = torch.from_numpy(workspace.given), workspace.modality_truth(workspace.train)
         half = torch.from_numpy(workspace.random("halves").permutation(len(given)) % 2)

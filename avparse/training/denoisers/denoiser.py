@@ -1,4 +1,4 @@
-"""What every denoiser is: it prepares the labels, before the parser of a run is trained."""
+"""Interface of denoisers, which prepare the labels before the parser of a run is trained."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Truth = Literal["train", "val"] | None
 
 
 class Denoiser(Protocol):
-    """Made from its settings; all that is costly is left in the workspace's folder and taken up again from there."""
+    """Prepares labels; it is made from its settings and stores costly results in the workspace for reuse."""
 
     @property
     def leaves(self) -> Leaves:
-        """What :meth:`prepare` is for: a table of refined labels, labels of segments, or work on every batch."""
+        """Kind of result of :meth:`prepare`: a table of refined labels, segment labels, or a refiner of every batch."""
 
     @property
     def truth(self) -> Truth:
-        """The split whose dense truth it reads; None where it reads none. A run without it is refused."""
+        """Split whose dense truth the denoiser reads; None if it reads none. A run without that truth is refused."""
 
     def prepare(self, workspace: Workspace) -> Prepared:
         """Return refined labels of the training split, refiners for every batch, or both."""

@@ -1,9 +1,9 @@
-"""RLLD in one run: policy and task network learn together, at little more than the cost of the task network.
+"""RLLD in one run: policy and task network are trained together, at little more than the cost of the task network.
 
-The paper resets the task network in every episode, hundreds of times, to learn what its labels are worth. Here nothing
-is reset. The policy acts on the labels of the rewarding half of validation too, where dense truth judges each draw at
-once: its reward is the F score of the labels that it keeps. The labels of every training batch are those that the best
-policy so far keeps, best by the same reward on the other half, which also selects the epoch.
+The paper resets the task network in every episode, hundreds of times, to measure what its labels are worth. Here
+nothing is reset. The policy also acts on the labels of the rewarding half of validation, where dense truth scores each
+draw immediately: its reward is the F measure of the labels that it keeps. The labels of every training batch are those
+that the best policy so far keeps, best by the same reward on the other half, which also selects the epoch.
 """
 
 from __future__ import annotations
@@ -32,26 +32,28 @@ from avparse.training.workspace import Workspace
 
 
 class JointDenoiser:
-    """Sets up the policy that learns within the training of the parser."""
+    """Sets up the policy that is trained within the training of the parser."""
 
     leaves: Leaves = "refiners"
     truth: Truth = "val"
 
     class Config(PartConfig):
-        """Settings of the joint learning.
+        """Settings of the denoiser ``rlld-joint``.
 
         Attributes:
-            policy: the network; the pooled one costs less than a hundredth of HAN.
-            rate, decay: of the policy's Adam, and its weight decay.
-            start: at first ``keep`` nearly everything, or start at the class ``prior`` of the rewarding half.
-            warmup: epochs on the labels as given, in which the policy learns already.
-            every: batches between two updates of the policy.
-            reward_videos: validation videos that score an update.
-            rollouts: draws that are compared with each other in an update (leave-one-out); 0 takes the exact
+            policy: settings of the policy network; the pooled one costs less than a hundredth of HAN.
+            rate, decay: learning rate and weight decay of the policy's Adam.
+            start: starting point of the policy: ``keep`` keeps nearly every label, ``prior`` is the class prior of the
+                rewarding half.
+            warmup: number of first epochs in which the parser is trained on the labels as given, while the policy
+                already learns.
+            every: number of batches between two updates of the policy.
+            reward_videos: number of validation videos that score an update.
+            rollouts: number of draws that are compared with each other in an update (leave-one-out); 0 uses the exact
                 expectation of the reward over all draws instead.
-            inter_weight: of the expected soft inter-reward, whose gradient is exact.
-            inter: the soft inter-reward.
-            may_empty: a modality may lose all labels, as long as each stays in the other one.
+            inter_weight: weight of the expected soft inter-reward, whose gradient is exact.
+            inter: settings of the soft inter-reward.
+            may_empty: whether a modality may lose all labels, as long as each is kept in the other one.
         """
 
         name: Literal["rlld-joint"] = "rlld-joint"
@@ -77,7 +79,7 @@ class JointDenoiser:
 
 
 class JointPolicy:
-    """A refiner that drops labels by a policy which learns beside the parser."""
+    """A refiner that drops labels by a policy which is trained together with the parser."""
 
     reads: Reads = "nothing"
 
@@ -87,18 +89,18 @@ class JointPolicy:
         torch.manual_seed(workspace.seed)
         self.policy, self.actor = self._new_policy(), self._new_policy()
         self.actor.load_state_dict(self.policy.state_dict())
-        self.best = torch.tensor(-1.0)  # the actor's reward on the selecting half
+        self.best = torch.tensor(-1.0)  # the acting policy's reward on the selecting half
         self.optimizer = torch.optim.AdamW(self.policy.parameters(), lr=config.rate, weight_decay=config.decay)
         self.generator = torch.Generator().manual_seed(workspace.seed)
         self.table: FeatureTable
         self._truth = dict(zip(workspace.val, workspace.val_truth().unbind(dim=1), strict=True))
 
     def attach(self, parser: nn.Module, table: FeatureTable) -> None:
-        """Meet the data."""
+        """Store the data and create the policy."""
         self.table = table
 
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
-        """Return the targets less the labels that the best policy so far drops; every few batches, learn first."""
+        """Return the targets without the labels that the best policy so far drops; update it every few batches."""
         if step.step == 0:
             self._select_actor()
         if step.step % self.config.every == 0:
@@ -129,7 +131,7 @@ class JointPolicy:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Restore the state that :meth:`state_dict` returned."""
         for name, policy in (("policy.", self.policy), ("actor.", self.actor)):
             policy.load_state_dict({k.removeprefix(name): v for k, v in state.items() if k.startswith(name)})
         moments: dict[int, dict[str, Tensor]] = {}
@@ -169,7 +171,7 @@ class JointPolicy:
 
     @torch.no_grad()
     def _select_actor(self) -> None:
-        """Let the policy act from now on, if it is the best so far on the selecting half."""
+        """Let the current policy act from now on, if it is the best so far on the selecting half."""
         logits, labels, truth = self._evaluate(self.policy, self.select_videos)
         kept = greedy(logits, labels, may_empty=self.config.may_empty).labels
         reward = label_f(kept, truth & labels.bool()).mean().cpu()

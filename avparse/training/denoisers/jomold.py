@@ -1,7 +1,7 @@
 """JoMoLD: joint-modal label denoising (Cheng et al., Joint-Modal Label Denoising, ECCV 2022, and its released code).
 
-First an estimator, a parser whose modalities never see each other, tells how many labels of each class are wrong in
-each modality (:func:`noise_ratios`). Then, in every training batch, that share of the positives is removed where one
+First an estimator, a parser without attention between the modalities, estimates the share of wrong labels of each class
+in each modality (:func:`noise_ratios`). Then, in every training batch, that share of the positives is removed where one
 modality fits its label worst while the other fits it best.
 """
 
@@ -42,18 +42,20 @@ def noise_ratios(
 ) -> Tensor:
     """Estimate the share of wrong labels of each class in one modality.
 
-    A label is held to be wrong where the estimator's probability, times the smoothed label and relative to the class's
-    mean probability over all videos, is below the threshold.
+    A label counts as wrong where the estimator's probability, times the smoothed label and relative to the class's mean
+    probability over all videos, is below the threshold.
 
     Args:
-        probabilities: ``[N, C]`` of the modality, from the estimator in evaluation mode, over the training split.
-        labels: ``[N, C]`` weak labels.
-        keep: share of the label kept in smoothing (published: 1 for audio, 0.9 for visual).
-        threshold: published: 0.6 for audio, 1.8 for visual.
-        batch_sizes: for parity with the released code, whose class mean is a mean of the means of these batches.
+        probabilities: probabilities ``[N, C]`` of the modality, from the estimator in evaluation mode, over the
+            training split.
+        labels: weak labels ``[N, C]``.
+        keep: share of the label that smoothing keeps (published: 1 for audio, 0.9 for visual).
+        threshold: relative probability below which a label counts as wrong (published: 0.6 for audio, 1.8 for visual).
+        batch_sizes: sizes of batches over whose means the class mean is formed, for parity with the released code; None
+            for the mean over all videos.
 
     Returns:
-        ``[C]``; zero for a class without positives.
+        Shares ``[C]``; zero for a class without positives.
     """
     positives = labels > 0
     pieces = torch.split(probabilities, len(probabilities) if batch_sizes is None else list(batch_sizes))
@@ -66,11 +68,11 @@ def noisy_labels(losses: Tensor, ratios: Tensor) -> Tensor:
     """Mark the labels of each class that are among the worst of their modality and among the best of the other one.
 
     Args:
-        losses: ``[2, N, C]`` of the positive labels in audio and visual, NaN elsewhere.
-        ratios: ``[2, C]``; that share of a class's positives, rounded down, is worst, and as many are best.
+        losses: losses ``[2, N, C]`` of the positive labels in audio and visual, NaN elsewhere.
+        ratios: share ``[2, C]`` of a class's positives, rounded down, that counts as worst; equally many count as best.
 
     Returns:
-        ``[2, N, C]`` boolean: wrong in audio, wrong in visual.
+        Boolean ``[2, N, C]``: wrong in audio, wrong in visual.
     """
     positives = ~losses.isnan()
     count = (ratios * positives.sum(dim=1) + _ROUNDING).floor()[:, None]  # [2, 1, C]
@@ -80,25 +82,25 @@ def noisy_labels(losses: Tensor, ratios: Tensor) -> Tensor:
 
 
 def _ranks(values: Tensor, descending: bool) -> Tensor:
-    """Return the position of each entry of ``[2, N, C]`` among the N of its class; of equal ones the earlier first."""
+    """Return the rank of each entry of ``[2, N, C]`` among the N of its class; of equal entries the earlier first."""
     return values.argsort(dim=1, descending=descending, stable=True).argsort(dim=1)
 
 
 class JoMoLD:
-    """Removes labels anew in every batch, judged by the losses of a pass in which neither modality sees the other.
+    """Removes labels anew in every batch by the losses of a unimodal pass, without attention between the modalities.
 
-    A video that lacks a modality cannot be compared: its labels stay, and count for nothing.
+    A video that lacks a modality cannot be compared: its labels are kept, and it does not count.
     """
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the refiner.
 
         Attributes:
-            warmup: how the ratios grow. ``step``: as the released code runs, whose factor compounds from batch to
-                batch, so that nothing is removed in the first epoch; ``linear``: its evident intent.
-            warmup_epochs: length of the growth, zero for none.
-            queue: rank a batch among this many videos seen before it as well. In a batch most classes have so few
-                positives that their share rounds down to none.
+            warmup: growth of the ratios. ``step`` is what the released code does, whose factor compounds from batch to
+                batch, so that nothing is removed in the first epoch; ``linear`` is its evident intent.
+            warmup_epochs: number of epochs of the growth, zero for none.
+            queue: number of previous videos that a batch is ranked together with. In a single batch most classes have
+                so few positives that their share rounds down to none.
         """
 
         name: Literal["jomold"] = "jomold"
@@ -113,23 +115,23 @@ class JoMoLD:
         self._state: dict[str, Tensor] = {}
 
     def set_ratios(self, audio: Tensor, visual: Tensor) -> None:
-        """Set the shares ``[C]`` of wrong labels, in [0, 1], before training; see :func:`noise_ratios`."""
+        """Set the shares ``[C]`` of wrong labels, in [0, 1], of each modality before training."""
         ratios = torch.stack((audio, visual)).float()
         self._state = {"ratios": ratios, "recent": ratios.new_empty(2, 0, ratios.shape[1])}
 
     def attach(self, parser: nn.Module, table: FeatureTable) -> None:
-        """Nothing to do: all it needs comes with the batch."""
+        """Do nothing: all that the refiner needs comes with the batch."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what the next step depends on: the ratios ``[2, C]`` and the queue of losses ``[2, n, C]``."""
+        """Return the ratios ``[2, C]`` and the queue of losses ``[2, n, C]``, which the next step depends on."""
         return dict(self._state)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Restore the state that :meth:`state_dict` returned."""
         self._state = dict(state)
 
     def refine(self, targets: Targets, output: ParserOutput | None, batch: Batch, step: Step) -> Targets:
-        """Return the targets with noisy entries at exactly zero; both modalities are judged before either changes."""
+        """Return the targets with noisy entries at exactly zero; both modalities are ranked before either changes."""
         if output is None or not self._state:
             raise RuntimeError("JoMoLD needs set_ratios() and the output of the unimodal pass")
         ratios, recent = (self._state[name].to(batch.weak.device) for name in ("ratios", "recent"))
@@ -152,7 +154,7 @@ class JoMoLD:
             return 1.0
         if self.config.warmup == "linear":
             return min(1.0, step.progress / epochs)
-        # The released code multiplies the ratio of the batch before, and restores it only between epochs.
+        # The released code multiplies the ratio of the previous batch, and restores it only between epochs.
         return math.prod(min(1.0, replace(step, step=s).progress / epochs) for s in range(step.step + 1))
 
 
@@ -166,26 +168,27 @@ def _comparable(targets: Targets, batch: Batch) -> Tensor:
 
 
 class JointModalityDenoising:
-    """Trains an estimator whose modalities never see each other, takes noise ratios from it, and sets up the refiner.
+    """Trains an estimator without attention between the modalities, takes noise ratios from it, and makes the refiner.
 
-    The ratios are kept in ``ratios.json``.
+    The ratios are stored in ``ratios.json``.
     """
 
     truth: Truth = None
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the denoiser ``jomold``.
 
         Attributes:
-            epochs: of the estimator; None: as many as the run has.
-            audio_threshold, visual_threshold: a label counts as wrong where its probability, relative to the class's
-                mean over all videos with both modalities, is below this (the released values).
-            keep_audio, keep_visual: smoothing of the estimator's targets, and of the label in that comparison.
-            warmup, queue: see :class:`avparse.training.denoisers.jomold.JoMoLD`.
-            terms: names of the losses that the estimator learns from, without guides; None: all of the recipe's. One
-                that the recipe switches off (weight 0) is off here as well.
-            static: judge all labels once, by the estimator, instead of anew in every batch: not the published method,
-                but one that leaves a table of labels.
+            epochs: number of epochs of the estimator; None: as many as the run has.
+            audio_threshold, visual_threshold: probability, relative to the class's mean over all videos with both
+                modalities, below which a label counts as wrong (the released values).
+            keep_audio, keep_visual: share of the label that smoothing keeps, in the estimator's targets and in that
+                comparison.
+            warmup, queue: growth of the ratios and size of the queue, as in :class:`JoMoLD.Config`.
+            terms: names of the losses that the estimator is trained with, without guides; None: all of the recipe's. A
+                loss that the recipe switches off (weight 0) is off here as well.
+            static: whether to decide on all labels once, by the estimator, instead of anew in every batch. It is not
+                the published method, but it results in a table of labels.
         """
 
         name: Literal["jomold"] = "jomold"
@@ -204,11 +207,11 @@ class JointModalityDenoising:
 
     @property
     def leaves(self) -> Leaves:
-        """Work on every batch, or with ``static`` a table."""
+        """Kind of result: a refiner of every batch, or with ``static`` a table."""
         return "labels" if self.config.static else "refiners"
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the refiner, its ratios estimated on the training split; with ``static`` the labels themselves."""
+        """Return the refiner with ratios estimated on the training split; with ``static`` the labels themselves."""
         if self.config.static:
             return Prepared(labels=self._remove_once(workspace))
         path = workspace.folder / "ratios.json"
@@ -236,7 +239,7 @@ class JointModalityDenoising:
             "labels": recipe.labels.model_copy(
                 update={"keep_audio": config.keep_audio, "keep_visual": config.keep_visual}
             ),
-            # In the released code the estimator weighs all terms alike, whatever the final training does.
+            # In the released code the estimator weighs all terms equally, whatever the final training does.
             "losses": tuple(
                 loss.model_copy(update={"weight": 1.0}) for loss in losses if build(LOSSES, loss).config.weight > 0
             ),
@@ -256,7 +259,7 @@ class JointModalityDenoising:
         )
 
     def _remove_once(self, workspace: Workspace) -> RefinedLabels:
-        """Rank all labels of a class at once; those of videos that lack a modality stay."""
+        """Rank all labels of a class at once; the labels of videos that lack a modality are kept."""
         given, probabilities = torch.from_numpy(workspace.given), self._estimate(workspace)
         both = _have_both(probabilities)
         keep = torch.tensor([self.config.keep_audio, self.config.keep_visual]).view(2, 1, 1)
@@ -268,7 +271,7 @@ class JointModalityDenoising:
 
 
 def _have_both(probabilities: Tensor) -> Tensor:
-    """Return ``[N]``, which videos have sound and picture; an absent modality has probability zero throughout."""
+    """Return ``[N]``, which videos have audio and visual; an absent modality has probability zero throughout."""
     return (probabilities > 0).any(dim=-1).all(dim=0)
 
 

@@ -1,8 +1,8 @@
 """MA: labels tested by exchanging tracks between unrelated videos (Wu, Yang: Exploring Heterogeneous Clues, CVPR 2021).
 
-A trained parser sees the audio of a video with the frames of another one that shares no label with it, and the
-reverse. With the other track foreign, only the tested track can carry the label; where neither probability of the class
-is high enough for a class as hard as this one, the label is removed from the tested modality.
+A trained parser reads the audio of a video together with the visual track of another video that shares no label with
+it, and the reverse. As the other track is foreign, only the tested track can carry the label; where neither probability
+of the class is high enough, relative to the class's error, the label is removed from the tested modality.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _DRAWS = 50
 def draw_partners(labels: BoolArray, rng: np.random.Generator, n_partners: int = 1) -> IntArray:
     """Draw, for each video, others without a common label, uniformly and independently.
 
-    A video that shares a label with every other one becomes its own partner; nothing can be tested on it, so leave it
-    out of the ``labels`` of :func:`exchange_removals`.
+    A video that shares a label with every other one becomes its own partner; it cannot be tested, so leave it out of
+    the ``labels`` of :func:`exchange_removals`.
 
     Args:
-        labels: ``[N, C]`` weak labels.
-        rng: source of the draws.
-        n_partners: draws a video.
+        labels: weak labels ``[N, C]``.
+        rng: source of the random draws.
+        n_partners: number of draws per video.
 
     Returns:
-        ``[N, n_partners]`` positions.
+        Positions ``[N, n_partners]`` of the partners.
     """
     count = len(labels)
     partners = rng.integers(count, size=(count, n_partners))
@@ -77,20 +77,22 @@ def exchange_removals(
     """Decide which labels to remove from audio and from visual.
 
     Args:
-        foreign_visual: audio and visual probabilities with a video's own audio and a foreign visual track, each
-            ``[N, C]``, or ``[K, N, C]`` with K partners; they test audio.
-        foreign_audio: the same with its own visual and a foreign audio track; they test visual.
-        labels: ``[N, C]`` the labels that may be removed.
-        errors: ``[C]`` of audio and of visual from the unexchanged tracks; see :func:`class_errors`.
-        rule: with several partners, a label goes where the test fails with all of them, or with more than half.
+        foreign_visual: audio and visual probabilities with a video's own audio and a foreign visual track, each ``[N,
+            C]``, or ``[K, N, C]`` with K partners; they test audio.
+        foreign_audio: audio and visual probabilities with a video's own visual and a foreign audio track, in the same
+            shapes; they test visual.
+        labels: labels ``[N, C]`` that may be removed.
+        errors: class errors ``[C]`` of audio and of visual with the original tracks, from :func:`class_errors`.
+        rule: condition with several partners: a label is removed where the test fails with all of them (``and``), or
+            with more than half (``majority``).
 
     Returns:
-        Removal from audio and from visual, ``[N, C]`` boolean each. A label can go from both. A class without any
-        error keeps its labels.
+        Removal from audio and from visual, each boolean ``[N, C]``. A label can be removed from both. A class without
+        any error keeps its labels.
     """
     removals = []
     for (audio, visual), error in zip((foreign_visual, foreign_audio), errors, strict=True):
-        # Published as p / k < 1/2 with k = error / max(error): as a product nothing is divided by zero.
+        # Published as p / k < 1/2 with k = error / max(error); as a product, nothing is divided by zero.
         bound = 0.5 * error / error.max().clamp_min(torch.finfo(error.dtype).tiny)
         failed = ((audio < bound) & (visual < bound)).reshape(-1, *labels.shape)  # [K, N, C]
         agreed = failed.all(dim=0) if rule == "and" else 2 * failed.sum(dim=0) > len(failed)
@@ -99,25 +101,25 @@ def exchange_removals(
 
 
 class ModalityExchange:
-    """Removes the labels that a parser misses once the other track is a foreign one.
+    """Removes the labels that a parser no longer predicts when the other track is replaced by a foreign one.
 
-    A parser is trained on the weak labels; then it sees each video's sound with the picture of a video that shares no
-    label, and the other way round.
+    A parser is trained on the weak labels; then it reads each video's audio with the visual track of a video that
+    shares no label, and the reverse.
     """
 
     leaves: Leaves = "labels"
     truth: Truth = None
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the denoiser ``ma``.
 
         Attributes:
-            base: name of a shipped recipe whose parser does the test; None: the recipe of the run. A recipe that is
-                named keeps its own settings, whatever the run's are, but for the stem and ``training.precision``,
-                which are the run's.
+            base: name of a shipped recipe whose parser does the test; None: the recipe of the run. A named recipe keeps
+                its own settings, whatever the run's are, except for the stem and ``training.precision``, which are the
+                run's.
             base_set: settings of that recipe to replace, each ``key=value`` as for ``--set``.
-            epochs: of that parser, whose last epoch is used; None: as many as its recipe has.
-            partners: foreign videos a video is tested with.
+            epochs: number of epochs of that parser, whose last epoch is used; None: as many as its recipe has.
+            partners: number of foreign videos that each video is tested with.
             rule: whether a label must fail with all partners or with most.
         """
 
@@ -139,10 +141,10 @@ class ModalityExchange:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the weak labels less those that fail their test.
+        """Return the weak labels without those that fail their test.
 
         Raises:
-            UserError: the base's recipe is unknown or bad, or its parser does not say which streams are sound.
+            UserError: the base's recipe is unknown or bad, or its parser does not say which streams are audio.
         """
         base = base_recipe(self.config, workspace.recipe)
         sound = getattr(base.parser, "audio", None)
@@ -164,7 +166,7 @@ class ModalityExchange:
             (class_errors(own[0], given), class_errors(own[1], given)),
             self.config.rule,
         )
-        # How surely the tested track carries the label: the better of the two answers, averaged over partners.
+        # Confidence that the tested track carries the label: the higher of both probabilities, averaged over partners.
         quality = torch.stack([answers.amax(dim=1).mean(dim=0) for answers in (foreign_visual, foreign_audio)])
         keep = given & ~torch.stack(removals)
         return Prepared(
@@ -191,10 +193,11 @@ def exchanged_probabilities(
         parser: parser that was trained on the original pairs.
         workspace: workspace whose training videos are parsed.
         partners: position ``[N]`` of the partner of each training video, among the training videos.
-        sound: names of the streams that are sound; all others are picture.
+        sound: names of the audio streams; all others are visual.
 
     Returns:
-        Video-level probabilities ``[2, N, C]`` (audio, visual) with the partner's picture, and with its sound.
+        Video-level probabilities ``[2, N, C]`` (audio, visual) with the partner's visual track, and with its audio
+        track.
     """
     table, train = workspace.table(), workspace.train
     answers: tuple[list[Tensor], list[Tensor]] = ([], [])

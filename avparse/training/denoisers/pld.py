@@ -1,4 +1,4 @@
-"""PLD: pseudo labels that a trained parser finds abnormally hard are turned over (VAPLAN, arXiv 2406.00919)."""
+"""PLD: pseudo labels on which a trained parser has an abnormally high loss are flipped (VAPLAN, arXiv 2406.00919)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ from avparse.training.workspace import Workspace
 
 
 class FlipRule(Settings):
-    """Which entries are turned over; the values were recalled, not read in the paper.
+    """Rule of the entries to flip.
+
+    The default values are unverified: they were not checked against the paper.
 
     Attributes:
-        alpha: an entry is abnormal where its loss exceeds ``alpha`` times the reference of its video and class,
-        count: the mean of this many losses along the timeline, chosen by
-        rule: the ``smallest``, the ``largest``, or ``all`` of them. No loss exceeds the sum of those averaged if it is
-            one of them, so the last two flip nothing at an ``alpha`` of ``count``, or of all segments, or more.
+        alpha: factor; an entry is abnormal where its loss exceeds ``alpha`` times the reference of its video and class.
+        count: number of losses along the timeline whose mean is the reference.
+        rule: losses that form the reference: the ``smallest``, the ``largest``, or ``all`` of them. No loss exceeds the
+            sum of those averaged if it is one of them, so the last two flip nothing at an ``alpha`` of ``count``, or of
+            all segments, or more.
         floor: least bound on the loss, so that a reference near zero flips nothing that the parser agrees with.
-        direction: of a flip: ``up`` (0 to 1), ``down``, or ``both``.
+        direction: direction of a flip: ``up`` (0 to 1), ``down``, or ``both``.
     """
 
     alpha: float = Field(10.0, gt=0)
@@ -46,16 +49,16 @@ class FlipRule(Settings):
 
 
 def flip_outliers(labels: Tensor, probabilities: Tensor, weak: Tensor, rule: FlipRule, mask: Tensor | None) -> Tensor:
-    """Return the labels with abnormal entries turned over.
+    """Return the labels with abnormal entries flipped.
 
-    Only classes of the weak label are touched, and each video and class is judged by its own timeline.
+    Only classes of the weak label are changed, and each video and class is compared with its own timeline.
 
     Args:
-        labels: ``[N, T, C]`` pseudo labels in [0, 1], NaN where they are unknown, which they stay.
-        probabilities: ``[N, T, C]`` of a parser that was trained on them, in evaluation mode.
-        weak: ``[N, C]`` weak labels.
-        rule: what is abnormal.
-        mask: ``[N, T]`` boolean, True where the segment exists and has the modality; None for everywhere.
+        labels: pseudo labels ``[N, T, C]`` in [0, 1]; unknown ones (NaN) stay unknown.
+        probabilities: probabilities ``[N, T, C]`` of a parser that was trained on these labels, in evaluation mode.
+        weak: weak labels ``[N, C]``.
+        rule: rule of the entries to flip.
+        mask: boolean ``[N, T]``, True where the segment exists and has the modality; None if all do.
     """
     losses = cross_entropy(probabilities, labels)
     real = ~labels.isnan()
@@ -82,15 +85,15 @@ def repair(
     rule: FlipRule,
     modalities: Sequence[str] = ("visual",),
 ) -> SegmentLabels:
-    """Return the pseudo labels of the videos at ``indices`` with abnormal ones of ``modalities`` turned over.
+    """Return the pseudo labels of the videos at ``indices`` with abnormal ones of ``modalities`` flipped.
 
     Args:
-        labels: of these videos (others read as unlabelled).
-        output: what a parser that was trained on such labels says of these videos, padded to the longest.
-        store: the data.
-        indices: ``[N]`` positions in the store.
-        rule: what is abnormal.
-        modalities: those to repair; one without labels has nothing to repair.
+        labels: pseudo labels of these videos; videos without any are read as unlabelled.
+        output: output for these videos of a parser that was trained on such labels, padded to the longest.
+        store: feature store with the videos.
+        indices: positions ``[N]`` of the videos in the store.
+        rule: rule of the entries to flip.
+        modalities: modalities to repair; a modality without labels has nothing to repair.
     """
     lengths, weak = store.lengths[indices], torch.from_numpy(store.weak[indices])
     real = np.arange(int(lengths.max())) < lengths[:, None]
@@ -107,21 +110,21 @@ def repair(
 
 
 class PseudoLabelDenoising:
-    """Repairs the recipe's pseudo labels; the parsers on the way are kept as ``pass0``, ``pass1``, ..."""
+    """Repairs the recipe's pseudo labels; the parsers trained for it are stored as ``pass0``, ``pass1``, ..."""
 
     leaves: Leaves = "segments"
     truth: Truth = None
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the denoiser ``pld``.
 
         Attributes:
-            flip: which labels are turned over.
-            modalities: whose labels are repaired (published: visual ones only).
-            passes: how often a parser is trained and the labels repaired.
-            epochs: of these parsers; None: as many as the run has.
-            restart: train the parser on the repaired labels from scratch, rather than going on with the last one
-                (which one is published is not known).
+            flip: rule of the entries to flip.
+            modalities: modalities whose labels are repaired (published: visual only).
+            passes: number of times that a parser is trained and the labels are repaired.
+            epochs: number of epochs of these parsers; None: as many as the run has.
+            restart: whether to train the parser on the repaired labels from scratch, rather than continuing with the
+                last one (the paper does not say which).
         """
 
         name: Literal["pld"] = "pld"

@@ -1,12 +1,12 @@
-"""RLLD-plus: a label policy rewarded where its actions can be judged at once, on the labels of validation videos.
+"""RLLD-plus: a label policy that is rewarded directly, by the F measure of the labels that it keeps on validation.
 
-The paper judges thousands of draws by one number, after a training run. But the dense truth behind that number says of
-every single validation label whether keeping it was right. So here the reward of a draw is the F score of the labels
-that it keeps, video by video; an episode is one step long, its expected reward has an exact gradient, and no network
-needs to be trained for a reward. What the policy knows of a video comes from parsers that have never learned from it
-and whose modalities never see each other, so that what is only heard does not look as if it were seen: one trained on
-the weak labels of the training split, and the same one finetuned on the truth of validation videos. Where the recipe
-has teachers, their scores of a video are evidence as well.
+The paper rewards thousands of draws with one number, after a training run. But the dense truth behind that number shows
+for every single validation label whether keeping it was right. Here the reward of a draw is therefore the F measure of
+the labels that it keeps, video by video; an episode is one step long, its expected reward has an exact gradient, and no
+network needs to be trained for a reward. The policy's evidence on a video comes from parsers that were not trained on
+it and that have no attention between the modalities, so that an event that is only heard does not look as if it were
+seen: one parser trained on the weak labels of the training split, and copies of it finetuned on the truth of validation
+videos. Where the recipe has teachers, their scores of a video are evidence as well.
 """
 
 from __future__ import annotations
@@ -53,31 +53,32 @@ _UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
 
 
 class PlusDenoiser:
-    """Learns a policy over cross-fitted evidence, from the class prior on, and returns the labels that it keeps.
+    """Trains a policy over cross-fitted evidence, starting from the class prior, and returns the labels that it keeps.
 
-    The penalty that holds the policy near the prior is chosen by cross-validated reward; the prior itself is one of
-    the choices. What is left in the workspace: the parsers, and ``penalties.md`` with the reward of each choice.
+    The penalty that holds the policy near the prior is chosen by cross-validated reward; the prior itself is one of the
+    choices. The workspace contains the parsers afterwards, and ``penalties.md`` with the reward of each choice.
     """
 
     leaves: Leaves = "labels"
     truth: Truth = "val"
 
     class Config(PartConfig):
-        """Settings.
+        """Settings of the denoiser ``rlld-plus``.
 
         Attributes:
-            epochs: of the parsers on weak labels; None: as many as the run has.
-            parts: of the training split; each is judged by parsers that learned from the others.
-            folds: folds of the rewarding videos; the evidence on each comes from parsers that were not finetuned on its
-                truth, and the penalty is chosen by cross-validation over them.
+            epochs: number of epochs of the parsers on weak labels; None: as many as the run has.
+            parts: number of parts of the training split; the evidence on each part comes from parsers trained on the
+                others.
+            folds: number of folds of the rewarding videos; the evidence on each comes from parsers that were not
+                finetuned on its truth, and the penalty is chosen by cross-validation over them.
             finetune_epochs, finetune_rate, finetune_batch: epochs, learning rate and batch size of the finetuning on
                 validation truth; 0 epochs leaves it out.
-            updates, rate: of the policy's Adam.
-            penalties: to choose from, per rewarding video; the prior as it is always belongs to them.
-            inter_weight: of the expected soft inter-reward, which rewards keeping.
-            inter: the soft inter-reward.
-            val_split: reward on all validation videos, as the class prior counts, or on one half; epochs of the
-                final training are then selected on the other.
+            updates, rate: number of updates and learning rate of the policy's Adam.
+            penalties: penalties to choose from, per rewarding video; the unchanged prior is always one more choice.
+            inter_weight: weight of the expected soft inter-reward, which rewards keeping.
+            inter: settings of the soft inter-reward.
+            val_split: validation videos that reward: ``full`` for all of them, as for the class prior, or ``half``;
+                epochs of the final training are then selected on the other half.
         """
 
         renamed: ClassVar[dict[str, str]] = {
@@ -103,7 +104,7 @@ class PlusDenoiser:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the labels that the learned policy keeps; each stays in at least one modality."""
+        """Return the labels that the learned policy keeps; each is kept in at least one modality."""
         workspace.rename_folders(_RENAMED_FOLDERS)
         reward, select = split_validation(workspace, self.config.val_split)
         if len(reward) < self.config.folds:
@@ -116,8 +117,8 @@ class PlusDenoiser:
         write_text(workspace.folder / "penalties.md", table)
         if penalty is None:
             _log.warning(
-                "rlld-plus: on %d validation videos no policy earns more than the class prior; the labels are those of "
-                "'class-prior'",
+                "rlld-plus: on %d validation videos no policy has a higher reward than the class prior; the labels are "
+                "those of 'class-prior'",
                 len(reward),
             )
         policy = learner.learn(videos, penalty)
@@ -129,7 +130,7 @@ class PlusDenoiser:
         return Prepared(labels=labels, val=select)
 
     def _evidence(self, workspace: Workspace, reward: Indices, fold: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the evidence ``[N, C K]`` on training and on rewarding videos, from parsers that never saw them."""
+        """Return the evidence ``[N, C K]`` on training and on rewarding videos, from parsers not trained on them."""
         given, table = torch.from_numpy(workspace.given), workspace.table()
         part = torch.from_numpy(workspace.random("parts").permutation(len(given)) % self.config.parts)
         teachers, teacher_scores = workspace.recipe.pseudo_labels, None
@@ -150,8 +151,8 @@ class PlusDenoiser:
             if teacher_scores is not None:
                 pairs = zip(unseen, (teacher_scores[0][mine], teacher_scores[1]), strict=True)
                 unseen = [torch.cat(pair, dim=-1) for pair in pairs]
-            # Each part's parsers have a scale of their own, so what they say of unseen labels becomes the unit. A
-            # teacher that says nothing of a label (NaN) is taken to say of it what it says on average.
+            # Each part's parsers have a scale of their own, so their predictions of unseen labels are standardised.
+            # A missing score of a teacher (NaN) is replaced by the teacher's mean.
             labels = unseen[0][given[mine]]
             labels = labels[~labels.isnan().any(dim=-1)]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
@@ -167,9 +168,9 @@ class PlusDenoiser:
         """Finetune copies of ``parser``, each on the truth of all folds but one; return their evidence on other videos.
 
         Args:
-            workspace: the place in which they are trained.
-            name: the first part of the names of their runs.
-            parser: the parser that they start from.
+            workspace: workspace in which the copies are trained.
+            name: first part of the names of their runs.
+            parser: parser that the copies start from.
             unseen_videos: training videos, whose evidence is the mean over all copies; rewarding videos, each of whose
                 evidence is that of the copy which was not finetuned on it; and the fold of each rewarding video.
 
@@ -190,7 +191,7 @@ class PlusDenoiser:
         return [torch.stack(on_train).mean(dim=0), on_reward]
 
     def _finetuning(self, recipe: Recipe) -> Recipe:
-        """Return a recipe that learns dense truth: video and segment labels of each modality, and nothing else."""
+        """Return a recipe for dense truth: video and segment labels of each modality, and no other losses."""
         config = self.config
         training = {
             "batch_size": config.finetune_batch,
@@ -207,7 +208,7 @@ class PlusDenoiser:
 
 
 def _known_truth(workspace: Workspace, videos: Indices, held_out: Indices, parser: AnyParser) -> Prepared:
-    """Return the truth of ``videos``, for a copy of ``parser`` to learn from."""
+    """Return the truth of ``videos``, for a copy of ``parser`` to be trained on."""
     store = workspace.store
     audio, visual, _ = (torch.from_numpy(x) for x in store.dense_truth(videos))
     truth = torch.stack((audio, visual)).any(dim=2)
@@ -217,9 +218,9 @@ def _known_truth(workspace: Workspace, videos: Indices, held_out: Indices, parse
 
 
 def evidence(output: ParserOutput) -> Tensor:
-    """Return what a parse says of each class, ``[N, C, 6]``: logits, audio and visual of each in turn.
+    """Return the evidence of a parser's output for each class, ``[N, C, 6]``: audio and visual of three logits in turn.
 
-    They are those of the video, of its most probable segment, and the mean over segments.
+    The logits are those of the video, of its most probable segment, and the mean over segments.
     """
     segments = [_logit(x) for x in (output.audio_segments, output.visual_segments)]
     videos = [_logit(x) for x in (output.audio, output.visual)]
@@ -227,9 +228,9 @@ def evidence(output: ParserOutput) -> Tensor:
 
 
 def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
-    """Return what teachers say of each class, ``[N, C, K]``: of each modality that has one, two metrics in turn.
+    """Return the evidence of teachers for each class, ``[N, C, K]``: two values for each modality that has a teacher.
 
-    They are the highest label of a segment, and the mean over segments; NaN where a segment is unknown.
+    They are the highest pseudo label of a segment, and the mean over segments; NaN where a segment is unknown.
     """
     labels = SegmentTable(build(PSEUDO_LABELS, config)(store, videos), store)(torch.from_numpy(videos))
     lengths = torch.from_numpy(store.lengths[videos])[:, None]
@@ -250,7 +251,7 @@ class _Annotated:
 
 
 class _Learner:
-    """Ascends the expected label F of a policy, exactly."""
+    """Ascends the expected label F of a policy, with exact gradients."""
 
     def __init__(self, config: PlusDenoiser.Config, spec: TaskSpec) -> None:
         self.config, self.spec = config, spec
@@ -269,7 +270,7 @@ class _Learner:
         return max(choices, key=lambda p: rewards[p]), table
 
     def learn(self, videos: _Annotated, penalty: float | None) -> EvidencePolicy:
-        """Return the policy that these videos teach; without a penalty that is the class prior as it is."""
+        """Return the policy trained on these videos; without a penalty it is the unchanged class prior."""
         config = self.config
         policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, videos.evidence.shape[-1])
         policy.start_from(ClassPrior.count(videos.given, videos.truth, shrinkage=2.0).keep_logits(policy.bound))
@@ -290,7 +291,7 @@ class _Learner:
 
 @torch.no_grad()
 def _greedy_reward(policy: EvidencePolicy, videos: _Annotated) -> float:
-    """Return the sum of the label F over videos and modalities, for the labels that are kept without chance."""
+    """Return the sum of the label F over videos and modalities, for the labels that are kept without randomness."""
     logits = policy(_NO_FEATURES, videos.given.float(), videos.evidence)
     kept = greedy(logits, videos.given, may_empty=True).labels
     return float(label_f(kept, videos.truth & videos.given).sum())

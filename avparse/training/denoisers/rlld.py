@@ -1,8 +1,8 @@
 """RLLD: a policy learns by reinforcement which labels to drop (arXiv 2412.19563, algorithm 1; the paper preset).
 
-The whole of the reinforcement learning is here: state, action, reward, baseline, update. An *episode* trains a fresh
-task network for a few steps on labels that the policy has sampled, and scores it on the validation split; then the
-policy ascends the REINFORCE gradient once. Numbers in comments refer to ``docs/methods/rlld.md``.
+The whole of the reinforcement learning is here: state, action, reward, baseline, update. An *episode* trains a new task
+network for a few steps on labels that the policy has sampled, and scores it on the validation split; then the policy
+ascends the REINFORCE gradient once. Numbers in brackets refer to ``docs/methods/rlld.md``.
 """
 
 from __future__ import annotations
@@ -35,42 +35,44 @@ from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
 from avparse.training.workspace import Workspace
 
-_EPISODES = 0xE915  # keeps the random streams of episodes apart from those that order the epochs
+_EPISODES = 0xE915  # separates the random streams of episodes from those that order the epochs
 
 
 class RLLDDenoiser:
-    """Learns a label policy on the training split and returns the labels that it keeps.
+    """Trains a label policy on the training split and returns the labels that it keeps.
 
-    What is left in the workspace: ``checkpoints`` of the policy after each episode, the last of which holds the trained
-    one, and ``episodes.jsonl`` with a line an episode.
+    The workspace contains ``checkpoints`` of the policy after each episode, the last of which holds the trained policy,
+    and ``episodes.jsonl`` with one line per episode.
     """
 
     leaves: Leaves = "labels"
     truth: Truth = "val"
 
     class Config(PartConfig):
-        """Settings of the reinforcement learning.
+        """Settings of the denoiser ``rlld``.
 
         Attributes:
-            policy: the network.
-            rate: of the policy's Adam.
-            episodes: at most so many [24].
-            patience: stop when the mean reward of this many episodes has gained less than ``least_gain`` over the
-                mean of those before; 0 never stops early.
-            steps, batch_size, overlap: of an episode; each state shares ``overlap`` of its videos with the next [8].
-            task_rate: of the task network's Adam; it starts anew in every episode [10].
-            terminal_scale: times the validation F in percent [12].
-            audio_metric, visual_metric: the F that rewards each branch.
-            inter_weight: of the soft inter-reward; 0 is the ablation of Table 2 [13].
-            joint_reward: reward both branches with the sum of their rewards [14].
-            all_classes: count the draws of labels that a video does not have as well [5].
-            inter: the soft inter-reward [16].
-            baseline: what is subtracted from the reward [15].
-            paired: every episode sees the same videos in the same order, with the same dropout, so that rewards
-                differ by the draws of the policy alone.
-            val_split: reward on all validation videos (``full``, as published) or on one half; epochs of the final
-                training are then selected on the other half [22].
-            threshold: keep a label in the end where its probability is at least this [23].
+            policy: settings of the policy network.
+            rate: learning rate of the policy's Adam.
+            episodes: largest number of episodes [24].
+            patience: number of episodes over which the mean reward must gain at least ``least_gain`` over the same
+                number before; otherwise the training stops. 0 never stops early.
+            least_gain: gain of the mean reward that ``patience`` asks for.
+            steps, batch_size, overlap: steps of an episode, videos of a state, and the share of its videos that each
+                state has in common with the next [8].
+            task_rate: learning rate of the task network's Adam, which starts anew in every episode [10].
+            terminal_scale: factor of the validation F in percent in the terminal reward [12].
+            audio_metric, visual_metric: validation metric that rewards each branch.
+            inter_weight: weight of the soft inter-reward; 0 is the ablation of Table 2 [13].
+            joint_reward: whether to reward both branches with the sum of their rewards [14].
+            all_classes: whether to count the draws of labels that a video does not have as well [5].
+            inter: settings of the soft inter-reward [16].
+            baseline: settings of the baseline that is subtracted from the reward [15].
+            paired: whether every episode has the same videos in the same order, with the same dropout, so that rewards
+                differ only by the draws of the policy.
+            val_split: validation videos that reward: ``full`` for all of them, as published, or ``half``; epochs of the
+                final training are then selected on the other half [22].
+            threshold: smallest probability at which the trained policy keeps a label [23].
         """
 
         renamed: ClassVar[dict[str, str]] = {"audio_figure": "audio_metric", "visual_figure": "visual_metric"}
@@ -100,7 +102,7 @@ class RLLDDenoiser:
         self.config = config
 
     def prepare(self, workspace: Workspace) -> Prepared:
-        """Return the greedy labels of the trained policy."""
+        """Return the labels that the trained policy keeps without randomness."""
         learner = _Learner(self.config, workspace)
         learner.learn()
         logits = learner.keep_logits()
@@ -112,14 +114,14 @@ class RLLDDenoiser:
 
 @dataclass
 class _Transition:
-    """What one step leaves for the update: which videos were seen, and the draw."""
+    """One step of an episode, for the update: its videos and the draw."""
 
     index: Indices
     keep: Tensor
 
 
 class _Learner:
-    """The state of the learning, from episode to episode."""
+    """The state of the training, from episode to episode."""
 
     def __init__(self, config: RLLDDenoiser.Config, workspace: Workspace) -> None:
         self.config, self.workspace = config, workspace
@@ -136,9 +138,9 @@ class _Learner:
         for network in (self.task, self.policy):
             if network.needs_statistics:
                 network.calibrate(stream_statistics(store, workspace.train))
-        # [10]: every episode starts the task network from the same weights, so that rewards can be compared.
+        # [10]: every episode starts the task network from the same weights, so that rewards are comparable.
         self.start = {name: value.clone() for name, value in self.task.state_dict().items()}
-        # An episode is shorter than an epoch: losses that wait for a later one have no part in it.
+        # An episode is shorter than an epoch, so losses that start in a later epoch have no part in it.
         self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
         self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
@@ -151,7 +153,7 @@ class _Learner:
                 self.baselines[modality].load(state)
 
     def learn(self) -> None:
-        """Run episodes until they are done or stop paying; a signal ends after the checkpoint of the last one."""
+        """Run episodes until the last or until convergence; a signal stops after the checkpoint of the current one."""
         log = JsonLines(self.workspace.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
         bar: Tracker[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
@@ -178,9 +180,9 @@ class _Learner:
         return torch.cat(parts, dim=1)
 
     def _roll_out(self) -> tuple[list[_Transition], dict[str, float]]:
-        """Train the task network through one episode of sampled labels and measure its rewards."""
+        """Train the task network through one episode of sampled labels and return its steps and rewards."""
         config = self.config
-        # Everything random in an episode follows from seed and episode, so a resumed run repeats it exactly.
+        # All randomness of an episode follows from seed and episode number, so a resumed run repeats it exactly.
         draws = self._random(self.episode)
         seeds = self._random(0) if config.paired else draws
         generator = torch.Generator().manual_seed(draws[0])
@@ -236,7 +238,7 @@ class _Learner:
         weights = torch.tensor([advantage[m] for m in MODALITIES], device=self.fabric.device).unsqueeze(-1)
         count = sum(len(t.index) for t in transitions)
         self.optimizer.zero_grad(set_to_none=True)
-        for transition in transitions:  # run again with gradient, as keeping 32 graphs would cost their memory
+        for transition in transitions:  # computed again with gradient, because 32 graphs would not fit in memory
             batch = self.table.batch(transition.index)
             log_pi = log_probability(self._logits(batch), transition.keep, batch.weak, self.config.all_classes)
             self.fabric.backward(-(weights * log_pi).sum() / count)
@@ -265,7 +267,7 @@ class _Learner:
 
 
 class _SampledQuality:
-    """How right the sampled labels of an episode are, where the truth of the training split is known."""
+    """Quality of the sampled labels of an episode, where the truth of the training split is known."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -288,9 +290,9 @@ class _SampledQuality:
 
 
 def episode_states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[Indices]:
-    """Yield the videos of each state: a random part of the one before, and unseen ones from ``order`` [8].
+    """Yield the videos of each state: a random part of the previous one, and unseen ones from ``order`` [8].
 
-    The order is walked through again where the split is smaller than an episode.
+    The order is repeated where the split is smaller than an episode.
     """
     shared = int(size * overlap)
     size = min(size, len(order))
@@ -306,9 +308,9 @@ def episode_states(order: Indices, steps: int, size: int, overlap: float) -> Ite
 
 
 def split_validation(workspace: Workspace, how: Literal["full", "half"]) -> tuple[Indices, Indices]:
-    """Return the validation videos that reward and those that select; the same for ``full``.
+    """Return the validation videos that reward and those that select the epoch; the same for ``full``.
 
-    Halves are drawn by a fixed number, not by the run's seed, so that all methods are selected on the same videos.
+    Halves are drawn with a fixed seed, not the run's, so that all methods are selected on the same videos.
     """
     val = workspace.val
     if how == "full":
