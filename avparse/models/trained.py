@@ -25,6 +25,7 @@ from torch import Tensor
 
 from avparse.data.features import TaskSpec
 from avparse.foundation.errors import UserError
+from avparse.foundation.provenance import Provenance
 from avparse.foundation.reading import read_json, read_yaml
 from avparse.foundation.settings import PartConfig, Settings, part_of
 from avparse.models.decoding import DecodingRule
@@ -43,6 +44,7 @@ class RunInfo(Settings):
         data: path of the store, as given.
         fingerprint: the store's version.
         description: what the store says of itself; it tells simulated data as such.
+        provenance: commit, libraries, machine, date and command; None for a run of an earlier version.
     """
 
     version: str
@@ -51,6 +53,7 @@ class RunInfo(Settings):
     data: str
     fingerprint: str
     description: str = ""
+    provenance: Provenance | None = None
 
 
 class _Training(Settings):

@@ -39,6 +39,8 @@ class TrainingConfig(Settings):
             in float32.
         clip_norm: bound on the norm of the gradient of each network (twins and guides separately); None for no bound.
         cross: whether to train with cross-modal attention; without it the modalities never attend to each other.
+        keep_checkpoints: whether optimisers and earlier weights, also those of runs that a denoiser trained, stay when
+            the run is finished.
     """
 
     epochs: int = Field(ge=1)
@@ -50,6 +52,7 @@ class TrainingConfig(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     clip_norm: float | None = Field(None, gt=0)
     cross: bool = True
+    keep_checkpoints: bool = False
 
 
 class Recipe(Settings):

@@ -4,14 +4,15 @@ Layout::
 
     RUN/
         recipe.yaml           the recipe, every default written out
-        run.json              seed, data version, what the parser knows of the data, avparse version
+        run.json              seed, data version, what the parser knows of the data; commit, libraries, machine, command
         metrics.jsonl         a line an epoch
         tensorboard/          the same as curves, where TensorBoard is installed
         labels.parquet        refined labels of the training split, where there are any
         pseudo.safetensors    pseudo labels of its segments, where the recipe makes any
         segments.safetensors  the segment labels that the denoiser left, where there are any
         denoised/             what the denoiser left on its way to them
-        checkpoints/          see training/checkpoint.py
+        checkpoints/          see training/checkpoint.py; removed when the run is finished
+        finished.json         written when all is done: such a run is never trained again
         start.safetensors     weights that the parser started from, where it did not start from random ones
         parser.safetensors    weights of the best epoch
         visual.safetensors    the same for what is said of the visual modality, where the recipe selects it apart
@@ -22,6 +23,7 @@ Layout::
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,8 @@ from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
+from avparse.foundation.provenance import Provenance
+from avparse.foundation.reading import read_json
 from avparse.foundation.settings import PartConfig
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
@@ -43,6 +47,8 @@ from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
 from avparse.models.trained import RunInfo, TrainedParser
 from avparse.training.recipe import Recipe, load_recipe
+
+_FINISHED = "finished.json"
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class Run:
             data=str(store.path),
             fingerprint=store.fingerprint,
             description=store.manifest.description,
+            provenance=Provenance.here(),
         )
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
@@ -179,6 +186,29 @@ class Run:
         """Return the weights that the parser starts from, None for random ones."""
         path = self.path / "start.safetensors"
         return load_file(path) if path.is_file() else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is trained and scored; a run of an earlier version, which has no such mark, is not."""
+        return (self.path / _FINISHED).is_file()
+
+    def finish(self, keep_weights: bool = True) -> None:
+        """Mark the run as finished and remove what only an unfinished one needs: optimisers and earlier weights.
+
+        The runs that a denoiser trained on the way are marked already; their weights go unless they asked to keep
+        them. With ``training.keep_checkpoints`` everything stays.
+
+        Args:
+            keep_weights: whether the weights stay once the run that this one belongs to is finished.
+        """
+        write_json(self.path / _FINISHED, {"keep_weights": keep_weights})
+        if self.recipe.training.keep_checkpoints:
+            return
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        for mark in self.path.glob(f"denoised/*/{_FINISHED}"):
+            if not read_json(mark)["keep_weights"]:
+                for half in ("parser", "visual"):
+                    (mark.parent / f"{half}.safetensors").unlink(missing_ok=True)
 
     def save_decoding(self, rule: DecodingRule) -> None:
         """Write a rule that was tuned on validation; it replaces the recipe's."""

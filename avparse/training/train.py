@@ -70,6 +70,8 @@ def train(
         run = Run.open(out)
         run.check_data(store)
         _tell_difference(run, recipe, seed, labels, init)
+        if run.finished:
+            return run
     else:
         run = begin(recipe, store, out, seed, labels, init)
     compute = Compute(device, resident)
@@ -83,6 +85,7 @@ def train(
         scores = compare_with_labels(parser, trainer.table, trainer.val_indices, finished.recipe.decoding)
         for doubt in doubts(scores, "validation"):
             _log.warning("%s: %s", run.path, doubt)
+    finished.finish()
     return finished
 
 

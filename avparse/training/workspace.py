@@ -88,8 +88,14 @@ class Workspace:
         """Return a generator that depends only on seed and purpose, independent of those that order the epochs."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(purpose.encode()),)))
 
-    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> AnyParser:
+    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None, keep: bool = False) -> AnyParser:
         """Train a parser in a run of its own below :attr:`folder`, or continue it, and return its best epoch.
+
+        Args:
+            name: the name of that run.
+            recipe: what is trained.
+            prepared: labels, refiners and videos to learn from; the weak labels of all training videos by default.
+            keep: whether the weights stay when all is done; otherwise only the log of that run does.
 
         Raises:
             UserError: the run was begun on other data.
@@ -101,7 +107,9 @@ class Workspace:
         else:
             run = Run.create(path, recipe, self.store, self.seed)
         prepared = (prepared or Prepared()).with_segments(self.segments)
-        Trainer(run, self.store, prepared, self.compute).fit()
+        if not run.finished:
+            Trainer(run, self.store, prepared, self.compute).fit()
+            run.finish(keep_weights=keep)
         return run.parser(self.device)
 
     def rename_folders(self, renamed: Mapping[str, str]) -> None:

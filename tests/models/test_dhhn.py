@@ -237,6 +237,7 @@ def test_the_run_keeps_two_epochs_and_parses_with_both(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", videos=60, ragged=True)
     small = [f"parser.guides.{key}={value}" for key, value in {"heads": 2, "feedforward": 8}.items()]
     recipe = load_recipe("dhhn", ["parser.stem.width=8", "parser.encoder.feedforward=8", "training.epochs=3", *small])
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"keep_checkpoints": True})})
     run = train(recipe, store, tmp_path / "run")
     logged = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert logged[0]["val/audio"] == pytest.approx((logged[0]["val/segment_audio"] + logged[0]["val/event_audio"]) / 2)

@@ -504,6 +504,24 @@ def test_a_mute_video_teaches_nothing_of_sound() -> None:
             assert audio.grad[[0, 1, 3, 4, 5]].any()
 
 
+def test_a_finished_run_keeps_only_what_it_needs(store: FeatureStore, tmp_path: Path) -> None:
+    run = train(_recipe("validation-classifier"), store, tmp_path / "run")
+    assert run.finished
+    weights = {str(path.relative_to(run.path)) for path in run.path.rglob("*.safetensors")}
+    assert weights == {"parser.safetensors"}
+    assert not list(run.path.rglob("checkpoints"))
+    assert (run.path / "denoised/base/metrics.jsonl").is_file()
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    train(_recipe("validation-classifier"), store, tmp_path / "run", resume=True)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before, (
+        "a finished run is not trained again"
+    )
+    made = run.info.provenance
+    assert made is not None
+    assert made.libraries["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    assert "cores" in made.machine
+
+
 def test_a_denoiser_adds_no_label_unless_it_says_so(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", videos=20)
     workspace = Workspace(load_recipe("han"), store, tmp_path, seed=1)

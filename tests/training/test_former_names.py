@@ -54,12 +54,20 @@ def test_a_recipe_of_an_earlier_version() -> None:
 @pytest.mark.slow
 def test_an_interrupted_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "store", videos=120)
-    whole = train(load_recipe("rlld-plus", [*SMALL, *FEW]), store, tmp_path / "whole", checkpoint_seconds=0)
+    everything = [*SMALL, *FEW, "training.keep_checkpoints=true"]
+    whole = train(load_recipe("rlld-plus", everything), store, tmp_path / "whole", checkpoint_seconds=0)
     weights = (whole.path / "parser.safetensors").read_bytes()
 
     former = tmp_path / "former"
     shutil.copytree(whole.path, former)
-    for left in ("labels.parquet", "parser.safetensors", "results.json", "results.md", "denoised/penalties.md"):
+    for left in (
+        "labels.parquet",
+        "parser.safetensors",
+        "results.json",
+        "results.md",
+        "denoised/penalties.md",
+        "finished.json",
+    ):
         (former / left).unlink()
     for left in ("checkpoints", "denoised/finetuned0-1", "denoised/unimodal1", "denoised/finetuned1-0"):
         shutil.rmtree(former / left)

@@ -25,7 +25,12 @@ from avparse.training.train import train
 from avparse.training.workspace import Workspace
 from tests.toy import toy_store
 
-SMALL = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.batch_size=16"]
+SMALL = [
+    "parser.stem.width=16",
+    "parser.encoder.feedforward=16",
+    "training.batch_size=16",
+    "training.keep_checkpoints=true",
+]
 POLICY = "{name: han, stem: {name: linear, width: 16}, encoder: {name: han, feedforward: 16}}"
 
 

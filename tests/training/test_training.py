@@ -29,7 +29,12 @@ from avparse.training.train import train
 from avparse.training.trainer import Trainer
 from tests.toy import toy_store
 
-SMALL = ["parser.stem.width=24", "parser.encoder.feedforward=24", "training.batch_size=16"]
+SMALL = [
+    "parser.stem.width=24",
+    "parser.encoder.feedforward=24",
+    "training.batch_size=16",
+    "training.keep_checkpoints=true",
+]
 
 
 def _recipe(*changes: str) -> Recipe:

@@ -277,7 +277,7 @@ def _count(parser: nn.Module, guides: bool) -> int:
 class _EmptyWorkspace(Workspace):
     """A workspace where no parser is trained: enough to set up work on every batch."""
 
-    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None) -> AnyParser:
+    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None, keep: bool = False) -> AnyParser:
         """Return what only :meth:`video_probabilities` reads, and it does not."""
         return cast("Parser", nn.Module())
 

@@ -147,7 +147,7 @@ class PseudoLabelDenoising:
         for number in range(self.config.passes):
             if prepared.segments is None:
                 raise UserError("denoiser 'pld': there are no labels to repair; give the recipe 'pseudo_labels'")
-            parser = workspace.fit(f"pass{number}", workspace.recipe.plain(self.config.epochs), prepared)
+            parser = workspace.fit(f"pass{number}", workspace.recipe.plain(self.config.epochs), prepared, keep=True)
             output = predict(parser, workspace.table(), workspace.train)
             config, start = self.config, None if self.config.restart else parser.state_dict()
             labels = repair(prepared.segments, output, workspace.store, workspace.train, config.flip, config.modalities)
