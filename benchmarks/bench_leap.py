@@ -146,7 +146,7 @@ def labelled_store(path: Path, videos: int, segments: int = 10) -> FeatureStore:
                 splits=["train"] * videos,
                 lengths=[segments] * videos,
                 durations=[float(segments)] * videos,
-                sources=[""] * videos,
+                origins=[""] * videos,
                 weak=weak,
                 streams={"none": np.zeros((videos * segments, 1), np.float32)},
             )

@@ -70,7 +70,7 @@ def without_classes(store: FeatureStore, path: Path, seen: Sequence[str]) -> Fea
                     splits=[split] * len(videos),
                     lengths=store.lengths[videos].tolist(),
                     durations=store.durations[videos].tolist(),
-                    sources=["simulated"] * len(videos),
+                    origins=["simulated"] * len(videos),
                     weak=weak[videos],
                     streams={name: store.stream(name)[rows] for name in store.streams},
                     truth={m: truth[rows][:, columns] for m, truth in truths.items()},

@@ -34,7 +34,7 @@ def block(number: int) -> Block:
         splits=[("train", "val", "test", "")[n] for n in range(count)],
         lengths=lengths,
         durations=[length - 0.25 for length in lengths],
-        sources=[f"clips/{number}.mp4"] * count,
+        origins=[f"clips/{number}.mp4"] * count,
         weak=random.random((count, len(VOCABULARY))) < 0.5,
         streams={
             name: random.standard_normal((rows, info.dimension)).astype(info.dtype) for name, info in STREAMS.items()

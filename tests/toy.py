@@ -58,7 +58,7 @@ def toy_store(
         splits=["train"] * train + ["val"] * val + ["test"] * (videos - train - val),
         lengths=lengths.tolist(),
         durations=(lengths * segment_seconds).tolist(),
-        sources=["toy"] * videos,
+        origins=["toy"] * videos,
         weak=weak,
         streams=streams,
         truth=truth,

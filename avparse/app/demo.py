@@ -63,7 +63,7 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
     runs = {name: train(r, store, data / "runs" / name, seed=seed, resume=True) for name, r in rivals.items()}
     run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
     _compare({**runs, run.recipe.title: run}, store, run)
-    unseen = [data / "corpus" / "videos" / store.sources[i] for i in _worth_showing(store)]
+    unseen = [data / "corpus" / "videos" / store.origins[i] for i in _worth_showing(store)]
     parsed = parse_videos([*clips, *unseen], run.trained(), workers=workers)
     entries = [_entry(result, labels) for result in parsed]
     write_report(

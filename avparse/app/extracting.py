@@ -178,7 +178,7 @@ def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: fl
         splits=[video.split for video in known],
         lengths=lengths,
         durations=[v.duration_s for v in videos],
-        sources=[Path(v.path).name for v in videos],
+        origins=[Path(v.path).name for v in videos],
         weak=np.stack([video.weak for video in known]),
         streams={name: np.concatenate([v.streams[name] for v in videos]) for name in videos[0].streams},
         present=np.concatenate([np.stack((v.audio_present, v.visual_present), axis=1) for v in videos]),

@@ -19,7 +19,7 @@ from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.feature_cache import KeptFeatures
 from avparse.media.pipeline import Failed
 from avparse.models.parsers import AnyParser
-from avparse.models.parsers.classes import label_embeddings, with_classes
+from avparse.models.parsers.classes import class_embeddings, with_classes
 from avparse.models.trained import TrainedParser
 
 _log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def parser_for(
     except UserError as error:
         raise UserError(f"--classes {classes}: {error}") from None
     untrained = [name for name in names if name not in parser.spec.classes]
-    if untrained and not all(labels.config.tells for labels in label_embeddings(parser)):
+    if untrained and not all(labels.config.tells for labels in class_embeddings(parser)):
         _log.warning(
             "%s was trained on label vectors that say nothing of a class; what it finds of %s is arbitrary",
             trained.path,

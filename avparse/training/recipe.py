@@ -17,7 +17,7 @@ from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.reading import SETTINGS, parse_yaml, read_text
 from avparse.foundation.settings import PartConfig, Settings, build, part_of, read_part
 from avparse.labels.pseudo import PSEUDO_LABELS
-from avparse.labels.sources import SOURCES, SmoothingConfig
+from avparse.labels.target_sources import TARGET_SOURCES, SmoothingConfig
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import PARSERS
@@ -70,7 +70,7 @@ class Recipe(Settings):
     title: str
     source: str = ""
     parser: Annotated[PartConfig, *part_of(PARSERS, "parser", default="composed")]
-    labels: Annotated[SmoothingConfig, *part_of(SOURCES, "label source")]
+    labels: Annotated[SmoothingConfig, *part_of(TARGET_SOURCES, "target source")]
     pseudo_labels: Annotated[PartConfig | None, *part_of(PSEUDO_LABELS, "pseudo labels", default="teachers")] = None
     denoiser: Annotated[PartConfig | None, *part_of(DENOISERS, "denoiser")] = None
     refined_video: Literal["given", "union", "audio"] = "given"

@@ -20,7 +20,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import build
 from avparse.labels.segments import SegmentTable
-from avparse.labels.sources import SOURCES, LabelSource, RefinedSource, SegmentSource, SmoothingConfig
+from avparse.labels.target_sources import TARGET_SOURCES, RefinedSource, SegmentSource, SmoothingConfig, TargetSource
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
@@ -95,10 +95,10 @@ class Trainer:
         self.model, self.optimizer = self.fabric.setup(self.parser, self.recipe.training.optimizer.build(self.parser))
         self.networks = networks(self.parser)
         labels = self.recipe.labels
-        self.source = self._source(labels, prepared)
+        self.target_source = self._target_source(labels, prepared)
         if labels.smooth_epochs is not None:
             plain = labels.model_copy(update={"keep_audio": 1.0, "keep_visual": 1.0})
-            self.unsmoothed = self._source(plain, prepared)
+            self.unsmoothed = self._target_source(plain, prepared)
         self.refiners = prepared.refiners
         for refiner in self.refiners:
             refiner.attach(self.parser, self.table)
@@ -228,7 +228,7 @@ class Trainer:
     def _targets(self, batch: Batch, step: Step, output: ParserOutput) -> Targets:
         """Return the targets of a batch, refined by each refiner in turn."""
         smoothing = self.recipe.labels.smooth_epochs
-        targets = (self.source if smoothing is None or step.epoch < smoothing else self.unsmoothed)(batch)
+        targets = (self.target_source if smoothing is None or step.epoch < smoothing else self.unsmoothed)(batch)
         for refiner in self.refiners:
             shown = output if refiner.reads == "training" else None
             if refiner.reads == "unimodal":
@@ -237,16 +237,16 @@ class Trainer:
             targets = refiner.refine(targets, shown, batch, step)
         return targets
 
-    def _source(self, config: SmoothingConfig, prepared: Prepared) -> LabelSource:
+    def _target_source(self, config: SmoothingConfig, prepared: Prepared) -> TargetSource:
         store, video, labels = self.table.store, self.recipe.refined_video, prepared.labels
-        source: LabelSource = build(SOURCES, config)
+        target_source: TargetSource = build(TARGET_SOURCES, config)
         if labels is not None:
             bound = labels if prepared.segments is None else prepared.segments.bound(labels)
-            source = RefinedSource(bound, store.videos, store.weak, config, video, self.fabric.device)
+            target_source = RefinedSource(bound, store.videos, store.weak, config, video, self.fabric.device)
         if prepared.segments is None:
-            return source
+            return target_source
         table = SegmentTable(prepared.segments, store, self.fabric.device)
-        return SegmentSource(source, table, video_level=labels is None)
+        return SegmentSource(target_source, table, video_level=labels is None)
 
     def _restore_refiners(self, tensors: dict[str, Tensor]) -> None:
         for number, refiner in enumerate(self.refiners):

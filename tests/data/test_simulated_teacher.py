@@ -216,7 +216,7 @@ def test_by_default_its_labels_are_as_good_as_published_ones(tmp_path: Path) -> 
         splits=["test"] * count,
         lengths=[segments] * count,
         durations=[float(segments)] * count,
-        sources=["drawn"] * count,
+        origins=["drawn"] * count,
         weak=truth.weak,
         streams={"nothing": np.zeros((count * segments, 1), dtype=np.float32)},
         truth={"audio": truth.audio.reshape(-1, classes), "visual": truth.visual.reshape(-1, classes)},

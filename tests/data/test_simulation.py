@@ -25,7 +25,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.evaluation.parsing import score_parsing
 from avparse.foundation.errors import UserError
-from avparse.models.class_vectors.tensor import TensorLabels
+from avparse.models.class_vectors.tensor import TensorVectors
 
 SILENT = Knobs(
     snr_audio=200, snr_visual=200, confusability=0, prototype=1, mode=0, gain_spread=0, scene=0, bleed=0.15, modes=1
@@ -362,8 +362,8 @@ def test_label_vectors_tell_what_classes_are_like(tmp_path: Path) -> None:
         simulate(tmp_path / "store", train=5, val=0, test=0, seed=3, label_vectors=tmp_path / "v.txt")
     assert not list(tmp_path.iterdir())
     simulate(tmp_path / "store", train=5, val=0, test=0, seed=3, label_vectors=tmp_path / "v.npz")
-    source = TensorLabels.Config(path=str(tmp_path / "v.npz"), dimension=64 + 256 + 128)
-    vectors = TensorLabels(source)(LLP_CLASSES[::-1])[::-1]
+    source = TensorVectors.Config(path=str(tmp_path / "v.npz"), dimension=64 + 256 + 128)
+    vectors = TensorVectors(source)(LLP_CLASSES[::-1])[::-1]
     np.testing.assert_allclose(np.square(vectors).mean(1), 1 / 9, rtol=1e-5)
     world = World.draw(LLP_CLASSES, 3)
     for c, vector in enumerate(vectors):

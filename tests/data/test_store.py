@@ -68,7 +68,7 @@ def test_a_store_gives_back_what_was_appended(tmp_path: Path) -> None:
     blocks = [store_blocks.block(number) for number in range(4)]
     assert store.splits.tolist() == [split for b in blocks for split in b.splits]
     assert store.durations.tolist() == [seconds for b in blocks for seconds in b.durations]
-    assert store.sources == [source for b in blocks for source in b.sources]
+    assert store.origins == [origin for b in blocks for origin in b.origins]
     assert store.annotated.tolist() == [bool(flag) for b in blocks for flag in b.annotated]
     assert store.vocabulary == store_blocks.VOCABULARY
     assert store.streams == store_blocks.STREAMS
@@ -223,7 +223,7 @@ def ragged_blocks(draw: st.DrawFn) -> tuple[Vocabulary, dict[str, StreamInfo], l
                 splits=draw(st.lists(st.sampled_from(["train", "val", "test", ""]), min_size=count, max_size=count)),
                 lengths=lengths,
                 durations=draw(st.lists(st.floats(0, 1e6), min_size=count, max_size=count)),
-                sources=draw(st.lists(st.text(max_size=5), min_size=count, max_size=count)),
+                origins=draw(st.lists(st.text(max_size=5), min_size=count, max_size=count)),
                 weak=draw(flags[0]),
                 streams={
                     name: draw(
@@ -306,7 +306,7 @@ BAD_BLOCKS: dict[str, tuple[Callable[[Block], Block], str]] = {
     "split": (lambda b: replace(b, splits=["training", *b.splits[1:]]), "split 'training'"),
     "no segment": (lambda b: replace(b, lengths=[0, *b.lengths[1:]]), "has 0 segments"),
     "duration": (lambda b: replace(b, durations=[float("nan"), *b.durations[1:]]), "nan s"),
-    "short list": (lambda b: replace(b, sources=b.sources[1:]), "one value for each of"),
+    "short list": (lambda b: replace(b, origins=b.origins[1:]), "one value for each of"),
     "weak": (lambda b: replace(b, weak=b.weak[:, 1:]), "weak labels have shape"),
 }
 

@@ -40,7 +40,7 @@ def by_hand(path: Path, timelines: dict[str, tuple[list[str], list[str]]]) -> Fe
         splits=["test"] * len(timelines),
         lengths=lengths,
         durations=[float(n) for n in lengths],
-        sources=[""] * len(timelines),
+        origins=[""] * len(timelines),
         weak=np.stack([rows.any(axis=0) for rows in either]),
         streams={"audio": np.zeros((sum(lengths), 2), np.float32)},
         truth=truth,

@@ -19,8 +19,8 @@ from avparse.data.batching import FeatureTable
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.labels.sources import RefinedSource, WeakLabels
 from avparse.labels.table import SCHEMA, RefinedLabels
+from avparse.labels.target_sources import RefinedSource, WeakLabels
 from tests.toy import toy_store
 
 VOCABULARY = Vocabulary(("Bark", "Bell", "Engine", "Voice"))
@@ -189,7 +189,7 @@ def test_refuses_arrays_that_do_not_fit() -> None:
         RefinedLabels(good.videos, good.classes, **{**arrays, "visual": good.visual * 2})
 
 
-# --- as a label source ------------------------------------------------------------------------------------------------
+# --- as a target source -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

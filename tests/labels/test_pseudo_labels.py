@@ -451,7 +451,7 @@ def test_a_denoiser_takes_segment_labels_away_too(store: FeatureStore, tmp_path:
         assert prepared.segments is not None
         expected = labels(store, audio=SIDE, visual=SIDE).masked(prepared.labels)
         np.testing.assert_array_equal(prepared.segments.visual, expected.visual)
-    targets = Trainer(run, store, prepared=prepared).source
+    targets = Trainer(run, store, prepared=prepared).target_source
     assert targets.video_level is False  # type: ignore[attr-defined]
 
 

@@ -15,8 +15,8 @@ from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
-from avparse.labels.sources import RefinedSource, SegmentSource, WeakLabels
 from avparse.labels.table import RefinedLabels
+from avparse.labels.target_sources import RefinedSource, SegmentSource, WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES, Loss
 from avparse.models.output import ParserOutput

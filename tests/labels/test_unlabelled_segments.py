@@ -20,8 +20,8 @@ from avparse.labels.pseudo import PseudoLabels
 from avparse.labels.pseudo.rules import overlap
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.segments import SegmentLabels, SegmentTable
-from avparse.labels.sources import SegmentSource, WeakLabels
 from avparse.labels.table import RefinedLabels
+from avparse.labels.target_sources import SegmentSource, WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses.leap import SegmentSimilarity
 from avparse.losses.richness import Richness

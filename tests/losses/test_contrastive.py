@@ -13,7 +13,7 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Batch, Features, Step
 from avparse.foundation.errors import UserError
-from avparse.labels.sources import WeakLabels
+from avparse.labels.target_sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.losses.contrastive import Form, SegmentContrast, contrast

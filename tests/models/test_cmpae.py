@@ -17,7 +17,7 @@ from avparse.evaluation.comparison import score_split, validation_metrics
 from avparse.evaluation.decoding_tuning import DecodingTuning, tune_decoding
 from avparse.evaluation.parsing import METRICS, score_parsing
 from avparse.foundation.errors import UserError
-from avparse.labels.sources import WeakLabels
+from avparse.labels.target_sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast
 from avparse.losses.mutual import MutualLearning

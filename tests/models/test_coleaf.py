@@ -15,7 +15,7 @@ from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.sources import WeakLabels
+from avparse.labels.target_sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.losses.contrastive import contrast

@@ -20,7 +20,7 @@ from avparse.labels.targets import Targets
 from avparse.losses.leap import SegmentSimilarity, event_overlap
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.models import DecodingRule, Hidden, Parser, ParserConfig, ParserOutput, load_official, with_classes
-from avparse.models.class_vectors import LABEL_SOURCES
+from avparse.models.class_vectors import CLASS_VECTORS
 from avparse.models.encoders import ENCODERS
 from avparse.models.parsers.build import build_parser
 from avparse.training.recipe import load_recipe
@@ -548,7 +548,7 @@ def test_sources_are_settings() -> None:
         _config(labels="glov")
     with pytest.raises(UserError, match="'path' is missing"):
         _config(labels="glove")
-    assert {"orthogonal", "glove", "tensor", "clip", "clap", "sentence"} == set(LABEL_SOURCES)
+    assert {"orthogonal", "glove", "tensor", "clip", "clap", "sentence"} == set(CLASS_VECTORS)
 
 
 def test_a_run_keeps_its_vectors(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def tiny_store(path: Path, spec: TaskSpec, videos: int = 6, segments: int = 10) 
         splits=[("train", "val", "test")[i % 3] for i in range(videos)],
         lengths=[segments] * videos,
         durations=[float(segments)] * videos,
-        sources=["random"] * videos,
+        origins=["random"] * videos,
         weak=weak,
         streams={n: random.standard_normal((rows, d), dtype=np.float32) for n, d in spec.streams.items()},
         truth=truth,

@@ -12,7 +12,7 @@ from torch import Tensor
 from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.labels.sources import SOURCES
+from avparse.labels.target_sources import TARGET_SOURCES
 from avparse.labels.targets import Targets
 from avparse.losses import LOSSES, contrastive
 from avparse.models import DecodingRule, Parser, ParserConfig, ParserOutput, load_official
@@ -232,7 +232,7 @@ def test_golden_loss_of_the_base() -> None:
     _, arrays = golden.one_case("han_losses", "han")
     recipe, label = load_recipe("han"), arrays["in/label"]
     batch = Batch(torch.arange(len(label)), Features({"x": torch.zeros(len(label), 1, 1)}), label)
-    targets = build(SOURCES, recipe.labels)(batch)
+    targets = build(TARGET_SOURCES, recipe.labels)(batch)
     for modality in ("audio", "visual"):
         assert torch.allclose(getattr(targets, modality), arrays[f"out/target_{modality}"], atol=1e-6)
     segments = torch.zeros(len(label), 1, label.shape[1])

@@ -25,8 +25,8 @@ from avparse.data.features import Batch, Features, Step
 from avparse.data.store import FeatureStore
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
-from avparse.labels.sources import WeakLabels
 from avparse.labels.table import RefinedLabels
+from avparse.labels.target_sources import WeakLabels
 from avparse.labels.targets import Targets
 from avparse.losses.coteaching import CoTeaching, JoCoR, trusted_entries
 from avparse.models.output import Parse, ParserOutput

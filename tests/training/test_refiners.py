@@ -17,7 +17,7 @@ from torch import Tensor
 from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.features import Batch, Features, Step
 from avparse.foundation.arrays import BoolArray
-from avparse.labels.sources import WeakLabels, smooth
+from avparse.labels.target_sources import WeakLabels, smooth
 from avparse.labels.targets import Targets
 from avparse.losses.contrastive import contrast
 from avparse.losses.video import VideoCrossEntropy

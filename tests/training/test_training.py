@@ -320,7 +320,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
         (["training.epochs=0"], "'training.epochs' is 0"),
         (["training.precision=float16"], "'training.precision' is 'float16'; did you mean 'bfloat16'"),
         (["losses=[{name: video_bce, of: sound}]"], "loss 'video_bce': 'of' is 'sound'"),
-        (["labels.name=waek"], "unknown label source 'waek'; did you mean 'weak'"),
+        (["labels.name=waek"], "unknown target source 'waek'; did you mean 'weak'"),
         (["training.select=segment_tpye"], "unknown metric 'segment_tpye' in training.select; did you mean"),
         (["training.epochs"], "--set training.epochs: write it as key=value"),
         (["title.x=1"], "'title' is not a table"),

@@ -131,8 +131,8 @@ class _Board:
     def write(self) -> None:
         """Write both tables."""
         write_text(self.out / "table.md", self.markdown())
-        source = f"measured, {'simulated' if self._simulated else self.store.about}"
-        write_text(self.out / "table.csv", as_csv(self._systems(), source))
+        about = f"measured, {'simulated' if self._simulated else self.store.about}"
+        write_text(self.out / "table.csv", as_csv(self._systems(), about))
 
     def markdown(self) -> str:
         """Return the table as Markdown."""

@@ -70,7 +70,7 @@ def _read_simulation(value: Any) -> Any:
     return value if value is None else Simulation.read(value, "simulation")
 
 
-class DataSource(Settings):
+class BenchData(Settings):
     """Where the data come from: a feature ``store`` that exists, or a simulated one."""
 
     store: Path | None = None
@@ -134,7 +134,7 @@ def _read_row(value: Any) -> Any:
     return Row.read(value, f"row '{name}'")
 
 
-def _as_source(value: Any) -> Any:
+def _as_data(value: Any) -> Any:
     return {"store": value} if isinstance(value, str) else value
 
 
@@ -147,7 +147,7 @@ class Table(Settings):
     """
 
     title: str
-    data: Annotated[DataSource, BeforeValidator(_as_source)]
+    data: Annotated[BenchData, BeforeValidator(_as_data)]
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     set: tuple[str, ...] = ()
     tuning: DecodingTuning | None = None
@@ -221,7 +221,7 @@ def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> l
         table: what to run.
         recipes: of each row, see :meth:`Table.recipes`.
         out: folder of the bench.
-        version: of the data, see :meth:`DataSource.version`.
+        version: of the data, see :meth:`BenchData.version`.
     """
     seeds = dict.fromkeys(seed for row in table.rows for seed in table.seeds_of(row))
     return [
@@ -233,7 +233,7 @@ def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> l
     ]
 
 
-def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str, data: DataSource) -> Path:
+def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str, data: BenchData) -> Path:
     """Return the folder that holds this very run, or the one to make.
 
     What is there is compared as it reads now, so that a setting added to recipes since, with a default, costs no run.

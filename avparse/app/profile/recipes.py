@@ -318,7 +318,7 @@ def _random_store(path: Path, spec: TaskSpec, videos: int) -> FeatureStore:
                     splits=[split] * count,
                     lengths=[spec.segments] * count,
                     durations=[spec.segments * spec.segment_seconds] * count,
-                    sources=["random"] * count,
+                    origins=["random"] * count,
                     weak=np.logical_or.reduce(either, axis=1),
                     streams={n: random.standard_normal((rows, d), np.float32) for n, d in spec.streams.items()},
                     truth=truth,

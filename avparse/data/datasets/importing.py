@@ -224,7 +224,7 @@ def _block(group: Sequence[_Video], known: Annotations, origin: str) -> Block:
         splits=[video.split for video in group],
         lengths=lengths,
         durations=[length * known.segment_seconds for length in lengths],
-        sources=[origin] * len(group),
+        origins=[origin] * len(group),
         weak=np.stack([known.videos[name].weak for name in names]),
         streams={name: np.concatenate([video.streams[name] for video in group]) for name in group[0].streams},
         truth=known.dense_rows(names, lengths) if known.has_truth else None,

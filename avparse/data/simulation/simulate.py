@@ -204,7 +204,7 @@ def _block(world: World, number: int, part: _Part, seed: int, dtype: str) -> Blo
         splits=[part.split] * videos,
         lengths=[segments] * videos,
         durations=[float(segments)] * videos,
-        sources=["simulated"] * videos,
+        origins=["simulated"] * videos,
         weak=truth.weak,
         streams={name: stream.astype(dtype, copy=False) for name, stream in streams.items()},
         truth={"audio": truth.audio.reshape(-1, classes), "visual": truth.visual.reshape(-1, classes)},

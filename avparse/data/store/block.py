@@ -26,7 +26,7 @@ class Block:
         splits: "train", "val", "test" or "" for each.
         lengths: segments T of each.
         durations: seconds of each.
-        sources: where each came from (a path, a dataset); may be empty.
+        origins: where each came from (a path, a dataset); may be empty.
         weak: ``[n, C]`` weak labels.
         streams: name -> ``[sum T, D]``.
         present: ``[sum T, 2]`` audio, visual present in the segment; everywhere if not given.
@@ -38,7 +38,7 @@ class Block:
     splits: Sequence[str]
     lengths: Sequence[int]
     durations: Sequence[float]
-    sources: Sequence[str]
+    origins: Sequence[str]
     weak: BoolArray
     streams: Mapping[str, npt.NDArray[Any]]
     present: BoolArray | None = None
@@ -74,7 +74,7 @@ def index_rows(block: Block, manifest: Manifest, done: Collection[str], where: s
                 "segments": length,
                 "duration": duration,
                 "labels": vocabulary.decode(weak[n]),
-                "source": block.sources[n].encode("utf-8", "backslashreplace").decode("utf-8"),
+                "source": block.origins[n].encode("utf-8", "backslashreplace").decode("utf-8"),
                 "annotated": bool(annotated[n]),
             }
         )
@@ -122,9 +122,9 @@ def check_id(video: str, where: str) -> None:
 def _flags(block: Block, manifest: Manifest, where: str) -> tuple[BoolArray, BoolArray]:
     """Return weak labels ``[n, C]`` and annotated flags ``[n]``, with all lists of the block of one length."""
     count, classes = len(block.videos), len(manifest.vocabulary)
-    lists = (block.splits, block.lengths, block.durations, block.sources)
+    lists = (block.splits, block.lengths, block.durations, block.origins)
     if any(len(values) != count for values in lists):
-        raise UserError(f"{where}: splits, lengths, durations and sources need one value for each of {count} videos")
+        raise UserError(f"{where}: splits, lengths, durations and origins need one value for each of {count} videos")
     weak = np.asarray(block.weak, dtype=bool)
     if weak.shape != (count, classes):
         raise UserError(f"{where}: weak labels have shape {list(weak.shape)}, not [{count}, {classes}]")

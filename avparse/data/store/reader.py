@@ -47,7 +47,7 @@ class FeatureStore:
         durations: ``[N]`` seconds.
         weak: ``[N, C]`` weak labels.
         annotated: ``[N]`` whether dense truth is known.
-        sources: where each video came from.
+        origins: where each video came from.
     """
 
     def __init__(self, path: Path, manifest: Manifest, index: pa.Table) -> None:
@@ -56,7 +56,7 @@ class FeatureStore:
         self.vocabulary = Vocabulary(manifest.vocabulary)
         self.segment_seconds = manifest.segment_seconds
         self.videos: list[str] = index["video"].to_pylist()
-        self.sources: list[str] = index["source"].to_pylist()
+        self.origins: list[str] = index["source"].to_pylist()
         self.splits: npt.NDArray[np.str_] = np.array(index["split"].to_pylist(), dtype=np.str_)
         self.first_row: IntArray = index["first_row"].to_numpy()
         self.lengths: IntArray = index["segments"].to_numpy()

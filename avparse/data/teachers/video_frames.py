@@ -45,10 +45,10 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
     files = {} if folder is None else {path.stem: path for path in sorted(Path(folder).iterdir()) if path.is_file()}
     found: dict[str, Path | Failed] = {}
     for video in videos:
-        source = Path(store.sources[store.position(video)])
-        if folder is None and not source.is_absolute():
-            raise UserError(f"{store.path}: names its videos without their folder ('{source}'); give it: --videos DIR")
-        exact = source if folder is None else Path(folder) / source.name
+        origin = Path(store.origins[store.position(video)])
+        if folder is None and not origin.is_absolute():
+            raise UserError(f"{store.path}: names its videos without their folder ('{origin}'); give it: --videos DIR")
+        exact = origin if folder is None else Path(folder) / origin.name
         named = (files[name] for name in (video, video[:YOUTUBE_ID]) if name in files)
         path = exact if exact.is_file() else next(named, None)
         missing = Failed(str(exact), f"{exact}: no file of video '{video}' there; restore it")

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from avparse.foundation.arrays import Float32Array
-from avparse.models.class_vectors.glove import GloVeLabels
-from avparse.models.class_vectors.orthogonal import OrthogonalLabels
-from avparse.models.class_vectors.tensor import TensorLabels
-from avparse.models.class_vectors.text import CLAPLabels, CLIPLabels, SentenceLabels
+from avparse.models.class_vectors.glove import GloVeVectors
+from avparse.models.class_vectors.orthogonal import OrthogonalVectors
+from avparse.models.class_vectors.tensor import TensorVectors
+from avparse.models.class_vectors.text import CLAPVectors, CLIPVectors, SentenceVectors
 
-LABEL_SOURCES: dict[str, Callable[[Any], Callable[[Sequence[str]], Float32Array]]] = {
-    "orthogonal": OrthogonalLabels,
-    "glove": GloVeLabels,
-    "tensor": TensorLabels,
-    "clip": CLIPLabels,
-    "clap": CLAPLabels,
-    "sentence": SentenceLabels,
+CLASS_VECTORS: dict[str, Callable[[Any], Callable[[Sequence[str]], Float32Array]]] = {
+    "orthogonal": OrthogonalVectors,
+    "glove": GloVeVectors,
+    "tensor": TensorVectors,
+    "clip": CLIPVectors,
+    "clap": CLAPVectors,
+    "sentence": SentenceVectors,
 }

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
-from avparse.models.class_vectors import LABEL_SOURCES
-from avparse.models.class_vectors.glove import GloVeLabels
-from avparse.models.class_vectors.source import LabelConfig
-from avparse.models.class_vectors.tensor import TensorLabels
+from avparse.models.class_vectors import CLASS_VECTORS
+from avparse.models.class_vectors.config import ClassVectorConfig
+from avparse.models.class_vectors.glove import GloVeVectors
+from avparse.models.class_vectors.tensor import TensorVectors
 
 
-class LabelEmbedding(nn.Module):
+class ClassEmbedding(nn.Module):
     """One fixed vector per class, stored in the parser's state.
 
     The source is read when the vectors are first needed, unless a loaded state holds them already: a trained parser
@@ -30,7 +30,7 @@ class LabelEmbedding(nn.Module):
 
     vectors: Tensor
 
-    def __init__(self, config: LabelConfig, classes: Sequence[str]) -> None:
+    def __init__(self, config: ClassVectorConfig, classes: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.dimension = config.dimension
@@ -55,7 +55,7 @@ class LabelEmbedding(nn.Module):
         Args:
             classes: new class names, in order.
             vectors: vectors ``[C, dimension]``, or a file that holds them (``.txt`` with word vectors, or a matrix as
-                :class:`TensorLabels` reads). None: known classes keep their vectors, and the source is read for the
+                :class:`TensorVectors` reads). None: known classes keep their vectors, and the source is read for the
                 others.
 
         Raises:
@@ -65,11 +65,11 @@ class LabelEmbedding(nn.Module):
         if vectors is None:
             kept = dict(zip(self.classes, self.vectors.cpu(), strict=True)) if self.known else {}
             new = [name for name in classes if name not in kept]
-            asked = self._checked(_ask(self.config, new), len(new)) if new else ()
-            known = kept | dict(zip(new, asked, strict=True))
+            read = self._checked(_read(self.config, new), len(new)) if new else ()
+            known = kept | dict(zip(new, read, strict=True))
             vectors = torch.stack([known[name] for name in classes])
         elif isinstance(vectors, Path):
-            vectors = _ask(_file_source(vectors, self.dimension), classes)
+            vectors = _read(_file_config(vectors, self.dimension), classes)
         self._checked(vectors, len(classes))
         first: dict[bytes, str] = {}
         for name, vector in zip(classes, vectors.float().cpu().numpy(), strict=True):
@@ -91,13 +91,13 @@ class LabelEmbedding(nn.Module):
         return vectors
 
 
-def _ask(source: LabelConfig, classes: Sequence[str]) -> Tensor:
-    return torch.from_numpy(build(LABEL_SOURCES, source)(classes))
+def _read(config: ClassVectorConfig, classes: Sequence[str]) -> Tensor:
+    return torch.from_numpy(build(CLASS_VECTORS, config)(classes))
 
 
-def _file_source(path: Path, dimension: int) -> LabelConfig:
-    source = GloVeLabels.Config if path.suffix == ".txt" else TensorLabels.Config
-    return source(path=str(path), dimension=dimension)
+def _file_config(path: Path, dimension: int) -> ClassVectorConfig:
+    config = GloVeVectors.Config if path.suffix == ".txt" else TensorVectors.Config
+    return config(path=str(path), dimension=dimension)
 
 
 def _loaded(module: Any, _: Any) -> None:

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
-from avparse.models.class_vectors.source import LabelConfig, check_dimension, unreadable, words
+from avparse.models.class_vectors.config import ClassVectorConfig, check_dimension, unreadable, words
 
 
-class GloVeLabels:
+class GloVeVectors:
     """Word vectors from a text file with a word and its numbers per line; a name gets the mean of its words (LEAP)."""
 
-    class Config(LabelConfig):
+    class Config(ClassVectorConfig):
         """Settings of the source ``glove``: ``path`` of the file of word vectors, e.g. ``glove.6B.300d.txt``."""
 
         name: Literal["glove"] = "glove"

@@ -10,16 +10,16 @@ import numpy as np
 from pydantic import Field
 
 from avparse.foundation.arrays import Float32Array
-from avparse.models.class_vectors.source import LabelConfig, scaled
+from avparse.models.class_vectors.config import ClassVectorConfig, scaled
 
 
-class OrthogonalLabels:
+class OrthogonalVectors:
     """Random directions: nearly orthogonal, and a function of the class name alone.
 
     They carry no information on similarity of classes, so a parser trained with them cannot recognise an unseen class.
     """
 
-    class Config(LabelConfig):
+    class Config(ClassVectorConfig):
         """Settings."""
 
         tells: ClassVar[bool] = False

@@ -18,13 +18,13 @@ from safetensors import SafetensorError, safe_open
 
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError, nearest
-from avparse.models.class_vectors.source import LabelConfig, check_dimension, unreadable, words
+from avparse.models.class_vectors.config import ClassVectorConfig, check_dimension, unreadable, words
 
 _log = logging.getLogger(__name__)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
 
 
-class TensorLabels:
+class TensorVectors:
     """A matrix of class vectors ``[C, dimension]`` from a file.
 
     ``.npy`` holds the matrix alone; ``.npz`` and ``.safetensors`` hold it as ``vectors``, and may hold the names of its
@@ -32,7 +32,7 @@ class TensorLabels:
     and a warning says so, because a different order in the file could not be noticed.
     """
 
-    class Config(LabelConfig):
+    class Config(ClassVectorConfig):
         """Settings of the source ``tensor``: ``path`` of the file of vectors."""
 
         name: Literal["tensor"] = "tensor"

@@ -13,15 +13,15 @@ from avparse.foundation.arrays import Float32Array
 from avparse.foundation.extras import library
 from avparse.media.towers.pretrained import find_checkpoint, find_folder
 from avparse.media.towers.tower import embed_texts
-from avparse.models.class_vectors.source import LabelConfig, scaled, unreadable, words
+from avparse.models.class_vectors.config import ClassVectorConfig, scaled, unreadable, words
 
 _AT_A_TIME = 32  # prompts
 
 
-class CLIPLabels:
+class CLIPVectors:
     """The projected text vectors of a CLIP model from ``transformers``; only their direction is kept."""
 
-    class Config(LabelConfig):
+    class Config(ClassVectorConfig):
         """Settings of the source ``clip``.
 
         Attributes:
@@ -48,11 +48,11 @@ class CLIPLabels:
         return _projected(networks, self.config, classes)
 
 
-class CLAPLabels:
+class CLAPVectors:
     """The projected text vectors of a CLAP model from ``transformers``; only their direction is kept."""
 
-    class Config(LabelConfig):
-        """Settings of the source ``clap``; the fields are those of :class:`CLIPLabels`."""
+    class Config(ClassVectorConfig):
+        """Settings of the source ``clap``; the fields are those of :class:`CLIPVectors`."""
 
         name: Literal["clap"] = "clap"
         model: str
@@ -73,10 +73,10 @@ class CLAPLabels:
         return _projected(networks, self.config, classes)
 
 
-class SentenceLabels:
+class SentenceVectors:
     """Vectors of a sentence-transformers model; only their direction is kept."""
 
-    class Config(LabelConfig):
+    class Config(ClassVectorConfig):
         """Settings of the source ``sentence``: ``model`` is a local folder or the name of a published model."""
 
         name: Literal["sentence"] = "sentence"
@@ -107,7 +107,7 @@ class SentenceLabels:
 
 
 def _projected(
-    networks: Mapping[str, str], config: CLIPLabels.Config | CLAPLabels.Config, classes: Sequence[str]
+    networks: Mapping[str, str], config: CLIPVectors.Config | CLAPVectors.Config, classes: Sequence[str]
 ) -> Float32Array:
     """Return the projected vectors of the prompts; ``networks`` maps a model type to its ``transformers`` class."""
     library("transformers", "teachers", "CLIP and CLAP")  # checked before anything is downloaded

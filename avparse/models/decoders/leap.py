@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avparse.foundation.settings import PartConfig, part_of
-from avparse.models.class_vectors import LABEL_SOURCES
-from avparse.models.class_vectors.embedding import LabelEmbedding
-from avparse.models.class_vectors.orthogonal import OrthogonalLabels
-from avparse.models.class_vectors.source import LabelConfig
+from avparse.models.class_vectors import CLASS_VECTORS
+from avparse.models.class_vectors.config import ClassVectorConfig
+from avparse.models.class_vectors.embedding import ClassEmbedding
+from avparse.models.class_vectors.orthogonal import OrthogonalVectors
 from avparse.models.layers.attention import AttentionBlock, masked_softmax, stack_masks
 from avparse.models.output import Hidden, ParserOutput
 
@@ -41,7 +41,9 @@ class LEAPDecoder(nn.Module):
         """
 
         name: Literal["leap"] = "leap"
-        labels: Annotated[LabelConfig, *part_of(LABEL_SOURCES, "source of class vectors")] = OrthogonalLabels.Config()
+        labels: Annotated[ClassVectorConfig, *part_of(CLASS_VECTORS, "source of class vectors")] = (
+            OrthogonalVectors.Config()
+        )
         blocks: int = Field(2, ge=1)
         heads: int = Field(8, ge=1)
         feedforward: int = Field(512, ge=1)
@@ -50,7 +52,7 @@ class LEAPDecoder(nn.Module):
 
     def __init__(self, config: Config, width: int, classes: Sequence[str]) -> None:
         super().__init__()
-        self.labels = LabelEmbedding(config.labels, classes)
+        self.labels = ClassEmbedding(config.labels, classes)
         self.project_labels = nn.Linear(self.labels.dimension, width)
         self.sides = nn.ModuleList(LabelQueries(config, width) for _ in range(2))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.models.class_vectors.embedding import LabelEmbedding
+from avparse.models.class_vectors.embedding import ClassEmbedding
 from avparse.models.parsers import AnyParser
 from avparse.models.parsers.twins import ParserPair
 
@@ -29,7 +29,7 @@ def with_classes(parser: AnyParser, classes: Sequence[str], vectors: Tensor | Pa
     """
     names = Vocabulary(tuple(classes)).names
     changed = copy.deepcopy(parser)
-    labels = label_embeddings(changed)
+    labels = class_embeddings(changed)
     if not labels:
         raise UserError("this parser has one output per class and takes no others; train one with the decoder 'leap'")
     for embedding in labels:
@@ -40,6 +40,6 @@ def with_classes(parser: AnyParser, classes: Sequence[str], vectors: Tensor | Pa
     return changed
 
 
-def label_embeddings(parser: nn.Module) -> list[LabelEmbedding]:
+def class_embeddings(parser: nn.Module) -> list[ClassEmbedding]:
     """Return the parts of a parser that hold class vectors; none where outputs belong to fixed classes."""
-    return [part for part in parser.modules() if isinstance(part, LabelEmbedding)]
+    return [part for part in parser.modules() if isinstance(part, ClassEmbedding)]

@@ -23,8 +23,8 @@ from avparse.foundation.files import write_json
 from avparse.foundation.reading import read_json
 from avparse.foundation.settings import PartConfig, build, lookup
 from avparse.labels.refiner import Reads
-from avparse.labels.sources import smooth
 from avparse.labels.table import RefinedLabels
+from avparse.labels.target_sources import smooth
 from avparse.labels.targets import Targets, cross_entropy
 from avparse.losses import LOSSES
 from avparse.models.output import ParserOutput

@@ -33,8 +33,8 @@ from avparse.labels.reinforced.actions import greedy, repair_union
 from avparse.labels.reinforced.policies import EvidencePolicy
 from avparse.labels.reinforced.rewards import InterReward, expected_label_f, label_f
 from avparse.labels.segments import SegmentTable, from_padded
-from avparse.labels.sources import WeakLabels
 from avparse.labels.statistics.prior import ClassPrior
+from avparse.labels.target_sources import WeakLabels
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
 from avparse.models.output import ParserOutput

@@ -14,7 +14,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 
 
-class LabelConfig(PartConfig):
+class ClassVectorConfig(PartConfig):
     """Settings that every source of class vectors has.
 
     Attributes:

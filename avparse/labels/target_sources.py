@@ -1,4 +1,4 @@
-"""Label sources, which make the targets of a batch before any refinement."""
+"""Target sources, which make the targets of a batch before any refinement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from avparse.labels.targets import Targets
 
 
 class SmoothingConfig(PartConfig):
-    """Settings of the smoothing of labels, which every label source has.
+    """Settings of the smoothing of labels, which every target source has.
 
     Attributes:
         keep_audio, keep_visual: share ``v`` of a label that smoothing keeps, for each modality.
@@ -32,7 +32,7 @@ class SmoothingConfig(PartConfig):
     smooth_epochs: int | None = Field(None, ge=0)
 
 
-class LabelSource(Protocol):
+class TargetSource(Protocol):
     """Makes the targets of a batch."""
 
     def __call__(self, batch: Batch) -> Targets:
@@ -47,7 +47,7 @@ class WeakLabels:
     """
 
     class Config(SmoothingConfig):
-        """Settings of the label source ``weak``, which are those of the smoothing."""
+        """Settings of the target source ``weak``, which are those of the smoothing."""
 
         name: Literal["weak"] = "weak"
 
@@ -119,7 +119,7 @@ class SegmentSource:
             unknown, the base's target is kept.
     """
 
-    def __init__(self, base: LabelSource, segments: SegmentTable, video_level: bool) -> None:
+    def __init__(self, base: TargetSource, segments: SegmentTable, video_level: bool) -> None:
         self.base, self.segments, self.video_level = base, segments, video_level
 
     def __call__(self, batch: Batch) -> Targets:
@@ -149,4 +149,4 @@ def smooth(labels: Tensor, keep: float) -> Tensor:
     return labels if keep == 1.0 else keep * labels + (1.0 - keep) / 2
 
 
-SOURCES: dict[str, type[WeakLabels]] = {"weak": WeakLabels}
+TARGET_SOURCES: dict[str, type[WeakLabels]] = {"weak": WeakLabels}
