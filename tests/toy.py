@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ def toy_store(
     blind: tuple[str, ...] = (),
     classes: tuple[str, ...] = ("Bark", "Bell", "Engine", "Voice"),
     segment_seconds: float = 1.0,
+    dimensions: Mapping[str, int] = DIMENSIONS,
+    extractor: str = "toy",
 ) -> FeatureStore:
     """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes.
 
@@ -42,7 +45,7 @@ def toy_store(
     ends = np.cumsum(lengths)
     weak = np.stack([(truth["audio"] | truth["visual"])[e - n : e].any(0) for e, n in zip(ends, lengths, strict=True)])
     streams = {}
-    for name, dimension in DIMENSIONS.items():
+    for name, dimension in dimensions.items():
         active = truth["audio" if name == "audio" else "visual"]
         signal = active @ rng.standard_normal((len(vocabulary), dimension))
         streams[name] = (signal + noise * rng.standard_normal((rows, dimension)) + offset).astype(np.float32)
@@ -65,7 +68,7 @@ def toy_store(
         present=present,
         annotated=np.array([train_truth] * train + [val_truth] * val + [True] * (videos - train - val)),
     )
-    info = {name: StreamInfo(dimension=d, dtype="float32", extractor="toy") for name, d in DIMENSIONS.items()}
+    info = {name: StreamInfo(dimension=d, dtype="float32", extractor=extractor) for name, d in dimensions.items()}
     with StoreWriter.create(
         path, vocabulary=vocabulary, streams=info, segment_seconds=segment_seconds, truth=True, description="toy data"
     ) as writer:

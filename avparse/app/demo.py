@@ -21,7 +21,6 @@ from avparse.evaluation.comparison import COLUMNS, score_table
 from avparse.evaluation.denoising import score_denoising
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
-from avparse.foundation.reading import read_json
 from avparse.labels.table import RefinedLabels
 from avparse.media.pipeline import Failed
 from avparse.training.recipe import load_recipe
@@ -84,14 +83,13 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
     truth = [torch.from_numpy(side.any(axis=1)) for side in (audio, visual)]
     kept = [torch.from_numpy(labels.side(modality)[0] >= 0.5) for modality in MODALITIES]
     quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
-    results = {name: read_json(r.path / "results.json") for name, r in runs.items()}
-    videos = next(iter(results.values()))["videos"]
     text = (
         f"Labels of the {len(labels.videos)} training videos as {run.recipe.title} left them, against the truth of the "
         f"{DESCRIPTION}, percent.\n\n{quality.as_markdown(False)}\n\n"
         + score_table(
-            {name: found["scores"]["parser"] for name, found in results.items()},
-            f"{videos} unseen test videos, percent. The parsers differ in the labels that they learned from alone.",
+            {name: r.scores for name, r in runs.items()},
+            f"{run.results().videos} unseen test videos, percent. The parsers differ in the labels that they learned "
+            "from alone.",
         )
     )
     write_text(run.path / "comparison.md", text)
@@ -99,11 +97,11 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
 
 def results_table(run: Run) -> ScoreTable:
     """Return the score table of a finished run for the report."""
-    results = read_json(run.path / "results.json")
+    results = run.results()
     rows: list[tuple[str, list[float | str | None]]] = [
-        (name, list(metrics.values())) for name, metrics in results["scores"].items()
+        (name, list(metrics.values())) for name, metrics in results.scores.items()
     ]
-    return ScoreTable(list(COLUMNS), rows, f"F in percent on {results['videos']} unseen test videos.")
+    return ScoreTable(list(COLUMNS), rows, f"F in percent on {results.videos} unseen test videos.")
 
 
 def _worth_showing(store: FeatureStore) -> list[int]:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from avparse.data.batching import Indices
 from avparse.data.store import FeatureStore
-from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
+from avparse.foundation.progress import Progress, showing
 from avparse.foundation.settings import build, current_name, lookup
 from avparse.labels.statistics.rates import RightRates
 from avparse.labels.table import RefinedLabels
@@ -43,6 +43,7 @@ def denoise(
     changes: Sequence[str] = (),
     seed: int = 1,
     device: str = "auto",
+    progress: Progress = "auto",
 ) -> RefinedLabels:
     """Run a denoiser and return the labels that it leaves; :func:`describe_labels` tells how good they are.
 
@@ -55,6 +56,8 @@ def denoise(
         changes: settings of the recipe to replace, such as ``training.epochs=10`` or ``denoiser.partners=3``.
         seed: seed of everything random.
         device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
+        progress: how the work tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
+            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
 
     Raises:
         UserError: ``out`` exists or has an ending other than ``.parquet``, an unknown method or setting, a working
@@ -70,12 +73,13 @@ def denoise(
         raise UserError(f"method '{method}' {reason}")
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
     if target is None:
-        with tempfile.TemporaryDirectory(prefix="avparse-") as folder:
+        with showing(progress), tempfile.TemporaryDirectory(prefix="avparse-") as folder:
             return _labels(Path(folder) / "work", settings, seed, store, device)
     if target.exists():
         raise UserError(f"{target}: exists already; choose another name or remove it")
     work = target.with_name(f"{target.name}.work")
-    labels = _labels(work, settings, seed, store, device)
+    with showing(progress):
+        labels = _labels(work, settings, seed, store, device)
     labels.save(target)
     shutil.rmtree(work)
     return labels
@@ -92,7 +96,7 @@ def describe_labels(labels: RefinedLabels, store: FeatureStore, per_class: bool 
     Raises:
         UserError: the labels were made for other data.
     """
-    return f"{_counts(labels)}\n\n{_quality(labels, store, per_class)}"
+    return f"{labels}\n\n{_quality(labels, store, per_class)}"
 
 
 def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
@@ -140,18 +144,6 @@ def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: 
     labels = prepare(run, store, Compute(device)).labels
     assert labels is not None, "a denoiser that leaves labels returns them"
     return labels
-
-
-def _counts(labels: RefinedLabels) -> str:
-    """Return how many labels were removed, one line a modality."""
-    given = labels.given.sum()
-    lines = []
-    for modality in MODALITIES:
-        suggested = labels.side(modality)[0] >= 0.5
-        removed, added = (labels.given & ~suggested).sum(), (suggested & ~labels.given).sum()
-        line = f"{modality}: {removed} of {given} labels removed ({100 * removed / max(given, 1):.1f} %)"
-        lines.append(line + (f", {added} added" if added else ""))
-    return "\n".join(lines)
 
 
 def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str:

@@ -18,7 +18,7 @@ from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Progress, showing, track
 from avparse.foundation.settings import build, read_part
 from avparse.media.extractors import make_streams
 from avparse.media.pipeline import Extracted, Failed, extract_videos
@@ -59,10 +59,22 @@ def extract_store(
     segment_seconds: float | None = None,
     workers: int | None = None,
     description: str = "",
+    progress: Progress = "auto",
 ) -> list[Failed]:
     """Extract the labelled videos of ``folder`` into the feature store ``out``; a killed extraction continues.
 
     A video is the file whose name without ending is its id.
+
+    Args:
+        folder: folder of the videos.
+        labels: what is known of them.
+        out: path of the feature store; one that is there already is continued.
+        extractor: name of the features to compute.
+        segment_seconds: length of a segment.
+        workers: number of decoding processes; None: as many as there are cores; 0: none beside this one.
+        description: what the store says of itself.
+        progress: how the work tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
+            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
 
     Returns:
         The videos that could not be read, each with the reason; the others are in the store.
@@ -89,7 +101,9 @@ def extract_store(
         waiting = [path for path in paths if path.stem not in done]
         results = extract_videos(waiting, extractor, segment_seconds=segment_seconds, workers=workers)
         pending: list[Extracted] = []
-        for result in track(results, "extract", total=len(paths), first=len(paths) - len(waiting)):
+        with showing(progress):
+            tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
+        for result in tracked:
             if isinstance(result, Failed):
                 failures.append(result)
                 continue

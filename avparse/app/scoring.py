@@ -25,6 +25,7 @@ from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
+from avparse.training.devices import Compute
 from avparse.training.run import Run, frames_mend
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ def evaluate(
     *,
     videos: VideoKind = "all",
     tune: bool = False,
+    device: str = "auto",
 ) -> Evaluation:
     """Score the parsers of runs on a split whose truth is known.
 
@@ -101,6 +103,7 @@ def evaluate(
         videos: score all videos of the split, or only those in which events overlap (``"overlapping"``), or only the
             others (``"single"``).
         tune: first tune the thresholds of each parser on all validation videos, one a kind for all classes.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
 
     Raises:
         UserError: the store has other classes or streams than a run was trained on, the split has no dense truth, or no
@@ -113,8 +116,9 @@ def evaluate(
         _check(run, store)
     if tune and split == "val":
         raise UserError("--tune reads the split 'val', which is no test then; score another split")
-    indices, table = select_videos(store, split, videos), FeatureTable(store)
-    parsers = [run.parser() for run in opened]
+    where = Compute(device).fabric().device
+    indices, table = select_videos(store, split, videos), FeatureTable(store, device=where)
+    parsers = [run.parser(where) for run in opened]
     rules = [_rule(run, parser, table, tune) for run, parser in zip(opened, parsers, strict=True)]
     if len(opened) == 1:
         scores = compare_with_labels(parsers[0], table, indices, rules[0])

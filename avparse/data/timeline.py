@@ -15,6 +15,8 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import RECORDS, read_json
 
+_SHOWN = 20  # events in the text of a timeline: one screen
+
 
 @dataclass(frozen=True)
 class Event:
@@ -64,7 +66,7 @@ def events_of(
     return sorted(found, key=lambda e: (e.onset, e.offset, e.class_name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Timeline:
     """The parse of one video.
 
@@ -86,6 +88,16 @@ class Timeline:
     segments: dict[str, Float32Array | None]
     events: list[Event] = field(default_factory=list)
     attention: dict[str, Float32Array | None] | None = None
+
+    def __repr__(self) -> str:
+        head = f"Timeline {self.video}: {self.duration:.1f} s, {len(self.classes)} classes, {len(self.events)} events"
+        width = max((len(e.class_name) for e in self.events[:_SHOWN]), default=0)
+        lines = [
+            f"{e.onset:8.1f} - {e.offset:6.1f} s  {e.modality:<6}  {e.class_name:<{width}}  {e.score:.2f}"
+            for e in self.events[:_SHOWN]
+        ]
+        more = [f"     ... and {len(self.events) - _SHOWN} more"] if len(self.events) > _SHOWN else []
+        return "\n".join([head, *lines, *more])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""

@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 _VIDEOS = b"videos"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RefinedLabels:
     """Labels of some videos after refinement, with their quality and the reasons.
 
@@ -90,6 +90,18 @@ class RefinedLabels:
             object.__setattr__(self, modality, target)
             object.__setattr__(self, f"quality_{modality}", np.where(listed, quality, np.float32(1)))
             object.__setattr__(self, f"reason_{modality}", reason)
+
+    def __str__(self) -> str:
+        lines, given = [], self.given.sum()
+        for modality in MODALITIES:
+            suggested = self.side(modality)[0] >= 0.5
+            removed, added = (self.given & ~suggested).sum(), (suggested & ~self.given).sum()
+            line = f"{modality}: {removed} of {given} labels removed ({100 * removed / max(given, 1):.1f} %)"
+            lines.append(line + (f", {added} added" if added else ""))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"RefinedLabels of {len(self.videos)} videos, {len(self.classes)} classes\n{self}"
 
     def side(self, modality: str) -> tuple[Float32Array, Float32Array, npt.NDArray[Any]]:
         """Return targets, quality and reasons, each ``[N, C]``, of a modality."""

@@ -11,7 +11,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
+from avparse.foundation.reading import RECORDS, parse_json, read_text
+
+LOG = "metrics.jsonl"
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log; half a line at its end, of a job that was killed, is left out.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    rows: list[dict[str, Any]] = []
+    lines = read_text(path, RECORDS.size).splitlines(keepends=True) if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            break
+        try:
+            row = parse_json(line, str(path), nan=True)
+        except UserError:
+            row = None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number} is damaged; remove it")
+        rows.append(row)
+    return rows
 
 
 class JsonLines:
@@ -47,7 +72,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, keep_epochs: int = 0) -> None:
-        self._lines = JsonLines(folder / "metrics.jsonl", "epoch", keep_epochs)
+        self._lines = JsonLines(folder / LOG, "epoch", keep_epochs)
         self._curves: Any = None
         if importlib.util.find_spec("tensorboard") is not None:  # optional and slow to import, so loaded only here
             tensorboard = importlib.import_module("torch.utils.tensorboard.writer")

@@ -23,11 +23,12 @@ Layout::
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -36,6 +37,7 @@ from torch import Tensor
 from avparse import __version__
 from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
+from avparse.evaluation.comparison import PARSER_ONLY
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
 from avparse.foundation.provenance import Provenance
@@ -46,7 +48,9 @@ from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
 from avparse.models.trained import RunInfo, TrainedParser
-from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.logs import LOG, read_log
+from avparse.training.recipe import LAST, Recipe, load_recipe
+from avparse.training.results import RESULTS, Results
 
 _FINISHED = "finished.json"
 
@@ -66,7 +70,7 @@ class Start:
     weights: Mapping[str, Tensor] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run folder with its recipe and its ``run.json``; an opened run decides by the decoding rule that it tuned."""
 
@@ -214,10 +218,65 @@ class Run:
         """Write a rule that was tuned on validation; it replaces the recipe's."""
         write_json(self.path / "decoding.json", rule.model_dump(mode="json"))
 
-    def save_results(self, results: dict[str, Any], table: str) -> None:
+    def save_results(self, results: Results, table: str) -> None:
         """Write the score table as JSON and Markdown."""
-        write_json(self.path / "results.json", results)
+        results.save(self.path)
         write_text(self.path / "results.md", table)
+
+    def results(self) -> Results:
+        """Return the scores of the best epoch on the test split.
+
+        Raises:
+            UserError: the run is not finished, its data have no annotated test split, or the file is damaged.
+        """
+        return Results.load(self.path)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The ten metrics of the parser alone on the test split, in percent, by name; see :meth:`results`."""
+        return self.results().scores[PARSER_ONLY]
+
+    def history(self) -> dict[str, list[float]]:
+        """Return what the training logged, as a table: a column a metric, a row an epoch.
+
+        ``epoch`` counts from 0; the other columns are losses, validation metrics (``val/segment_type``), learning rate
+        and times, NaN where an epoch lacks one. ``pandas.DataFrame(run.history())`` makes a data frame of it.
+
+        Raises:
+            UserError: a line of the log is damaged.
+        """
+        rows = read_log(self.path / LOG)
+        columns = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name, math.nan) for row in rows] for name in columns}
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose parser is kept, counted from 0; None before the end of the first one."""
+        history, select = self.history(), self.recipe.training.select
+        if not history:
+            return None
+        figures = history["epoch"] if select == LAST else history[f"val/{select}"]
+        return int(max(zip(figures, history["epoch"], strict=True))[1])  # of equal ones the later
+
+    def __repr__(self) -> str:
+        about = textwrap.shorten(self.info.description, 90, placeholder=" ...")
+        data = f"{self.info.data} (version {self.info.fingerprint[:16]})" + (f", {about}" if about else "")
+        lines = [f"Run {self.path}", f"recipe   {self.recipe.title}, seed {self.info.seed}", f"data     {data}"]
+        try:
+            lines.append(f"trained  {self._progress()}")
+            if (self.path / RESULTS).is_file():
+                segment, event = self.scores["segment_type"], self.scores["event_type"]
+                lines.append(f"test     segment Type {segment:.1f}, event Type {event:.1f}")
+        except UserError as error:
+            lines.append(f"damaged  {error}")
+        return "\n".join(lines)
+
+    def _progress(self) -> str:
+        epochs, best = len(self.history().get("epoch", [])), self.best_epoch
+        if not epochs and (self.path / "parser.safetensors").is_file():
+            return "elsewhere"  # imported weights
+        of_all = f"{epochs} of {self.recipe.training.epochs} epochs"
+        return of_all if best is None else f"{of_all}, best epoch {best + 1}"
 
 
 def frames_mend(problem: str, *parsers: PartConfig) -> str:

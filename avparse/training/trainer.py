@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import LAST
+from avparse.training.results import Results
 from avparse.training.run import Run
 from avparse.training.schedule import SCHEDULES
 
@@ -150,7 +150,7 @@ class Trainer:
                     self.checkpoint()
                     request.stop()
 
-    def finish(self) -> dict[str, Any] | None:
+    def finish(self) -> Results | None:
         """Tune the thresholds on validation if the recipe says so, then score the best epoch on the test split.
 
         Returns:
@@ -165,7 +165,7 @@ class Trainer:
         parser = self.run.parser(self.fabric.device)
         scores = compare_with_labels(parser, self.table, indices, rule)
         metrics = {name: s.as_dict() for name, s in scores.items()}
-        results = {"split": "test", "videos": len(indices), "epoch": self.position.best_epoch, "scores": metrics}
+        results = Results(split="test", videos=len(indices), epoch=self.position.best_epoch, scores=metrics)
         caption = (
             f"{self.recipe.title}, seed {self.run.info.seed}, epoch {self.position.best_epoch + 1}, "
             f"{len(indices)} test videos, percent. Data: {store.about}."

@@ -22,6 +22,7 @@ from avparse.foundation.files import atomic_folder
 from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import Settings, lookup
 from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.results import RESULTS
 from avparse.training.run import Run
 
 
@@ -204,7 +205,7 @@ class PlannedRun:
     @property
     def finished(self) -> bool:
         """Whether it has been trained and scored."""
-        return (self.path / "results.json").is_file()
+        return (self.path / RESULTS).is_file()
 
     def beside(self, ending: str) -> Path:
         """Return the path of a file of its attempts."""

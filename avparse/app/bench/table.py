@@ -21,6 +21,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import read_json
 from avparse.labels.table import RefinedLabels
+from avparse.training.results import Results
 from avparse.training.run import Run
 
 NOISE = tuple(f"noise_{modality}" for modality in MODALITIES)
@@ -76,12 +77,10 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
     Raises:
         UserError: a file of it is damaged.
     """
-    path = run / "results.json"
     try:
-        scores = read_json(path)["scores"][PARSER_ONLY]
-        values = {name: float(scores[name]) for name in METRICS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}); remove the file to score the run again") from None
+        values = dict(Results.load(run).scores[PARSER_ONLY])
+    except UserError as error:
+        raise UserError(f"{error}; or remove the file to score the run again") from None
     refined = (run / "labels.parquet").is_file()
     values |= noise_left(run, store)
     if seconds is not None:

@@ -15,10 +15,10 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS, TRACKS
 from avparse.foundation.arrays import Float64Array, IntArray
 from avparse.foundation.errors import UserError, nearest
-from avparse.foundation.reading import RECORDS, parse_json, read_text
+from avparse.training.logs import LOG, read_log
 from avparse.training.run import Run
 
-_SHEETS = {"epoch": Path("metrics.jsonl"), "episode": Path("denoised", "episodes.jsonl")}
+_SHEETS = {"epoch": Path(LOG), "episode": Path("denoised", "episodes.jsonl")}
 _STYLES = ("-", "--", ":", "-.")  # the next one where all colours are taken
 # Name of a metric -> what it is, and its unit. What is not here is shown by its name.
 _WORDS = {
@@ -169,14 +169,10 @@ def _groups(runs: Sequence[Run], axis: str) -> list[Group]:
 def _read(path: Path, axis: str) -> History:
     """Read the numbers of a log; half a line at its end, of a run that was killed, is left out."""
     metrics: dict[str, tuple[list[int], list[float]]] = {}
-    lines = read_text(path, RECORDS.size).splitlines(keepends=True) if path.is_file() else []
-    for number, line in enumerate(lines, 1):
-        if not line.endswith("\n"):
-            break
+    for number, values in enumerate(read_log(path), 1):
         try:
-            values = parse_json(line, str(path), nan=True)
             step = int(values.pop(axis)) + 1
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: line {number} is damaged; remove it") from None
         for name, value in values.items():
             if isinstance(value, int | float) and math.isfinite(value):

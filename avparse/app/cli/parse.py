@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from avparse.app.cli.options import Out, RunFolder, Seed, Store, Workers, tell_failures
+from avparse.app.cli.options import Device, Out, RunFolder, Seed, Store, Workers, tell_failures
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Parse and score")
@@ -75,11 +75,12 @@ def evaluate(
         bool,
         typer.Option("--compare", help="Also show by how much the further runs differ from the first, and how surely."),
     ] = False,
+    device: Device = "auto",
 ) -> None:
     """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
     from avparse.app.scoring import evaluate as run_evaluation
 
-    evaluation = run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune)
+    evaluation = run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune, device=device)
     print(evaluation)
     if compare:
         print(f"\n{evaluation.comparison()}")
