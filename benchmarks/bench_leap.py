@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 import numpy as np
 import torch
 
-from avparse.app.run_teacher import teach
+from avparse.app.run_teacher import run_teacher
 from avparse.data.batching import batches
 from avparse.data.features import Step
 from avparse.data.llp_prompts import subsets_of
@@ -209,7 +209,7 @@ def main() -> None:
         folder = Path(name)
         simulate(folder / "store", seed=0, train=arguments.videos, val=64, test=64)
         store = FeatureStore.open(folder / "store")
-        teach(store, "simulated")
+        run_teacher(store, "simulated")
         steps(store, folder, arguments.repeats)
         denoising(store, folder, arguments.repeats)
         relabelling(labelled_store(folder / "labelled", arguments.labelled), arguments.repeats)

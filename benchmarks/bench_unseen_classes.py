@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avparse.app.run_teacher import teach
+from avparse.app.run_teacher import run_teacher
 from avparse.data.batching import FeatureTable
 from avparse.data.simulation.label_vectors import label_vectors
 from avparse.data.simulation.simulate import simulate
@@ -152,7 +152,7 @@ def measure(
     vectors = label_vectors(World.draw(classes, seed, knobs))
     np.savez(file, vectors=vectors, names=np.array(classes))
     for store in (full, seen):
-        teach(store, "simulated", settings={"seed": seed, "hallucinate_visual": 0.65})
+        run_teacher(store, "simulated", settings={"seed": seed, "hallucinate_visual": 0.65})
     groups, found = groups_of(classes, unseen), {}
     for system, source, store in (
         ("prototypes", "prototypes", seen),

@@ -16,7 +16,7 @@ from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import writing
 from avparse.media.decoding.waveform import waveform_peaks
-from avparse.media.feature_cache import KeptFeatures
+from avparse.media.feature_cache import FeatureCache
 from avparse.media.pipeline import Failed
 from avparse.models.parsers import AnyParser
 from avparse.models.parsers.classes import class_embeddings, with_classes
@@ -63,8 +63,8 @@ def parse_files(
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    kept = KeptFeatures(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
-    results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, kept=kept)
+    cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
+    results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, cache=cache)
     for name, title, result in zip(names, titles, results, strict=True):
         if isinstance(result, Failed):
             failures.append(result)
@@ -77,7 +77,7 @@ def parse_files(
     note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
     entries = [report_video(p, note=note) for p in parsed]
     write_report(out / "report.html", entries, title="avparse", rule=trained.rule)
-    kept.remove()
+    cache.remove()
     return failures
 
 

@@ -19,7 +19,7 @@ from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.media.extractors import EXTRACTORS
-from avparse.media.feature_cache import KeptFeatures
+from avparse.media.feature_cache import FeatureCache
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
@@ -123,7 +123,7 @@ def parse_videos(
     parser: AnyParser | None = None,
     only: Only = lambda video: None,
     workers: int | None = None,
-    kept: KeptFeatures | None = None,
+    cache: FeatureCache | None = None,
 ) -> Iterator[Parsed | Failed]:
     """Parse videos of any length, in the order given.
 
@@ -133,7 +133,7 @@ def parse_videos(
         parser: the parser to use in place of the run's own, such as one for other classes.
         only: gives the classes that may appear in a video by the stem of its file, None for all classes.
         workers: number of decoding processes; all cores by default.
-        kept: where features are kept once extracted, and taken from where an earlier call was stopped.
+        cache: cache of extracted features, from which an interrupted call resumes.
 
     Raises:
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
@@ -147,7 +147,7 @@ def parse_videos(
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
     parser = parser or trained.load()
-    extracted = track(_extracted(paths, spec, workers, kept), "parse", total=len(paths))
+    extracted = track(_extracted(paths, spec, workers, cache), "parse", total=len(paths))
     return (
         result if isinstance(result, Failed) else parse_extracted(result, path, parser, trained.rule, only(path.stem))
         for path, result in zip(paths, extracted, strict=True)
@@ -171,21 +171,21 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _extracted(
-    paths: Sequence[Path], spec: TaskSpec, workers: int | None, kept: KeptFeatures | None
+    paths: Sequence[Path], spec: TaskSpec, workers: int | None, cache: FeatureCache | None
 ) -> Iterator[Extracted | Failed]:
     """Yield the features of each file, or why it has none: those that were kept, and the others by decoding."""
-    done = set() if kept is None else {path for path in paths if path in kept}
+    done = set() if cache is None else {path for path in paths if path in cache}
     waiting = [path for path in paths if path not in done]
     # One video needs no second process.
     workers = 0 if len(waiting) == 1 else workers
     made = extract_videos(waiting, spec.extractors, segment_seconds=spec.segment_seconds, workers=workers)
     for path in paths:
-        if kept is not None and path in done:
-            yield kept.find(path) or Failed(str(path), f"{path}: changed while others were parsed; try again")
+        if cache is not None and path in done:
+            yield cache.find(path) or Failed(str(path), f"{path}: changed while others were parsed; try again")
             continue
         result = next(made)
-        if kept is not None and isinstance(result, Extracted):
-            kept.keep(result)
+        if cache is not None and isinstance(result, Extracted):
+            cache.keep(result)
         yield result
 
 

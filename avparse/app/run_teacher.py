@@ -23,7 +23,7 @@ TEACHERS: dict[str, Callable[[Any], Teacher]] = {
 }
 
 
-def teach(
+def run_teacher(
     store: FeatureStore, teacher: str, changes: Sequence[str] = (), settings: Mapping[str, Any] | None = None
 ) -> tuple[list[Path], list[Failed]]:
     """Ask a teacher about a store and cache what it says.

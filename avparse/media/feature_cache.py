@@ -23,7 +23,7 @@ from avparse.media.pipeline import Extracted
 _STREAM = "stream."
 
 
-class KeptFeatures:
+class FeatureCache:
     """A file for each video in ``folder``; one counts while video, extractor, segments and avparse are the same.
 
     Args:

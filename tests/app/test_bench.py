@@ -364,7 +364,7 @@ def test_teachers_of_the_simulated_store(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object, **__: object) -> None:
         raise UserError("the teacher is ill")
 
-    monkeypatch.setattr("avparse.app.bench.plan.teach", refuse)
+    monkeypatch.setattr("avparse.app.bench.plan.run_teacher", refuse)
     with pytest.raises(UserError, match="ill"):
         table(simulated={"seed": 3}).data.open(tmp_path, out)
     assert len(list((out / "data").iterdir())) == 3  # no store without what its teachers say

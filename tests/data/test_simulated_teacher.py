@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avparse.app.run_teacher import teach
+from avparse.app.run_teacher import run_teacher
 from avparse.data.llp_prompts import THRESHOLDS, class_prompts, subset_prompts, subsets_of
 from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
 from avparse.data.simulation.statistics import LabelStatistics
@@ -298,4 +298,4 @@ def test_the_command_line_asks_a_teacher(store: FeatureStore, command: Command) 
     assert code == 2
     assert err == "avparse: error: unknown teacher 'simulatd'; did you mean 'simulated'?\n"
     with pytest.raises(UserError, match=r"unknown key 'mis_event'; did you mean 'miss_event'"):
-        teach(store, "simulated", ["mis_event=0.2"])
+        run_teacher(store, "simulated", ["mis_event=0.2"])

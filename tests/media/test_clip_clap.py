@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from avparse.app.extracting import extract_store
-from avparse.app.run_teacher import teach
+from avparse.app.run_teacher import run_teacher
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.llp_prompts import class_prompts
 from avparse.data.scores import TeacherScores
@@ -208,7 +208,7 @@ def _said(scores: TeacherScores, video: str) -> np.ndarray:
 def _taught(store: FeatureStore, teacher: str, models: Path, clips: Path, **settings: Any) -> TeacherScores:
     checkpoint = str(models / ("clip" if teacher == "clip" else "fused"))
     given = {"checkpoint": checkpoint, "videos": str(clips), "device": "cpu"} | settings
-    files, failures = teach(store, teacher, settings=given)
+    files, failures = run_teacher(store, teacher, settings=given)
     assert failures == []
     modality = "visual" if teacher == "clip" else "audio"
     name = given.get("teacher", given.get("style", "valor"))
@@ -450,12 +450,12 @@ def test_videos_are_found_by_name_or_id(
 ) -> None:
     given = {"checkpoint": str(models / "clip"), "device": "cpu"}
     with pytest.raises(UserError, match=r"names its videos without their folder .*give it: --videos DIR"):
-        teach(store, "clip", settings=given)
+        run_teacher(store, "clip", settings=given)
     with pytest.raises(UserError, match="nowhere: no such folder of videos; check --videos"):
-        teach(store, "clip", settings=given | {"videos": "nowhere"})
+        run_teacher(store, "clip", settings=given | {"videos": "nowhere"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no file of video .* restore it \(and so with all 4 videos\)"):
-        teach(store, "clip", settings=given | {"videos": str(tmp_path / "empty")})
+        run_teacher(store, "clip", settings=given | {"videos": str(tmp_path / "empty")})
     assert not list((store.path / "teachers").glob("*.safetensors")) if (store.path / "teachers").exists() else True
     renamed = tmp_path / "renamed"
     renamed.mkdir()
@@ -506,7 +506,7 @@ def test_styles_are_the_published_settings(models: Path, clips: Path, store: Fea
         "lsld": ("laion/clap-htsat-unfused", True, True),
     }
     with pytest.raises(UserError, match="'style' is 'valour'; did you mean 'valor'"):
-        teach(store, "clip", settings={"style": "valour"})
+        run_teacher(store, "clip", settings={"style": "valour"})
     scores = _taught(store, "clap", models, clips, style="lsld", checkpoint=str(models / "unfused"))
     assert scores.info.prompts == CLASSES
     assert scores.info.subset_prompts[0] == "This is a sound of other"
@@ -556,7 +556,7 @@ def test_published_embeddings_stand_in_for_videos(
     for video, values in rows.items():
         np.save(folder / f"{video}.npy", values)
     given = {"checkpoint": str(models / "clip"), "device": "cpu", "embeddings": str(folder)}
-    files, failures = teach(store, "clip", settings=given)
+    files, failures = run_teacher(store, "clip", settings=given)
     assert failures == []
     scores = TeacherScores.load(store, "valor", "visual")
     mean = rows["both"].reshape(3, 8, 12).mean(axis=1)

@@ -63,11 +63,11 @@ def bench(
     conditions = f"{jobs} at once, {threads} threads each, device {device}"
     launch = Launch(store.path, device, threads, conditions, tuple(program))
     board = _Board(settings, runs, store, out)
-    _work(board, launch, jobs)
+    _run_jobs(board, launch, jobs)
     return board.markdown(), list(board.failures.items())
 
 
-def _work(board: _Board, launch: Launch, jobs: int) -> None:
+def _run_jobs(board: _Board, launch: Launch, jobs: int) -> None:
     """Keep ``jobs`` runs going until all have ended, or a signal has stopped them."""
     waiting = deque(run for run in board.runs if not run.finished)
     running: list[Job] = []

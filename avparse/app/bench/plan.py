@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from avparse.app.run_teacher import TEACHERS, teach
+from avparse.app.run_teacher import TEACHERS, run_teacher
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.evaluation.decoding_tuning import DecodingTuning
@@ -64,7 +64,7 @@ class Simulation(Settings):
             settings = self.model_dump(exclude={"annotations", "teachers"})
             simulate(folder, annotations=tables and base / tables, **settings)
             for name, asked in self.teachers.items():
-                teach(FeatureStore.open(folder), name, settings=asked)
+                run_teacher(FeatureStore.open(folder), name, settings=asked)
 
 
 def _read_simulation(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from avparse.app.charts.style import COLOURS, Figure, about_data, look, save
+from avparse.app.charts.style import COLOURS, Figure, about_data, chart_style, save
 from avparse.app.pseudo_labels import LabelQuality
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS
@@ -44,7 +44,7 @@ def draw(stages: Mapping[str, ClassScores], title: str) -> Figure:
         title: of the sheet.
     """
     classes = next(iter(stages.values())).classes
-    with look():
+    with chart_style():
         sheet = Figure(figsize=(12.5, 1.9 + len(classes) * (0.14 + 0.15 * len(stages))), layout="constrained")
         for track, (modality, panel) in enumerate(zip(MODALITIES, sheet.subplots(1, len(MODALITIES)), strict=True)):
             shown = _fill(panel, stages, track)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from avparse.app.charts.style import COLOURS, Figure, about_data, look, save
+from avparse.app.charts.style import COLOURS, Figure, about_data, chart_style, save
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.parsing import LEVELS, TRACKS
 from avparse.foundation.arrays import Float64Array, IntArray
@@ -120,7 +120,7 @@ def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -
     """
     columns = min(4, math.ceil(math.sqrt(len(names))))
     rows = math.ceil(len(names) / columns)
-    with look():
+    with chart_style():
         sheet = Figure(figsize=(4.4 * columns, 3.1 * rows + 0.9), layout="constrained")
         panels = sheet.subplots(rows, columns, squeeze=False).flat
         lines: dict[str, Any] = {}

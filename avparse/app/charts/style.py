@@ -16,11 +16,11 @@ try:
 except ImportError:
     raise UserError("plots need matplotlib; install it with: pip install 'avparse[plot]'") from None
 
-__all__ = ["COLOURS", "Figure", "about_data", "look", "save"]
+__all__ = ["COLOURS", "Figure", "about_data", "chart_style", "save"]
 
 # Told apart also by the colour-blind (Okabe and Ito, "Color Universal Design", 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_LOOK: Any = {
+_STYLE: Any = {
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -30,9 +30,9 @@ _LOOK: Any = {
 }
 
 
-def look() -> AbstractContextManager[None]:
+def chart_style() -> AbstractContextManager[None]:
     """Return a context in which sheets are drawn and written."""
-    return matplotlib.rc_context(_LOOK)
+    return matplotlib.rc_context(_STYLE)
 
 
 def save(sheet: Figure, stem: Path) -> list[Path]:
@@ -44,7 +44,7 @@ def save(sheet: Figure, stem: Path) -> list[Path]:
     paths = []
     for form, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
         path = stem.parent / f"{stem.name}.{form}"
-        with look(), atomic_file(path) as file:
+        with chart_style(), atomic_file(path) as file:
             sheet.savefig(file, format=form, **options)
         paths.append(path)
     return paths

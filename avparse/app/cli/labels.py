@@ -52,12 +52,12 @@ def teach(
     ] = None,
 ) -> None:
     """Let a teacher judge every segment of a store; recipes make pseudo labels from what it says, in seconds."""
-    from avparse.app.run_teacher import teach as ask
+    from avparse.app.run_teacher import run_teacher
     from avparse.data.store import FeatureStore
 
     given = {"videos": videos, "embeddings": published}
     settings = {name: str(path) for name, path in given.items() if path is not None}
-    files, failures = ask(FeatureStore.open(data), teacher, changes or [], settings)
+    files, failures = run_teacher(FeatureStore.open(data), teacher, changes or [], settings)
     for path in files:
         print(path)
     tell_failures([(f.path, f.reason) for f in failures])

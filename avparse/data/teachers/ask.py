@@ -8,7 +8,7 @@ from dataclasses import replace
 from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.config import TeacherConfig, worded_classes, worded_subsets
-from avparse.data.teachers.embedding_cache import Work
+from avparse.data.teachers.embedding_cache import EmbeddingCache
 from avparse.data.teachers.video_frames import published, watched
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
@@ -42,8 +42,8 @@ def ask(store: FeatureStore, config: TeacherConfig, tower: Tower) -> Iterator[Fa
         prompts=prompts,
         subset_prompts=subset_prompts,
     )
-    with Work(store, config.teacher, tower.modality, identity) as work:
-        todo = [video for video in store.videos if video not in work]
+    with EmbeddingCache(store, config.teacher, tower.modality, identity) as cache:
+        todo = [video for video in store.videos if video not in cache]
         if config.embeddings is None:
             results = watched(store, todo, config.videos, tower)
         else:
@@ -57,6 +57,6 @@ def ask(store: FeatureStore, config: TeacherConfig, tower: Tower) -> Iterator[Fa
                     raise UserError(f"{found.reason} (and so with all {failures} videos)")
                 yield found
             else:
-                work.add(video, found)
-        yield replace(work.scores(store, info, texts), subsets=subsets)
-        work.remove()
+                cache.add(video, found)
+        yield replace(cache.scores(store, info, texts), subsets=subsets)
+        cache.remove()

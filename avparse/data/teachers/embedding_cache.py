@@ -27,7 +27,7 @@ from avparse.foundation.files import atomic_file
 _COMMIT_VIDEOS = 16
 
 
-class Work:
+class EmbeddingCache:
     """Embeddings by video; what was added is on the disk after every few videos and at the end of the block.
 
     Videos of an earlier save count as done if they were embedded in the same way, whatever the prompts were then.

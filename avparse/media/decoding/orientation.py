@@ -25,7 +25,7 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     return 1, 0, 0, 1
 
 
-def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UInt8Array:
+def oriented(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UInt8Array:
     """Return the frame as RGB ``[height, width, 3]`` of the view's size, as shown."""
     a, b, c, d = display_matrix(frame)
     shown = (frame.width, frame.height) if a else (frame.height, frame.width)

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 from avparse.foundation.arrays import Float32Array, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.media.decoding.container import Limits, Warnings, find_stream, header_seconds, open_media
-from avparse.media.decoding.orientation import display_matrix, upright
+from avparse.media.decoding.orientation import display_matrix, oriented
 from avparse.media.decoding.views import PictureView
 
 _JUMP_S = 0.04  # audio whose timestamps jitter less is one unbroken sound
@@ -305,5 +305,5 @@ class _Gallery:
         """Give the next ``count`` instants the picture on show."""
         if count > 0:
             if self._picture is None:
-                self._picture = upright(self._reformatter, self._frame, self._view)
+                self._picture = oriented(self._reformatter, self._frame, self._view)
             self._pictures.extend([self._picture] * count)
