@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import psutil
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from avparse.foundation.arrays import BoolArray, IntArray
 from avparse.foundation.errors import UserError
 
 Indices = IntArray
+_CHECKED_ROWS = 4096  # at a time: bounds what the check needs in memory
 
 
 def task_spec(store: FeatureStore) -> TaskSpec:
@@ -54,6 +57,10 @@ class FeatureTable:
         device: where batches are put.
         resident: hold the streams as tensors on the device; otherwise every batch is gathered from the memory map,
             which needs memory for one batch only. None: resident iff they fit into half of the free memory.
+
+    Raises:
+        UserError: a feature is NaN or infinite (its stream and video are named); without ``resident``, by the batch
+            that holds it.
     """
 
     def __init__(
@@ -71,7 +78,11 @@ class FeatureTable:
         self.resident = 2 * size < free_memory(self.device) if resident is None else resident
         self._tables: dict[str, Tensor] = {}
         if self.resident:
-            self._tables = {name: torch.from_numpy(np.array(m)).to(self.device) for name, m in self._maps.items()}
+            everywhere = np.arange(store.manifest.rows)
+            for name, rows in self._maps.items():
+                table = np.array(rows)
+                self._check(name, table, everywhere)
+                self._tables[name] = torch.from_numpy(table).to(self.device)
         self._weak = torch.from_numpy(store.weak.astype(np.float32)).to(self.device)
         present = np.array(store.present, dtype=bool)
         self._present = None if present.all() else present  # [sum T, 2]
@@ -92,12 +103,24 @@ class FeatureTable:
     def _gather(self, rows: Indices) -> dict[str, Tensor]:
         flat = rows.reshape(-1)
         if not self.resident:
-            return {
-                name: torch.from_numpy(m[flat]).reshape(*rows.shape, -1).to(self.device)
-                for name, m in self._maps.items()
-            }
+            gathered = {}
+            for name, m in self._maps.items():
+                self._check(name, found := m[flat], flat)
+                gathered[name] = torch.from_numpy(found).reshape(*rows.shape, -1).to(self.device)
+            return gathered
         where = torch.from_numpy(flat).to(self.device)
         return {name: t.index_select(0, where).view(*rows.shape, -1) for name, t in self._tables.items()}
+
+    def _check(self, stream: str, values: npt.NDArray[Any], rows: Indices) -> None:
+        """Refuse features ``[n, D]`` of the given rows of the store that are not finite."""
+        for first in range(0, len(values), _CHECKED_ROWS):
+            finite = np.isfinite(values[first : first + _CHECKED_ROWS])
+            if not finite.all():
+                row = rows[first + int(np.argmin(finite.all(axis=1)))]
+                video = self.store.videos[int(np.searchsorted(self.store.first_row, row, side="right")) - 1]
+                raise UserError(
+                    f"{self.store.path}: video '{video}', stream '{stream}': NaN or infinity; make the store again"
+                )
 
     def _masks(self, rows: Indices, real: BoolArray) -> tuple[Tensor | None, Tensor | None]:
         masks = []

@@ -27,7 +27,7 @@ from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
-from avparse.foundation.reading import RECORDS, parse_json
+from avparse.foundation.reading import RECORDS, check_file, parse_json
 from avparse.foundation.settings import Settings
 
 FOLDER = "teachers"
@@ -205,6 +205,7 @@ class TeacherScores:
                 f"{store.path}: no teacher '{teacher}' of {modality} there; run 'avparse teach'"
                 + (nearest(teacher, known) if known else "")
             )
+        check_file(path)
         try:
             with safe_open(path, framework="np") as file:
                 about = file.metadata() or {}

@@ -59,6 +59,24 @@ def read_bytes(path: str | os.PathLike[str], most: int, mend: str = "check the p
     return content
 
 
+def check_file(path: str | os.PathLike[str], most: int | None = None, mend: str = _AGAIN) -> None:
+    """Judge a file that a library will read by its name.
+
+    Raises:
+        UserError: it cannot be opened, is a pipe, device or folder, has more than ``most`` bytes, or is nearly nothing
+            but holes.
+    """
+    try:
+        with platform.open_regular(path) as file:
+            status = os.fstat(file.fileno())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); {mend}") from None
+    if most is not None and status.st_size > most:
+        raise UserError(f"{path}: larger than the {_size(most)} that such a file may have; {mend}")
+    if platform.has_holes(status):
+        raise UserError(f"{path}: {_size(status.st_size)}, of which the disk holds next to none; {mend}")
+
+
 def read_text(path: str | os.PathLike[str], most: int = 16 << 20, mend: str = "save it as UTF-8 text") -> str:
     """Read a UTF-8 text of at most ``most`` bytes, without the mark that some programs put at its beginning.
 

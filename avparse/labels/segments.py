@@ -20,7 +20,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import Float16Array, Float32Array, IntArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
-from avparse.foundation.reading import RECORDS, parse_json
+from avparse.foundation.reading import RECORDS, check_file, parse_json
 from avparse.labels.table import RefinedLabels
 
 _KIND = "avparse segment labels"
@@ -129,6 +129,7 @@ class SegmentLabels:
         Raises:
             UserError: the file cannot be read as segment labels.
         """
+        check_file(path)
         try:
             with safe_open(path, framework="np") as file:
                 about = file.metadata() or {}

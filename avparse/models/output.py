@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avparse.data.features import Features
+from avparse.foundation.errors import UserError
 
 VIDEO_LEVEL = ("audio", "visual", "video")
 # The fields of an output that outlive its batch, each with the dimension that counts the videos.
@@ -127,9 +128,20 @@ class ParserOutput:
     tokens: Tensor | None = None
 
     def kept(self) -> dict[str, Tensor]:
-        """Return the probabilities, and the attention where there is one, by name; on the CPU in float32."""
+        """Return the probabilities, and the attention where there is one, by name; on the CPU in float32.
+
+        Raises:
+            UserError: a probability is not finite.
+        """
         values = {name: getattr(self, name) for name in KEPT}
-        return {name: value.float().cpu() for name, value in values.items() if value is not None}
+        kept = {name: value.float().cpu() for name, value in values.items() if value is not None}
+        broken = next((name for name in KEPT if name != "attention" and not kept[name].isfinite().all()), None)
+        if broken is not None:
+            raise UserError(
+                f"the parser's output '{broken}' is not finite: its weights are damaged, or training diverged; restore "
+                "the run, or train again with a lower training.optimizer.rate"
+            )
+        return kept
 
     @classmethod
     def from_kept(cls, values: Mapping[str, Any]) -> ParserOutput:

@@ -19,8 +19,6 @@ from typing import Annotated
 
 import torch
 from pydantic import ConfigDict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from avparse.data.features import TaskSpec
@@ -31,7 +29,7 @@ from avparse.foundation.settings import PartConfig, Settings, part_of
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import PARSERS, AnyParser, SplitParser
 from avparse.models.parsers.build import build_parser
-from avparse.models.weights import load_weights
+from avparse.models.weights import load_weights, read_sealed
 
 
 class RunInfo(Settings):
@@ -45,6 +43,9 @@ class RunInfo(Settings):
         fingerprint: the store's version.
         description: what the store says of itself; it tells simulated data as such.
         provenance: commit, libraries, machine, date and command; None for a run of an earlier version.
+        threads: how many threads computed when the run was begun, as sums over several round otherwise than over one.
+            None for a run of a version that did not count them, and for weights from elsewhere.
+        sealed: whether every file of weights of the run carries a digest; those of earlier versions do not.
     """
 
     version: str
@@ -54,6 +55,8 @@ class RunInfo(Settings):
     fingerprint: str
     description: str = ""
     provenance: Provenance | None = None
+    threads: int | None = None
+    sealed: bool = False
 
 
 class _Training(Settings):
@@ -135,10 +138,7 @@ class TrainedParser:
         path = self.path / f"{half}.safetensors"
         if not path.is_file():
             raise UserError(f"{self.path}: no trained parser yet; finish it with 'avparse train --resume'")
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise UserError(f"{path}: damaged or of another parser ({' '.join(str(error).split())[:200]})") from None
+        return read_sealed(path, self.info.sealed)
 
     def _network(self, half: str) -> AnyParser:
         weights = self.weights(half)

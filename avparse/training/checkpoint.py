@@ -12,13 +12,13 @@ Layout, under the run's ``checkpoints`` folder::
     last                     the name of the newest one
 
 A checkpoint is built under a temporary name and renamed; ``last`` is replaced by a rename. The previous checkpoint is
-kept as a fallback. Nothing is pickled.
+kept as a fallback. A damaged one is renamed to ``damaged-NAME``. Nothing is pickled.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,11 +30,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.files import atomic_folder, sha256_of, write_json, write_text
+from avparse.foundation.files import atomic_folder, sha256_of, sweep, write_json, write_text
+from avparse.foundation.platform import sync_folder
+from avparse.foundation.reading import RECORDS, read_json
 
 _log = logging.getLogger(__name__)
 _KEPT = 2
 _TENSORS = ("weights", "optimizer", "rng", "extra")
+_FILES = frozenset({*(f"{kind}.safetensors" for kind in _TENSORS), "state.json"})
 
 
 @dataclass
@@ -93,6 +96,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """
     name = f"{checkpoint.state['epoch']:06d}-{checkpoint.state['step']:05d}"
     target = folder / name
+    if target.exists() and (damage := _damage(target)) is not None:
+        _set_aside(target, damage)
     if not target.exists():
         with atomic_folder(target) as temporary:
             for kind in _TENSORS:
@@ -110,35 +115,50 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """Return the newest complete checkpoint of ``folder``, or None if there is none.
 
-    A damaged checkpoint is reported and the previous one is used; leftovers of an interrupted save are removed.
+    A damaged checkpoint is reported and renamed, and the previous one is used; leftovers of an interrupted save are
+    removed. No other process may write to the folder meanwhile.
 
     Raises:
         UserError: there are checkpoints, but none is complete.
     """
-    for leftover in folder.glob(".tmp-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    found = _checkpoints(folder)
-    for path in reversed(found):
+    sweep(folder, locked=True)
+    damaged: list[tuple[Path, str]] = []
+    for path in reversed(_checkpoints(folder)):
         damage = _damage(path)
         if damage is None:
+            for other, reason in damaged:
+                _log.warning("%s: %s; falling back to the checkpoint before it", other, reason)
+                _set_aside(other, reason)
             tensors = {k: load_file(path / f"{k}.safetensors") for k in _TENSORS}
-            return Checkpoint(**tensors, state=json.loads((path / "state.json").read_text(encoding="utf-8")))
-        _log.warning("%s: %s; falling back to the checkpoint before it", path, damage)
-    if found:
-        raise UserError(f"{folder}: no checkpoint is complete; remove the folder to train from the start")
+            return Checkpoint(**tensors, state=read_json(path / "state.json", RECORDS))
+        damaged.append((path, damage))
+    if damaged:
+        raise UserError(
+            f"{folder}: no checkpoint is complete ({damaged[0][0].name}: {damaged[0][1]}); "
+            "remove the folder to train from the start"
+        )
     return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("[0-9]*-[0-9]*") if p.is_dir())
+    return sorted(p for p in folder.glob("[0-9]*-[0-9]*") if re.fullmatch(r"\d{6,}-\d{5,}", p.name) and p.is_dir())
+
+
+def _set_aside(path: Path, damage: str) -> None:
+    """Rename a damaged checkpoint, so that it is neither counted nor in the way of a whole one."""
+    aside = path.with_name(f"damaged-{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+    sync_folder(path.parent)
 
 
 def _damage(path: Path) -> str | None:
+    """Return what is wrong with a checkpoint, None if nothing is."""
     try:
-        manifest = json.loads((path / "MANIFEST.json").read_text(encoding="utf-8"))
-        for name, expected in manifest.items():
-            if sha256_of(path / name) != expected["sha256"]:
+        manifest = read_json(path / "MANIFEST.json")
+        for name in sorted(_FILES):
+            if sha256_of(path / name) != manifest[name]["sha256"]:
                 return f"{name} is damaged"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UserError, KeyError, TypeError) as error:
         return f"cannot be read ({error})"
     return None

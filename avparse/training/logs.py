@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Self
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
-from avparse.foundation.reading import RECORDS, parse_json, read_text
+from avparse.foundation.reading import RECORDS, parse_json, read_bytes, read_text
+
+_log = logging.getLogger(__name__)
 
 LOG = "metrics.jsonl"
 
@@ -43,15 +46,26 @@ class JsonLines:
     """A file with one JSON object per line; each line is on the disk when :meth:`write` returns.
 
     Args:
-        path: path of the file; existing lines are kept, except for a partial line that a killed job left.
+        path: path of the file. Existing lines are kept as long as each counts higher than the one before; a partial
+            line that a killed job left, and lines that are not of this log, are removed with a warning.
         by: key that counts the lines.
         keep: value of that key from which on existing lines are dropped, because the resumed job repeats them.
     """
 
     def __init__(self, path: Path, by: str, keep: int) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-        write_text(path, "".join(line for line in lines if line.endswith("\n") and json.loads(line)[by] < keep))
+        kept, foreign, last = [], 0, -1
+        text = read_bytes(path, RECORDS.size).decode("utf-8", "replace") if path.is_file() else ""
+        for line in text.splitlines(keepends=True):
+            count = _count(line, by)
+            if count is None or count <= last:
+                foreign += 1
+            elif count < keep:
+                kept.append(line)
+                last = count
+        if foreign:
+            _log.warning("%s: %d lines were torn, repeated or not of this log, and are removed", path, foreign)
+        write_text(path, "".join(kept))
 
     def write(self, values: Mapping[str, float]) -> None:
         """Append a line."""
@@ -59,6 +73,16 @@ class JsonLines:
             file.write(json.dumps(values) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _count(line: str, by: str) -> int | None:
+    """Return the number by which a line counts, None where it is no whole line of such a log."""
+    try:
+        values = parse_json(line, "a line", nan=True) if line.endswith("\n") else None
+    except UserError:
+        return None
+    count = values.get(by) if isinstance(values, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
 class RunLog:

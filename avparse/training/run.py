@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from avparse import __version__
@@ -48,6 +47,7 @@ from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
 from avparse.models.trained import RunInfo, TrainedParser
+from avparse.models.weights import read_sealed, sealed_bytes
 from avparse.training.logs import LOG, read_log
 from avparse.training.recipe import LAST, Recipe, load_recipe
 from avparse.training.results import RESULTS, Results
@@ -110,6 +110,8 @@ class Run:
             fingerprint=store.fingerprint,
             description=store.manifest.description,
             provenance=Provenance.here(),
+            threads=torch.get_num_threads(),
+            sealed=True,
         )
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
@@ -117,7 +119,7 @@ class Run:
             if start.labels is not None:
                 start.labels.save(temporary / "labels.parquet")
             if start.weights is not None:
-                write_bytes(temporary / "start.safetensors", _as_bytes(start.weights))
+                write_bytes(temporary / "start.safetensors", sealed_bytes(start.weights))
             if start.pseudo is not None:
                 start.pseudo.save(temporary / "pseudo.safetensors")
         return cls(folder, recipe, info)
@@ -129,12 +131,12 @@ class Run:
         Raises:
             UserError: the folder exists or cannot be written.
         """
-        folder = Path(path)
+        folder, info = Path(path), info.model_copy(update={"sealed": True})
         with atomic_folder(folder) as temporary:
             write_text(temporary / "recipe.yaml", recipe.as_yaml())
             write_json(temporary / "run.json", info.model_dump(mode="json"))
             for part, parser in zip(("parser", "visual"), parsers, strict=False):
-                write_bytes(temporary / f"{part}.safetensors", _as_bytes(parser.state_dict()))
+                write_bytes(temporary / f"{part}.safetensors", sealed_bytes(parser.state_dict()))
         return cls(folder, recipe, info)
 
     @classmethod
@@ -162,7 +164,7 @@ class Run:
 
     def save_parser(self, parser: AnyParser, part: str = "parser") -> None:
         """Write the weights of the run's parser, or of its ``visual`` part, atomically."""
-        write_bytes(self.path / f"{part}.safetensors", _as_bytes(parser.state_dict()))
+        write_bytes(self.path / f"{part}.safetensors", sealed_bytes(parser.state_dict()))
 
     def trained(self) -> TrainedParser:
         """Return what parsing files needs of the run: its parser, the decoding rule and where both come from."""
@@ -189,7 +191,7 @@ class Run:
     def start(self) -> dict[str, Tensor] | None:
         """Return the weights that the parser starts from, None for random ones."""
         path = self.path / "start.safetensors"
-        return load_file(path) if path.is_file() else None
+        return read_sealed(path, self.info.sealed) if path.is_file() else None
 
     @property
     def finished(self) -> bool:
@@ -288,8 +290,3 @@ def frames_mend(problem: str, *parsers: PartConfig) -> str:
         return problem
     per_frame = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
     return f"{problem}; several frames: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"
-
-
-def _as_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    return save(contents, metadata={"format": "avparse parser 1"})

@@ -105,3 +105,10 @@ def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels 
     differ = [what for what, equal in same.items() if not equal]
     if differ:
         _log.warning("%s: goes on with its own %s, not the given", run.path, " and ".join(differ))
+    threads = torch.get_num_threads()
+    if run.info.threads not in (None, threads):
+        _log.warning(
+            "%s: was begun with %d threads and goes on with %d, whose sums round otherwise; "
+            "for the weights of an unbroken run to the last bit, set OMP_NUM_THREADS=%d",
+            *(run.path, run.info.threads, threads, run.info.threads),
+        )

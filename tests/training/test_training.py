@@ -202,7 +202,7 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was trained on data version"):
         train(recipe, other, tmp_path / "run", seed=1, resume=True)
     (run.path / "parser.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="damaged or of another parser"):
+    with pytest.raises(UserError, match="not a file of weights, or damaged"):
         Run.open(run.path).parser()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="a file stands where a folder is needed"):
@@ -235,7 +235,7 @@ def test_a_resumed_run_tells_that_it_stays_what_it_was(
     recipe = load_recipe("han", changes)
     train(recipe, store, tmp_path / "run", seed=3)
     train(recipe, store, tmp_path / "run", seed=3, resume=True)
-    assert not caplog.records
+    assert "goes on" not in caplog.text
     train(load_recipe("han", [*changes, "training.batch_size=8"]), store, tmp_path / "run", seed=4, resume=True)
     assert "goes on with its own recipe and seed" in caplog.text
 
@@ -343,7 +343,7 @@ def test_recipe_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not YAML"):
         load_recipe(tmp_path / "bad.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"title: caf\xe9")
-    with pytest.raises(UserError, match=r"latin\.yaml: cannot be read"):
+    with pytest.raises(UserError, match=r"latin\.yaml: not UTF-8 text"):
         load_recipe(tmp_path / "latin.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserError, match="a recipe is a table"):

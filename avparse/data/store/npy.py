@@ -7,17 +7,23 @@ unpickled here, and a file that declares more bytes than it has is refused witho
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from tokenize import TokenError
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.platform import has_holes, open_regular
 
 HEADER_BYTES = 128
+_LONGEST_HEADER = 1 << 16
+_RATIO, _RATIO_FROM_BYTES = 100, 1 << 20  # of an archive's member: more than arrays of numbers can be compressed
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -40,23 +46,92 @@ def read_header(file: BinaryIO, path: str | os.PathLike[str], rows: int | None =
         rows: how many rows must be there; all that are declared if not given.
 
     Raises:
-        UserError: not an ``.npy`` file, an object array, or fewer bytes than declared.
+        UserError: not an ``.npy`` file, an object array, fewer bytes than declared, or (where all rows are asked for)
+            a large file that is nearly nothing but holes.
     """
+    status = os.fstat(file.fileno())
+    if rows is None and has_holes(status):
+        raise UserError(f"{path}: {status.st_size} bytes, of which the disk holds next to none; make it again")
+    return _read_header(file, path, status.st_size, rows)
+
+
+def read_npy(path: str | os.PathLike[str], most: int) -> npt.NDArray[Any]:
+    """Read an ``.npy`` file of at most ``most`` bytes of data.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+        UserError: see :func:`read_header`, or it is larger.
+    """
+    with open_regular(path) as file:
+        header = read_header(file, path)
+        _check_size(path, header, most)
+        return read_data(file, header)
+
+
+def read_npz(path: str | os.PathLike[str], names: Sequence[str], most: int) -> dict[str, npt.NDArray[Any]]:
+    """Read arrays of an ``.npz`` archive by name, each of at most ``most`` bytes; those that it lacks are left out.
+
+    What the archive's directory and the header of each array declare is judged before anything is unpacked.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+        UserError: it is damaged, or an array is larger, packed like nothing but a bomb, or of Python objects.
+    """
+    with open_regular(path) as file:
+        if has_holes(os.fstat(file.fileno())):
+            raise UserError(f"{path}: a large file of which the disk holds next to nothing; make it again")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = {m.filename: m for m in archive.infolist()}
+                found = {name: member for name in names if (member := members.get(f"{name}.npy")) is not None}
+                return {name: _read_member(archive, member, path, most) for name, member in found.items()}
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path}: not a readable archive of arrays ({_one_line(error)}); make it again") from None
+
+
+def _read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str | os.PathLike[str], most: int
+) -> npt.NDArray[Any]:
+    size, where = member.file_size, f"{path}: {member.filename}"
+    if size > most + _LONGEST_HEADER or (size > _RATIO_FROM_BYTES and size > _RATIO * member.compress_size):
+        raise UserError(f"{where} unpacks to {size} bytes from {member.compress_size}; make the file again")
+    with archive.open(member) as content:
+        header = _read_header(content, where, size, None)
+        _check_size(where, header, most)
+        # To the end, where the archive's checksum is compared.
+        flat = np.frombuffer(content.read(), header.dtype, prod(header.shape))
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+
+def _read_header(file: IO[bytes], path: str | os.PathLike[str], size: int, rows: int | None) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         if version not in _READERS:
             raise ValueError(f"version {version} of the format")
+        if version == (2, 0) and int.from_bytes(file.read(4), "little") > _LONGEST_HEADER:
+            raise ValueError("a header that is longer than any array needs")
+        file.seek(8)
         shape, fortran, dtype = _READERS[version](file)
+        if not dtype.itemsize or any(n < 0 for n in shape):
+            raise ValueError(f"shape {shape} of {dtype}")
     except (ValueError, SyntaxError, TypeError, TokenError, RecursionError, MemoryError) as error:
         raise UserError(f"{path}: not a readable .npy file ({_one_line(error)}); make it again") from None
     if dtype.hasobject:
         raise UserError(f"{path}: holds Python objects, which are never unpickled; save a plain float array")
     header = Header(shape, dtype, fortran, file.tell())
     needed = shape if rows is None else (rows, *shape[1:])
-    declared, size = header.start + prod(needed) * dtype.itemsize, os.fstat(file.fileno()).st_size
+    declared = header.start + prod(needed) * dtype.itemsize
     if declared > size:
         raise UserError(f"{path}: truncated ({size} of {declared} bytes); make it again")
     return header
+
+
+def _check_size(path: str | os.PathLike[str], header: Header, most: int) -> None:
+    size = prod(header.shape) * header.dtype.itemsize
+    if size > most:
+        raise UserError(f"{path}: an array of {size} bytes, at most {most} can be used; give a smaller one")
 
 
 def read_data(file: BinaryIO, header: Header) -> npt.NDArray[Any]:

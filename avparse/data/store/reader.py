@@ -79,19 +79,23 @@ class FeatureStore:
         return cls(folder, manifest, read_index(folder, manifest))
 
     def verify(self) -> None:
-        """Check every block of every file against its checksum, a megabyte at a time.
+        """Check every block of every file against its checksum, a megabyte at a time, and that features are finite.
 
         Raises:
-            UserError: the bytes of a file differ from those committed; the file and the videos are named.
+            UserError: the bytes of a file differ from those committed, or features are NaN or infinite; the file and
+                the videos are named.
         """
         for name, column in self.manifest.columns().items():
             with open(self.path / name, "rb") as file:
                 file.seek(HEADER_BYTES)
                 video = 0
                 for block in self.manifest.blocks:
-                    if _hash_next(file.fileno(), block.rows * column.row_bytes) != block.sha256.get(name):
-                        span = f"'{self.videos[video]}' to '{self.videos[video + block.videos - 1]}'"
+                    span = f"'{self.videos[video]}' to '{self.videos[video + block.videos - 1]}'"
+                    found, finite = _read_next(file.fileno(), block.rows * column.row_bytes, column.dtype)
+                    if found != block.sha256.get(name):
                         raise UserError(f"{self.path / name}: wrong checksum in videos {span}; make the store again")
+                    if not finite:
+                        raise UserError(f"{self.path / name}: NaN or infinity in videos {span}; make the store again")
                     video += block.videos
 
     @property
@@ -230,12 +234,15 @@ def _multi_hot(labels: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
     return weak
 
 
-def _hash_next(descriptor: int, size: int) -> str:
-    found = hashlib.sha256()
+def _read_next(descriptor: int, size: int, dtype: np.dtype[Any]) -> tuple[str, bool]:
+    """Return the SHA-256 of the next ``size`` bytes of an open file, and whether all numbers in them are finite."""
+    found, finite = hashlib.sha256(), True
     while size > 0:
         piece = os.read(descriptor, min(size, _READ_BYTES))
         if not piece:
             break
         found.update(piece)
+        if dtype.kind == "f" and len(piece) % dtype.itemsize == 0:
+            finite = finite and bool(np.isfinite(np.frombuffer(piece, dtype)).all())
         size -= len(piece)
-    return found.hexdigest()
+    return found.hexdigest(), finite

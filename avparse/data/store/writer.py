@@ -8,7 +8,6 @@ next writer cuts the rest off.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
@@ -36,7 +35,9 @@ from avparse.data.store.format import (
 )
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.foundation.files import atomic_file, atomic_folder, writing
+from avparse.foundation.files import atomic_file, atomic_folder, sweep, writing
+from avparse.foundation.locks import Lock
+from avparse.foundation.platform import write_at
 
 __all__ = ["Block", "StoreWriter", "StreamInfo"]
 _LOCK = ".writer"
@@ -56,14 +57,13 @@ class StoreWriter:
         self.manifest = read_manifest(path)
         self.done: set[str] = set()
         self._files: dict[str, BinaryIO] = {}
-        with writing(path):
-            self._lock = open(path / _LOCK, "ab")  # noqa: SIM115 - held until close()
-            try:
-                self._claim()
+        self._lock = Lock(path / _LOCK, path)
+        try:
+            with writing(path):
                 self._recover()
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(
@@ -158,7 +158,7 @@ class StoreWriter:
         for file in self._files.values():
             file.close()
         self._files = {}
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -168,26 +168,19 @@ class StoreWriter:
     ) -> None:
         self.close()
 
-    def _claim(self) -> None:
-        try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{self.path}: another process is writing to this store; wait for it or stop it") from None
-
     def _recover(self) -> None:
         """Take the committed state from the disk and cut off what lies behind it."""
         self.manifest = read_manifest(self.path)
         self._index = read_index(self.path, self.manifest)
         self._digest = digest(index_lines(self._index))
         self.done = set(self._index["video"].to_pylist())
-        for stale in self.path.glob(".tmp-*"):
-            stale.unlink()
+        sweep(self.path, locked=True)
         for name, column in self.manifest.columns().items():
             column.check(self.path / name, self.manifest.rows)
             if name not in self._files:
                 self._files[name] = open(self.path / name, "r+b", buffering=0)  # noqa: SIM115 - held until close()
             # The header shrinks first: at no instant does it declare rows that are gone.
-            os.pwrite(self._files[name].fileno(), column.header(self.manifest.rows), 0)
+            write_at(self._files[name].fileno(), column.header(self.manifest.rows), 0)
             self._files[name].truncate(column.end(self.manifest.rows))
 
     def _commit(self, arrays: Mapping[str, npt.NDArray[Any]], rows: list[dict[str, Any]]) -> None:
@@ -197,8 +190,8 @@ class StoreWriter:
             content = arrays[name].reshape(-1).view(np.uint8).data
             sums[name] = hashlib.sha256(content).hexdigest()
             descriptor = self._files[name].fileno()
-            _write_all(descriptor, content, column.end(old.rows))
-            os.pwrite(descriptor, column.header(old.rows + added), 0)
+            write_at(descriptor, content, column.end(old.rows))
+            write_at(descriptor, column.header(old.rows + added), 0)
         for file in self._files.values():
             os.fsync(file.fileno())
         table = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
@@ -217,9 +210,3 @@ class StoreWriter:
         write_manifest(self.path, manifest)
         self.manifest, self._index, self._digest = manifest, index, new_digest
         self.done.update(row["video"] for row in rows)
-
-
-def _write_all(descriptor: int, content: memoryview, position: int) -> None:
-    while len(content):
-        written = os.pwrite(descriptor, content, position)
-        content, position = content[written:], position + written

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +13,15 @@ import numpy.typing as npt
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
+from avparse.data.store.npy import read_npy, read_npz
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.reading import check_file, parse_json
 from avparse.models.class_vectors.config import ClassVectorConfig, check_dimension, unreadable, words
 
 _log = logging.getLogger(__name__)
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+_MOST_BYTES = 256 << 20
 
 
 class TensorVectors:
@@ -50,10 +50,14 @@ class TensorVectors:
         """
         try:
             vectors, names = self._read()
+        except UserError:
+            raise
         except _UNREADABLE as error:
             raise unreadable(self.path, error, "class vectors") from None
         if vectors.dtype.kind not in "fiu":
             raise UserError(f"{self.path}: the vectors are of type {vectors.dtype}, not numbers; store one row a class")
+        if not np.isfinite(vectors).all():
+            raise UserError(f"{self.path}: the vectors hold NaN or infinity; make the file again")
         if vectors.ndim != 2:
             raise UserError(f"{self.path}: the vectors have shape {vectors.shape}; store one row a class")
         check_dimension(self.path, vectors.shape[1], self.dimension)
@@ -82,14 +86,14 @@ class TensorVectors:
     def _read(self) -> tuple[npt.NDArray[Any], Any]:
         """Return the matrix, and the row names as found in the file; None where it has none."""
         if self.path.suffix == ".safetensors":
+            check_file(self.path, _MOST_BYTES)
             with safe_open(self.path, framework="np") as file:
                 listed = (file.metadata() or {}).get("names")
-                return file.get_tensor("vectors"), None if listed is None else json.loads(listed)
-        content = np.load(self.path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content, None
-        with content:
-            return content["vectors"], content["names"].tolist() if "names" in content else None
+                return file.get_tensor("vectors"), None if listed is None else parse_json(listed, str(self.path))
+        if self.path.suffix == ".npz":
+            arrays = read_npz(self.path, ("vectors", "names"), _MOST_BYTES)
+            return arrays["vectors"], arrays["names"].tolist() if "names" in arrays else None
+        return read_npy(self.path, _MOST_BYTES), None
 
 
 @functools.cache  # warns once, although a parser is built several times before it is trained
