@@ -1,8 +1,9 @@
 """avparse: weakly-supervised audio-visual video parsing.
 
-Which events are heard, which are seen and which are both, second by second, learned from video-level labels alone.
+It finds which events are heard, which are seen and which are both, second by second, and learns from video-level
+labels.
 
-The names below are the front door. Each is imported when it is first used, so that ``import avparse`` costs nothing and
+The names below are the public interface. Each is imported when it is first used, so that ``import avparse`` is fast and
 parsing a file loads no training code::
 
     import avparse
@@ -67,7 +68,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of the front door when it is first used."""
+    """Import a name of the public interface when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module 'avparse' has no attribute '{name}'; it has {', '.join(__all__)}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -1,1 +1,1 @@
-"""The application: command line, report page, exports."""
+"""The application: functions behind the command line, the report page, charts and exports."""

@@ -1,4 +1,4 @@
-"""An untrained parser by the name of a recipe."""
+"""Creation of an untrained parser from a recipe."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def create_parser(
 ) -> AnyParser:
     """Return the untrained parser of a recipe, with random weights, for the classes and streams of ``data``.
 
-    A parser whose stem standardises its streams (``parser.needs_statistics``) wants their mean and deviation before it
+    A parser whose stem standardises its streams (``parser.needs_statistics``) needs their mean and deviation before it
     is trained: ``parser.calibrate(stream_statistics(store, indices))``.
 
     Args:
-        recipe: the name of a shipped recipe, the path of a YAML file, or a recipe.
-        data: a feature store or its path, or the task specification of one.
-        settings: settings of the recipe's ``parser`` to replace, such as ``twins=True``. The settings of a part are a
-            dictionary; those that it leaves out stay as they are, unless it names another part:
-            ``encoder={"layers": 2}``, ``encoder={"name": "lstm"}``.
+        recipe: name of a shipped recipe, path of a YAML file, or a recipe.
+        data: feature store or its path, or the task specification of one.
+        **settings: settings of the recipe's ``parser`` to replace, such as ``twins=True``. The settings of a part are a
+            dictionary; settings that it leaves out are kept, unless it names another part: ``encoder={"layers": 2}``,
+            ``encoder={"name": "lstm"}``.
 
     Returns:
         A module with ``forward(features, cross=True) -> ParserOutput``.
 
     Raises:
-        UserError: an unknown recipe or setting, or a stream that the data lack.
+        UserError: the recipe or a setting is unknown, or the data lack a stream.
     """
     given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if not isinstance(data, TaskSpec):
@@ -44,7 +44,7 @@ def create_parser(
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with ``changes``; tables are merged, but for one that names another part."""
+    """Return ``values`` with ``changes``; tables are merged, except for one that names another part."""
     merged = dict(values)
     for key, change in changes.items():
         before = values.get(key)

@@ -1,4 +1,4 @@
-"""The main job from nothing: synthesise, extract, train, score, parse, show."""
+"""The demo: all steps on a synthetic corpus: synthesise, extract, train, score, parse, report."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from avparse.training.run import Run
 from avparse.training.train import train
 
 DESCRIPTION = "synthetic corpus of real encoded videos"
-# The same parser, on the weak labels as they are and on those of another denoiser.
+# The same parser, trained on the weak labels as they are and on those of another denoiser.
 _RIVALS = {"HAN": "denoiser=null", "JoMoLD": "denoiser={name: jomold}"}
 _SHOWN = 6
 
 
 def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] = (), workers: int | None = None) -> Run:
-    """Run the whole product on a corpus that it makes itself; what is done already is not done again.
+    """Run all steps on a corpus that is synthesised here; steps that are done already are not repeated.
 
     Args:
-        out: the run folder; corpus and features go beside it, into ``OUT-data``.
-        videos: size of the corpus.
-        seed: of corpus and training.
-        clips: the user's own videos, parsed into the report as well.
-        workers: processes for synthesis and extraction; all cores by default.
+        out: path of the run folder; corpus and features are written next to it, to ``OUT-data``.
+        videos: number of videos in the corpus.
+        seed: seed of corpus and training.
+        clips: paths of the user's own videos, which are parsed into the report as well.
+        workers: number of processes for synthesis and extraction; None for all cores.
 
     Returns:
         The run; its folder holds ``report.html`` and ``comparison.md``.
@@ -77,19 +77,19 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
 
 
 def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
-    """Write ``comparison.md`` into ``run``: how wrong the labels are before and after, and each system's scores."""
+    """Write ``comparison.md`` into ``run``: the noise of the labels before and after, and each system's scores."""
     labels = RefinedLabels.load(run.path / "labels.parquet", store.vocabulary)
     audio, visual, _ = store.dense_truth(labels.rows(store.videos, store.weak))
     truth = [torch.from_numpy(side.any(axis=1)) for side in (audio, visual)]
     kept = [torch.from_numpy(labels.side(modality)[0] >= 0.5) for modality in MODALITIES]
     quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
     text = (
-        f"Labels of the {len(labels.videos)} training videos as {run.recipe.title} left them, against the truth of the "
+        f"Labels of the {len(labels.videos)} training videos as refined by {run.recipe.title}, against the truth of "
         f"{DESCRIPTION}, percent.\n\n{quality.as_markdown(False)}\n\n"
         + score_table(
             {name: r.scores for name, r in runs.items()},
-            f"{run.results().videos} unseen test videos, percent. The parsers differ in the labels that they learned "
-            "from alone.",
+            f"{run.results().videos} unseen test videos, percent. The parsers differ only in the labels that they "
+            "were trained on.",
         )
     )
     write_text(run.path / "comparison.md", text)
@@ -105,7 +105,7 @@ def results_table(run: Run) -> ScoreTable:
 
 
 def _worth_showing(store: FeatureStore) -> list[int]:
-    """Pick unseen videos whose picture and sound tell different stories, each with another label."""
+    """Select unseen videos in which different events are heard and seen, each with another label."""
     test = store.select("test")
     audio, visual, _ = store.dense_truth(test)
     differ = (audio != visual).any(axis=1).sum(axis=-1) + 0.1 * (audio & visual).any(axis=1).sum(axis=-1)

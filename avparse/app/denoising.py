@@ -1,4 +1,4 @@
-"""Refined labels as a table of their own: made by a denoiser, judged, and read again for training."""
+"""Denoising as a step of its own: refined labels are made, described, and read for training."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
 
 _WITHOUT_TABLE = {
-    "refiners": "refines the labels anew in every batch and leaves no table; train a recipe with it",
-    "segments": "repairs pseudo labels of segments and leaves no table of refined labels; train a recipe with it, then "
-    "'avparse pseudo-labels RUN --data STORE' tells how good they are",
+    "refiners": "refines the labels anew in every batch and makes no table; train a recipe with it",
+    "segments": "repairs pseudo labels of segments and makes no table of refined labels; train a recipe with it, then "
+    "'avparse pseudo-labels RUN --data STORE' prints their quality",
 }
 
 
@@ -45,23 +45,28 @@ def denoise(
     device: str = "auto",
     progress: Progress = "auto",
 ) -> RefinedLabels:
-    """Run a denoiser and return the labels that it leaves; :func:`describe_labels` tells how good they are.
+    """Run a denoiser and return its refined labels; :func:`describe_labels` describes their quality.
 
     Args:
-        store: a feature store, or the path of one.
-        method: a name in :data:`DENOISERS`.
-        out: the table to write (Parquet). Everything on the way then lies in ``out`` + ``.work``, so that an
-            interrupted call goes on where it was stopped; it is removed at the end. None: nothing is kept.
-        recipe: recipe of the parsers that the denoiser trains on the way.
+        store: feature store, or its path.
+        method: name of the denoiser in :data:`DENOISERS`.
+        out: path of the table to write (Parquet). Intermediate results are then stored in ``out`` + ``.work``, so that
+            an interrupted call continues where it was stopped; the folder is removed at the end. None: nothing is
+            stored.
+        recipe: recipe of the parsers that the denoiser trains.
         changes: settings of the recipe to replace, such as ``training.epochs=10`` or ``denoiser.partners=3``.
         seed: seed of everything random.
-        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
-        progress: how the work tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
-            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
+        progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
+            :func:`avparse.foundation.progress.showing`.
 
     Raises:
-        UserError: ``out`` exists or has an ending other than ``.parquet``, an unknown method or setting, a working
-            folder that was begun with others, a method that leaves no table, or one whose truth is missing.
+        UserError: ``out`` exists or has an ending other than ``.parquet``, the method or a setting is unknown, the
+            working folder was begun with others, the method makes no table, or the truth that it reads is missing.
+
+    Example:
+        >>> labels = denoise("features/llp", "class-prior", "labels.parquet")  # doctest: +SKIP
+        >>> print(describe_labels(labels, FeatureStore.open("features/llp")))  # doctest: +SKIP
     """
     target = None if out is None else Path(out)
     if target is not None and target.suffix not in ("", ".parquet"):
@@ -86,12 +91,12 @@ def denoise(
 
 
 def describe_labels(labels: RefinedLabels, store: FeatureStore, per_class: bool = False) -> str:
-    """Return what became of the labels of a store, and how many are wrong, as Markdown.
+    """Return the number of labels that were removed and of those that are wrong, as Markdown.
 
     Args:
         labels: refined labels of training videos of ``store``.
-        store: the data.
-        per_class: report every class.
+        store: feature store that the labels were made for.
+        per_class: whether to report every class.
 
     Raises:
         UserError: the labels were made for other data.
@@ -103,7 +108,7 @@ def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
     """Read a table of refined labels that fits a store.
 
     Raises:
-        UserError: not such a table, or it was made for other classes, videos or weak labels.
+        UserError: the file is not such a table, or it was made for other classes, videos or weak labels.
     """
     labels = RefinedLabels.load(path, store.vocabulary)
     try:
@@ -114,12 +119,12 @@ def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
 
 
 def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Return a recipe with the denoiser ``method``; its own settings stay where the recipe has that denoiser already.
+    """Return a recipe with the denoiser ``method``, with the recipe's own settings if it has that denoiser already.
 
-    A denoiser that can work in every batch or once (``static``) works once here, as only that leaves a table.
+    A denoiser that can refine every batch or only once (``static``) does it once here, because only that gives a table.
 
     Raises:
-        UserError: an unknown method, recipe or setting.
+        UserError: the method, the recipe or a setting is unknown.
     """
     method = str(current_name(DENOISERS, method))
     lookup(DENOISERS, method, "method")
@@ -131,7 +136,7 @@ def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) 
 
 
 def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: str) -> RefinedLabels:
-    """Let the recipe's denoiser work in a folder, begun or taken up, and return its labels."""
+    """Run the recipe's denoiser in a new or existing working folder, and return its labels."""
     if not work.exists():
         run = begin(recipe, store, work, seed)
     else:
@@ -147,7 +152,7 @@ def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: 
 
 
 def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str:
-    """Return how good the labels are where the truth is known, and otherwise how many of the given ones are wrong."""
+    """Return the quality of the labels where the truth is known, and otherwise an estimate of their noise."""
     rows, val = labels.rows(store.videos, store.weak), store.select("val")
     if store.annotated[rows].all():
         truth = _modality_truth(store, rows)
@@ -155,22 +160,22 @@ def _quality(labels: RefinedLabels, store: FeatureStore, per_class: bool) -> str
         quality = score_denoising(labels.given, suggested[0], suggested[1], truth[0], truth[1], labels.classes)
         return f"Against the truth of the training split, percent:\n\n{quality.as_markdown(per_class)}"
     if not store.annotated[val].all():
-        return "How many of them are wrong cannot be told: neither training nor validation videos have dense truth."
+        return "The share of wrong labels is unknown: neither training nor validation videos have dense truth."
     return _noise_rates(labels.given, store, val).as_markdown(per_class)
 
 
 def _noise_rates(given: BoolArray, store: FeatureStore, val: Indices) -> NoiseRates:
     """Estimate the noise of given labels ``[N, C]`` from that of the validation labels of the same classes.
 
-    No parser is asked: one that was trained on these very labels has come to believe the wrong ones (on simulated LLP,
-    2,500 videos, it found 31.3 % [28.9, 33.7] of the visual labels wrong where 35.2 % are; this finds 35.8 %
-    [33.4, 38.3]).
+    No parser is used: one that was trained on these very labels has learned to predict the wrong ones (on simulated
+    LLP, 2,500 videos, it estimated 31.3 % [28.9, 33.7] of the visual labels as wrong where 35.2 % are; this method
+    estimates 35.8 % [33.4, 38.3]).
     """
     rates = RightRates.fit(torch.from_numpy(store.weak[val]), _modality_truth(store, val))
     return estimate_noise_rates(torch.from_numpy(given), rates, store.vocabulary.names)
 
 
 def _modality_truth(store: FeatureStore, rows: Indices) -> Tensor:
-    """Return whether each class occurs in audio and in visual, ``[2, N, C]`` boolean, of annotated videos."""
+    """Return the true modality labels ``[2, N, C]`` (audio, visual; boolean) of annotated videos."""
     audio, visual, _ = store.dense_truth(rows)
     return torch.from_numpy(np.stack((audio.any(axis=1), visual.any(axis=1))))

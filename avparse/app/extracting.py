@@ -1,4 +1,4 @@
-"""Videos and their labels become a feature store."""
+"""Extraction of labelled videos into a feature store."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def read_labels(
     """Read the annotations of a data set, or a user's own tables.
 
     Args:
-        labels: folder of the annotations, or a table ``video,labels[,split]``.
-        classes: class names, one a line; required with a table.
-        events: a table ``video,class,modality,onset,offset``, only with a table of labels.
-        dataset: which data set the folder is of, a name in ``DATASETS``; by default one in the LLP format.
+        labels: folder of the annotations, or path of a table ``video,labels[,split]``.
+        classes: path of the class names, one per line; required with a table.
+        events: path of a table ``video,class,modality,onset,offset``; only with a table of labels.
+        dataset: name in ``DATASETS`` of the data set of the folder; None for one in the LLP format.
 
     Raises:
         UserError: a file is missing or bad, the data set is unknown, or the options do not go together.
@@ -46,7 +46,7 @@ def read_labels(
             raise UserError("--classes and --events go with a table of labels; the folder of a data set has its own")
         return build(DATASETS, read_part(DATASETS, "data set", dataset or "llp")).read(labels)
     if classes is None:
-        raise UserError("--classes: give the class names, one a line, together with a table of labels")
+        raise UserError("--classes: give the class names, one per line, together with a table of labels")
     return read_tables(labels, classes, events)
 
 
@@ -66,22 +66,26 @@ def extract_store(
     A video is the file whose name without ending is its id.
 
     Args:
-        folder: folder of the videos.
-        labels: what is known of them.
-        out: path of the feature store; one that is there already is continued.
-        extractor: name of the features to compute.
-        segment_seconds: length of a segment.
-        workers: number of decoding processes; None: as many as there are cores; 0: none beside this one.
-        description: what the store says of itself.
-        progress: how the work tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
-            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
+        folder: folder of the video files; subfolders are searched too.
+        labels: annotations of the videos.
+        out: path of the feature store; an existing one with the same settings is continued.
+        extractor: name of the feature extractor in ``EXTRACTORS``.
+        segment_seconds: length of a segment in seconds; None for that of the data set.
+        workers: number of decoding processes; None for all cores.
+        description: description of the data, which is stored with them.
+        progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
+            :func:`avparse.foundation.progress.showing`.
 
     Returns:
         The videos that could not be read, each with the reason; the others are in the store.
 
     Raises:
-        UserError: no labelled video is in the folder or none can be read, two files have the name of one, or ``out``
-            is a store with other settings or with other labels of a video.
+        UserError: no labelled video is in the folder or none can be read, two files have the id of one video, or
+            ``out`` is a store with other settings or with other labels of a video.
+
+    Example:
+        >>> labels = read_labels(Path("labels.csv"), Path("classes.txt"))  # doctest: +SKIP
+        >>> failed = extract_store(Path("videos"), labels, Path("features/mine"))  # doctest: +SKIP
     """
     if segment_seconds is None:
         segment_seconds = labels.segment_seconds
@@ -143,7 +147,7 @@ def _find(folder: Path, videos: Sequence[str]) -> list[Path]:
 
 
 def _check_labels(store: FeatureStore, labels: Annotations) -> None:
-    """Refuse to go on with a store whose videos were labelled otherwise."""
+    """Refuse to continue a store whose videos were labelled differently."""
     for position, name in enumerate(store.videos):
         video = labels.videos.get(name)
         if video is None:

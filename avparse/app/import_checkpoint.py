@@ -1,4 +1,4 @@
-"""Published weights become a run, which can be evaluated and start a training."""
+"""Import of published weights as a run, which can be evaluated and used to start a training."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from avparse.training.run import Run, frames_mend
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         run: the new run.
-        used: numbers that its parser holds.
-        unused: official names of tensors that never act, and were left out.
-        half: whether the published system is two checkpoints and only one was given.
+        used: number of values that its parser holds.
+        unused: official names of tensors that have no effect, and were left out.
+        half: whether the published system consists of two checkpoints and only one was given.
     """
 
     run: Run
@@ -47,7 +47,7 @@ class Imported:
         if self.unused:
             lines.append(f"left out, as the released network never uses them: {', '.join(self.unused)}")
         if self.half:
-            lines.append("one half of it: the published system takes what is seen from a second file; see --visual")
+            lines.append("one half of it: the published system reads visual from a second file; give it with --visual")
         if not self.run.info.spec.extractable(EXTRACTORS):
             lines.append(
                 "for 'evaluate' and 'train --init', on a store of the features that it was trained on; 'parse' is not "
@@ -69,17 +69,18 @@ def import_checkpoint(
     """Make a run of a released network's weights.
 
     Args:
-        file: a state dict, as ``torch.save`` or safetensors wrote it.
-        system: which network it is, a name in :data:`avparse.models.official.OFFICIAL`.
-        out: the run folder, new.
-        recipe: whose decoding and training settings the run gets; by default the shipped one of that system.
-        store: data like those that the network was trained on, for names of classes and streams; LLP's by default.
+        file: path of a state dict, as written by ``torch.save`` or safetensors.
+        system: name of the network in :data:`avparse.models.official.OFFICIAL`.
+        out: path of the new run folder.
+        recipe: recipe whose decoding and training settings the run gets; None for the shipped one of that system.
+        store: store of data like those that the network was trained on, for names of classes and streams; None for
+            LLP's.
         changes: settings to replace, each ``key.of.setting=value``, such as thresholds that weights do not hold.
-        visual: the second state dict of a system that takes what is seen from another epoch (DHHN).
+        visual: path of the second state dict of a system that predicts visual with another epoch (DHHN).
 
     Raises:
-        UserError: a file is refused (see :func:`read_weights`), its tensors are not the system's, the run exists, or
-            ``visual`` is given for a system that is one parser.
+        UserError: :func:`read_weights` refuses a file, its tensors are not the system's, the run exists, or ``visual``
+            is given for a system that is one parser.
     """
     known = lookup(OFFICIAL, system, "system")
     if out.exists():
@@ -125,7 +126,7 @@ def _load(system: str, file: Path, weights: Mapping[str, Tensor]) -> Parser:
 
 
 def _recipe(base: Recipe, parser: PartConfig, changes: Sequence[str], select_visual: str | None) -> Recipe:
-    """Return a recipe with another parser, or two of the kind; its labels are the training's, which is over."""
+    """Return a recipe with another parser, or two of the kind, and without pseudo labels and denoiser."""
     values = base.model_dump(mode="json")
     values |= {"parser": parser.model_dump(mode="json"), "denoiser": None, "pseudo_labels": None, "tuning": None}
     values["title"] = f"{values['title']}, published weights"

@@ -1,4 +1,4 @@
-"""Videos become files: a JSON timeline each, a table of all events, and a report to look at."""
+"""Parsing of video files to files: a JSON timeline for each, a table of all events, and a report page."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def parse_files(
     labels: str | None = None,
     workers: int | None = None,
 ) -> list[Failed]:
-    """Parse videos into ``out``: ``NAME.json`` each, ``events.csv`` of all, and ``report.html``.
+    """Parse videos into ``out``: ``NAME.json`` for each, ``events.csv`` of all, and ``report.html``.
 
-    Called again after it was stopped, it goes on where it was: until the end, features lie in ``out/.parsing``.
+    A call that was interrupted continues when it is repeated: until the end, features are stored in ``out/.parsing``.
 
     Args:
-        inputs: files, or folders whose files are meant.
-        run: the folder of a trained run.
-        out: folder, made where it is missing; files of the same name are replaced.
-        classes: see :func:`parser_for`.
-        vectors: see :func:`parser_for`.
-        labels: classes that may appear, with commas between, or the path of a table ``video,labels``.
-        workers: see :func:`parse_videos`.
+        inputs: paths of files, or of folders whose files are parsed.
+        run: path of the folder of a trained run.
+        out: folder of the results, created if it does not exist; files of the same name are replaced.
+        classes: path of other class names, one per line; None for the classes of the run.
+        vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
+        labels: classes that may appear, separated by commas, or the path of a table ``video,labels``.
+        workers: number of decoding processes; None for all cores.
 
     Returns:
         The files that could not be read; the others are parsed.
 
     Raises:
-        UserError: none could be read, an unknown class, or a run that cannot parse videos, or not these classes.
+        UserError: no file could be read, a class is unknown, or the run cannot parse videos, or not these classes.
     """
     paths, trained = media_files(inputs), TrainedParser.open(run)
     parser, untrained = parser_for(trained, classes, vectors)
@@ -103,12 +103,12 @@ def report_video(
 def parser_for(
     trained: TrainedParser, classes: Path | None, vectors: Path | None = None
 ) -> tuple[AnyParser, list[str]]:
-    """Return the parser of a run for the classes of a file, and those of them that it was not taught.
+    """Return the parser of a run for the classes of a file, and those classes that it was not trained on.
 
     Args:
-        trained: the parser of a run.
-        classes: names, one a line; None: those that the run was trained on.
-        vectors: the file with their vectors, where the run's own source of label vectors is not to be asked.
+        trained: parser of a run.
+        classes: path of the class names, one per line; None for those that the run was trained on.
+        vectors: path of a file with their vectors; None to read them from the run's own source of class vectors.
 
     Raises:
         UserError: the run's parser or its thresholds belong to the classes it was trained on, or the names or their
@@ -121,7 +121,7 @@ def parser_for(
         return parser, []
     names = Vocabulary.read(classes).names
     if trained.rule.by_class:
-        tuned = trained.path / "decoding.json"  # wins over the recipe's rule
+        tuned = trained.path / "decoding.json"  # takes precedence over the recipe's rule
         where = tuned if tuned.is_file() else trained.path / "recipe.yaml"
         raise UserError(
             f"--classes {classes}: {where} has a threshold for each class that the run was trained on; "
@@ -134,7 +134,7 @@ def parser_for(
     untrained = [name for name in names if name not in parser.spec.classes]
     if untrained and not all(labels.config.tells for labels in class_embeddings(parser)):
         _log.warning(
-            "%s was trained on label vectors that say nothing of a class; what it finds of %s is arbitrary",
+            "%s was trained on class vectors that carry no meaning; its predictions of %s are arbitrary",
             trained.path,
             ", ".join(untrained),
         )
@@ -151,7 +151,7 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _titles(paths: Sequence[Path]) -> list[str]:
-    """Return what each video is called in its timeline: the name of the file, or its path where two have one name."""
+    """Return the title of each video in its timeline: the name of the file, or its path where two have one name."""
     count = Counter(path.name for path in paths)
     return [path.name if count[path.name] == 1 else str(path) for path in paths]
 
@@ -161,7 +161,7 @@ def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[P
         return lambda video: None
     vocabulary = Vocabulary(classes)
     if Path(labels).is_file():
-        # Loads pyarrow, which parsing does without.
+        # Loads pyarrow, which is not needed for parsing.
         from avparse.data.datasets.tables import read_weak_table  # noqa: PLC0415
 
         known = {name: vocabulary.decode(video.weak) for name, video in read_weak_table(labels, vocabulary).items()}

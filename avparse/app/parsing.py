@@ -1,4 +1,4 @@
-"""Videos become timelines."""
+"""Parsing of videos to timelines."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Parsed:
     """A parsed video.
 
     Attributes:
-        path: the file.
-        timeline: probabilities and events.
-        gates: per modality the probabilities ``[T, C]`` that opened its classes.
-        only: the classes the parse was restricted to, None for all.
+        path: path of the file.
+        timeline: probabilities and events of the video.
+        gates: gate probabilities ``[T, C]`` of each modality.
+        only: classes that the parse was restricted to, None for all.
     """
 
     path: Path
@@ -76,23 +76,23 @@ def parse(
     workers: int | None = None,
     progress: Progress = "auto",
 ) -> Any:
-    """Parse a video, or many: which events are heard and which are seen, second by second.
+    """Parse one or many videos: which events are heard and which are seen, second by second.
 
     Args:
-        source: the path of a video or audio file of any length; a folder, whose files are meant; or several paths.
-        run: a trained run whose features avparse can extract, or its folder.
-        labels: the only classes that may appear, where a video's labels are known; None: any class of the run.
-        workers: number of processes that decode several files; None: as many as there are cores; 0: no other process.
-        progress: how the work tells of its progress: None, ``"bar"``, a function ``(done, total, what)``, or
-            ``"auto"``; see :func:`avparse.foundation.progress.showing`.
+        source: path of a video or audio file of any length; a folder, whose files are parsed; or several paths.
+        run: trained run whose features avparse can extract, or its folder.
+        labels: only classes that may appear, if a video's labels are known; None for any class of the run.
+        workers: number of processes that decode several files; None for one per core; 0 for no other process.
+        progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
+            :func:`avparse.foundation.progress.showing`.
 
     Returns:
         For one file its timeline. For a folder or several paths an iterator over the results in the order of the files,
-        each made when it is asked for: a timeline, or :class:`Failed` with the path of a file that could not be read
-        and the reason. One bad file thus costs that file only.
+        each computed on request: a timeline, or :class:`Failed` with the path of a file that could not be read and the
+        reason. A bad file therefore does not affect the others.
 
     Raises:
-        UserError: the one file cannot be read, the run has no trained parser or reads features that cannot be
+        UserError: the single file cannot be read, the run has no trained parser or reads features that cannot be
             extracted, or a class is unknown.
 
     Example:
@@ -128,12 +128,12 @@ def parse_videos(
     """Parse videos of any length, in the order given.
 
     Args:
-        paths: video or audio files.
-        trained: the parser of a run whose features avparse can extract.
-        parser: the parser to use in place of the run's own, such as one for other classes.
-        only: gives the classes that may appear in a video by the stem of its file, None for all classes.
-        workers: number of decoding processes; all cores by default.
-        cache: cache of extracted features, from which an interrupted call resumes.
+        paths: paths of video or audio files.
+        trained: parser of a run whose features avparse can extract.
+        parser: parser to use in place of the run's own, such as one for other classes.
+        only: function from the stem of a file to the classes that may appear in it, None for all classes.
+        workers: number of decoding processes; None for all cores.
+        cache: cache of extracted features, which lets an interrupted call continue.
 
     Raises:
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
@@ -155,7 +155,7 @@ def parse_videos(
 
 
 def media_files(inputs: Iterable[str | Path]) -> list[Path]:
-    """Return the files that are meant: those given, and in their place those of the folders given, in order of name.
+    """Return the given files, and in place of each given folder its files, in order of name.
 
     Raises:
         UserError: a folder holds no file.
@@ -173,10 +173,10 @@ def _files_of(folder: Path) -> list[Path]:
 def _extracted(
     paths: Sequence[Path], spec: TaskSpec, workers: int | None, cache: FeatureCache | None
 ) -> Iterator[Extracted | Failed]:
-    """Yield the features of each file, or why it has none: those that were kept, and the others by decoding."""
+    """Yield the features of each file, from the cache or by decoding, or the reason why it has none."""
     done = set() if cache is None else {path for path in paths if path in cache}
     waiting = [path for path in paths if path not in done]
-    # One video needs no second process.
+    # A single video needs no second process.
     workers = 0 if len(waiting) == 1 else workers
     made = extract_videos(waiting, spec.extractors, segment_seconds=spec.segment_seconds, workers=workers)
     for path in paths:
@@ -192,7 +192,7 @@ def _extracted(
 def parse_extracted(
     extracted: Extracted, path: Path, parser: AnyParser, rule: DecodingRule, only: Sequence[str] | None = None
 ) -> Parsed:
-    """Parse the features of one video."""
+    """Parse the extracted features of one video."""
     spec = parser.spec
     present = {"audio": extracted.audio_present, "visual": extracted.visual_present}
     output = predict_windows(

@@ -1,4 +1,4 @@
-"""Pseudo labels from the command line: how good they are, and thresholds tuned on validation."""
+"""Quality of pseudo labels, and tuning of their thresholds on validation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from avparse.training.run import Run
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """How good the pseudo labels of some videos are.
+    """Quality of the pseudo labels of some videos.
 
     Attributes:
-        stages: name of the labels -> their quality: as they were made, then after each pass of PLD.
-        videos: which ones, in words, and whether a teacher of their labels is simulated.
-        data: the store.
+        stages: quality of the labels by name: as they were made, then after each pass of PLD.
+        videos: description of the videos, which says whether a teacher of their labels is simulated.
+        data: feature store with the videos.
     """
 
     stages: dict[str, PseudoQuality]
@@ -42,27 +42,27 @@ class LabelQuality:
     data: FeatureStore
 
     def as_markdown(self, per_class: bool = False) -> str:
-        """Return a table a stage, if wanted with every class."""
+        """Return one table per stage, on request with every class."""
         about = f", {self.videos}, percent. Data: {self.data.about}."
         return "\n".join(quality.as_markdown(name + about, per_class) for name, quality in self.stages.items())
 
 
 def score_pseudo_labels(recipe: str, store: FeatureStore, split: str, changes: Sequence[str] = ()) -> LabelQuality:
-    """Return how good the pseudo labels of an annotated split are.
+    """Return the quality of the pseudo labels of an annotated split.
 
     Args:
-        recipe: a recipe, or a run folder; of a run with PLD, the labels after each pass are judged too.
-        store: the data.
-        split: whose truth is known.
-        changes: settings of the recipe to replace; none of a run.
+        recipe: name or path of a recipe, or a run folder; of a run with PLD, the labels after each pass are scored too.
+        store: feature store with the data.
+        split: name of a split whose truth is known.
+        changes: settings of the recipe to replace; none for a run.
 
     Raises:
-        UserError: the recipe makes no pseudo labels, a teacher was not asked, the split has no dense truth, or changes
-            are given of a run.
+        UserError: the recipe makes no pseudo labels, a teacher has no scores in the store, the split has no dense
+            truth, or changes are given for a run.
     """
     run = Run.open(recipe) if (Path(recipe) / "run.json").is_file() else None
     if run is not None and changes:
-        raise UserError(f"{recipe}: is a run, whose recipe stands; leave '--set' out, or name a recipe instead")
+        raise UserError(f"{recipe}: is a run, whose recipe is fixed; leave '--set' out, or name a recipe instead")
     settings = load_recipe(recipe, changes) if run is None else run.recipe
     making, indices = _pseudo_labels(settings, recipe), store.select(split)
     labels = PseudoLabels(making)(store, indices)
@@ -81,18 +81,18 @@ def tune_thresholds(recipe: str, store: FeatureStore, out: Path, tuning: Tuning,
     """Tune the thresholds of a recipe's pseudo labels on the validation split and write the recipe with them.
 
     Args:
-        recipe: a recipe whose pseudo labels have thresholds.
-        store: the data, validation annotated.
-        out: the recipe to write.
-        tuning: how.
+        recipe: recipe whose pseudo labels have thresholds.
+        store: feature store with an annotated validation split.
+        out: path of the recipe to write.
+        tuning: settings of the tuning.
         changes: settings of the recipe to replace.
 
     Returns:
-        A table of the metrics before (not if the recipe's are a published table that lacks a class), cross-validated,
-        and on the very videos that were tuned on.
+        A table of the metrics before (except if the recipe's thresholds are a published table that lacks a class),
+        cross-validated, and on the videos that were tuned on.
 
     Raises:
-        UserError: ``out`` exists, there are no thresholds to tune, or a teacher was not asked.
+        UserError: ``out`` exists, there are no thresholds to tune, or a teacher has no scores in the store.
     """
     if out.exists():
         raise UserError(f"{out}: exists already; choose another name or remove it")
@@ -131,14 +131,14 @@ def _pseudo_labels(recipe: Recipe, name: str) -> PseudoLabels.Config:
 
 
 def _about(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, split: str) -> str:
-    """Return which videos, and whether a teacher of their labels is simulated, in words."""
+    """Return a description of the videos, which says whether a teacher of their labels is simulated."""
     asked = [(side.teacher, modality) for modality in MODALITIES if (side := config.side(modality)) is not None]
     simulated = any(is_simulated(TeacherScores.load(store, *teacher).info) for teacher in asked)
     return f"{len(indices)} {split} videos" + (", simulated teacher" if simulated else "")
 
 
 def _given(config: PseudoLabels.Config, store: FeatureStore) -> Thresholds | None:
-    """Return the thresholds of the recipe; None if a published table of them lacks a class of the store."""
+    """Return the thresholds of the recipe; None if they are a published table that lacks a class of the store."""
     sides = {modality: config.side(modality) for modality in MODALITIES}
     if not all(side is None or side.names_all(modality, store.vocabulary) for modality, side in sides.items()):
         return None
@@ -168,6 +168,6 @@ def _scored(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, 
 
 
 def _named(store: FeatureStore, thresholds: Float32Array) -> dict[str, float] | float:
-    """Return thresholds as a recipe has them: by class, or one where all are equal; short, yet exact as float32."""
+    """Return thresholds in the form of a recipe: by class, or one number if all are equal; exact as float32."""
     short = [float(str(x)) for x in thresholds]
     return short[0] if len(set(short)) == 1 else dict(zip(store.vocabulary, short, strict=True))

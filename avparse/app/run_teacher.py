@@ -1,4 +1,4 @@
-"""Asking teachers: their view of every segment of a store, cached beside it, from which recipes make pseudo labels."""
+"""Running of teachers: their embeddings of every segment of a store are stored next to it, for pseudo labels."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ TEACHERS: dict[str, Callable[[Any], Teacher]] = {
 def run_teacher(
     store: FeatureStore, teacher: str, changes: Sequence[str] = (), settings: Mapping[str, Any] | None = None
 ) -> tuple[list[Path], list[Failed]]:
-    """Ask a teacher about a store and cache what it says.
+    """Run a teacher on a store and write its scores next to the store.
 
     Args:
-        store: the data.
-        teacher: a name in :data:`TEACHERS`.
+        store: feature store whose segments are embedded.
+        teacher: name of the teacher in :data:`TEACHERS`.
         changes: settings of the teacher, each ``key=value``.
-        settings: more of them, by name.
+        settings: further settings of the teacher by name.
 
     Returns:
-        The files, one a modality, and the videos that the teacher could not judge, which are not in them.
+        The files, one per modality, and the videos that the teacher could not process, which are not in the files.
 
     Raises:
-        UserError: an unknown teacher or setting, or the teacher cannot judge these data.
+        UserError: the teacher or a setting is unknown, or the teacher cannot process these data.
     """
     values: dict[str, Any] = {"name": teacher, **(settings or {})}
     for change in changes:

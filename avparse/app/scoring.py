@@ -1,4 +1,4 @@
-"""Scores of finished runs."""
+"""Evaluation of finished runs on an annotated split."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Evaluation:
     """Scores of runs on a split; its text is a Markdown table, with 95 % bootstrap intervals of Type below it.
 
     Attributes:
-        caption: what was scored, on which videos.
-        scores: system -> its ten metrics: of one run the parser alone (``"parser"``), the parser given the weak
-            labels, and the labels themselves; of several runs the parser alone of each.
+        caption: description of the runs and videos that were scored.
+        scores: scores by system: for one run the parser by itself (``"parser"``), the parser given the weak labels, and
+            the labels themselves; for several runs the parser of each.
     """
 
     caption: str
@@ -55,9 +55,9 @@ class Evaluation:
         return "\n".join([table, *(_intervals(name, scores) for name, scores in parsers.items())])
 
     def differences(self) -> dict[str, dict[str, Interval]]:
-        """Return by how much each further run differs from the first one, metric by metric, with its 95 % interval.
+        """Return the difference of each further run to the first one, for each metric, with its 95 % interval.
 
-        Both are resampled together, video by video, so that an interval without zero tells them apart.
+        Both are resampled together, video by video; an interval that excludes zero means that they differ.
 
         Raises:
             UserError: fewer than two runs were scored.
@@ -69,7 +69,7 @@ class Evaluation:
         return {name: bootstrap_difference(s, first) for name, s in zip(names, others, strict=True)}
 
     def comparison(self) -> str:
-        """Return the differences as a Markdown table, in points, a row a run."""
+        """Return the differences as a Markdown table, in points, with one row per run."""
         first, rows = next(iter(self.scores)), self.differences()
         lines = [
             f"Difference to {first}, points with the 95 % interval of a paired bootstrap over the videos; an interval "
@@ -97,17 +97,21 @@ def evaluate(
     """Score the parsers of runs on a split whose truth is known.
 
     Args:
-        runs: a run, or the path of one, or several of them.
-        store: a feature store, or the path of one.
-        split: the name of the split; its videos have dense truth.
-        videos: score all videos of the split, or only those in which events overlap (``"overlapping"``), or only the
+        runs: run or its path, or several of them.
+        store: feature store, or its path.
+        split: name of the split; its videos have dense truth.
+        videos: kind of videos to score: ``"all"``, only those in which events overlap (``"overlapping"``), or only the
             others (``"single"``).
-        tune: first tune the thresholds of each parser on all validation videos, one a kind for all classes.
-        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest of them that the machine has.
+        tune: whether to tune the thresholds of each parser on all validation videos first, one of each kind for all
+            classes.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
 
     Raises:
-        UserError: the store has other classes or streams than a run was trained on, the split has no dense truth, or no
-            video of that kind; ``tune`` with the split that it reads.
+        UserError: the store has other classes or streams than a run was trained on, the split has no dense truth or no
+            video of that kind, or ``tune`` is set with the split that it reads.
+
+    Example:
+        >>> print(evaluate("runs/han-1", "features/llp", "test"))  # doctest: +SKIP
     """
     several = [runs] if isinstance(runs, str | Path | Run) else runs
     opened = [run if isinstance(run, Run) else Run.open(run) for run in several]
@@ -115,7 +119,7 @@ def evaluate(
     for run in opened:
         _check(run, store)
     if tune and split == "val":
-        raise UserError("--tune reads the split 'val', which is no test then; score another split")
+        raise UserError("--tune reads the split 'val', which is then no unseen split; score another split")
     where = Compute(device).fabric().device
     indices, table = select_videos(store, split, videos), FeatureTable(store, device=where)
     parsers = [run.parser(where) for run in opened]

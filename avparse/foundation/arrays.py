@@ -1,4 +1,4 @@
-"""Names for the types of NumPy arrays, by what their elements are."""
+"""Type aliases of NumPy arrays, by the type of their elements."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with an escape (backslash, x, hexadecimal) for each character that a terminal might obey.
+    """Return ``text`` with an escape (backslash, x, hexadecimal) for each control character.
 
-    Names of files are others' to choose. Line ends and tabs stay.
+    File names may contain any characters, and a terminal would execute some of them. Line ends and tabs are kept.
     """
     if text.isprintable():
         return text
@@ -32,6 +32,6 @@ def printable(text: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,4 +1,4 @@
-"""Libraries that an optional part needs and a plain installation lacks."""
+"""Import of libraries that only an optional part needs and that a plain installation lacks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def library(module: str, extra: str, what: str) -> Any:
 
     Args:
         module: name of the library's module.
-        extra: extra of this package that brings the library.
-        what: what needs it, for the message.
+        extra: extra of this package that installs the library.
+        what: name of the feature that needs the library, for the message.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the library is not installed.
     """
     try:
         return importlib.import_module(module)

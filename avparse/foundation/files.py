@@ -21,7 +21,7 @@ from avparse.foundation import platform
 from avparse.foundation.errors import UserError
 
 _TEMPORARY = ".tmp-"
-_FORGOTTEN_S = 86_400.0  # a temporary name without an owner is left for a day
+_FORGOTTEN_S = 86_400.0  # age in seconds at which a temporary name without an owner may be removed
 _swept: set[tuple[int, str]] = set()
 
 
@@ -121,7 +121,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside ``parent`` that is gone when the block ends, unless it was renamed."""
+    """Yield a temporary folder inside ``parent`` that is removed when the block ends, unless it was renamed."""
     parent.mkdir(parents=True, exist_ok=True)
     _sweep_once(parent)
     temporary = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=parent))
@@ -132,11 +132,12 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, locked: bool = False) -> None:
-    """Remove temporary files and folders that processes which have ended left in ``folder``.
+    """Remove temporary files and folders in ``folder`` whose processes have ended.
 
     Args:
-        folder: where to look; subfolders are not entered.
-        locked: whether the caller holds the only right to write there, so that nothing temporary has a living owner.
+        folder: folder to clean; subfolders are not entered.
+        locked: whether the caller holds the lock of the folder, so that no other process is using a temporary name
+            there.
     """
     for path in folder.glob(f"{_TEMPORARY}*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Folders that one process at a time writes to. A lock ends with its owner, however that ends."""
+"""Locks of folders that only one process at a time may write to; a lock ends with its process, however that ends."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _MOST_BYTES, _MOST_CHARACTERS = 4096, 120
 
 
 class Lock:
-    """The only right to write to something, held from the making of this object to :meth:`release`.
+    """An exclusive lock, held from the creation of this object to :meth:`release`.
 
     Args:
-        path: the lock's file. While the lock is held the file tells who holds it; afterwards the file is gone.
-        what: names what is written to, in the refusal.
+        path: path of the lock file. While the lock is held the file names its holder; afterwards the file is removed.
+        what: name of the locked folder in the error message.
 
     Raises:
-        UserError: another process holds it (its number, machine and command are told), or the file cannot be made.
+        UserError: another process holds the lock (the message names its number, machine and command), or the file
+            cannot be created.
     """
 
     def __init__(self, path: Path, what: str | os.PathLike[str]) -> None:
@@ -39,9 +40,9 @@ class Lock:
             self._file.write(json.dumps(_myself()).encode())
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if not self._file.closed:
-            with contextlib.suppress(OSError):  # Windows removes no open file
+            with contextlib.suppress(OSError):  # Windows does not remove an open file
                 self._path.unlink()
             self._file.close()
 
@@ -67,7 +68,7 @@ def _locked(path: Path, what: str | os.PathLike[str]) -> BinaryIO:
             _log.warning("%s: this file system has no locks; let no second process write there", what)
         if held is None or _is_at(file, path):
             return file
-        file.close()  # whoever held it removed it meanwhile: this is a file without a name
+        file.close()  # its holder removed it meanwhile, so this file has no name any more
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -83,7 +84,7 @@ def _myself() -> dict[str, str | int]:
 
 
 def _holder(file: BinaryIO) -> str:
-    """Return who holds a lock, as part of a sentence; nothing where the file does not tell."""
+    """Return the holder of a lock, as part of a sentence; empty if the file does not name it."""
     try:
         file.seek(0)
         about = json.loads(file.read(_MOST_BYTES))

@@ -1,4 +1,4 @@
-"""Reading Parquet tables, which may be a thousand times larger in memory than on disk."""
+"""Reading of Parquet tables with limits, because a table may be a thousand times larger in memory than on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from avparse.foundation.platform import open_regular
 
-# What a table may hold, and how much more a byte on disk. Tables of labels have below one value a byte, equal rows 150.
+# Limits of a table in total and per byte on disk. Tables of labels have below one value per byte, equal rows 150.
 _VALUES, _VALUES_A_BYTE = 200_000, 8
 _TEXT_BYTES, _TEXT_BYTES_A_BYTE = 64 << 20, 100
 _COLUMN_BYTES, _COLUMN_BYTES_A_VALUE = 16 << 20, 512
@@ -20,16 +20,16 @@ _FOOTER_BYTES, _FOOTER_ENTRIES = 64 << 20, 1_000_000
 
 
 def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Table:
-    """Read the named columns of a table in this thread, those that it has; what it declares is judged before.
+    """Read the named columns that a table has, in this thread, after checking its declared sizes.
 
     ``pyarrow.parquet.read_table`` always starts threads of its own. One of them that closes the file after the program
     has ended aborts the process although its results are complete ("terminate called without an active exception", exit
     code 134). The file is opened only once, because another process may replace it by a longer one at any time.
 
     Raises:
-        OSError: the file cannot be opened, or is no regular file.
-        pyarrow.ArrowException: it is no Parquet table, damaged, has two columns of one name, or holds more rows or
-            longer texts than a file of its size can sensibly hold.
+        OSError: the file cannot be opened, or is not a regular file.
+        pyarrow.ArrowException: the file is not a Parquet table, is damaged, has two columns of one name, or holds more
+        rows or longer texts than a file of its size can sensibly hold.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -42,7 +42,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
         _check_declared(footer.metadata, size)
         texts = [column.path for column in footer.schema if column.physical_type == "BYTE_ARRAY"]
         file.seek(0)
-        # Texts are read as dictionaries: one long text in many rows is then one text.
+        # Texts are read as dictionaries, in which one long text in many rows is stored once.
         source = pq.ParquetFile(file, pre_buffer=False, read_dictionary=texts, metadata=footer.metadata)
         wanted = set(columns)
         named = [name for name in schema.names if name in wanted]
@@ -56,7 +56,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
 
 
 def _check_declared(footer: pq.FileMetaData, size: int) -> None:
-    """Refuse more values, or longer ones, than a file of ``size`` bytes can sensibly hold."""
+    """Refuse a footer that declares more values, or longer ones, than a file of ``size`` bytes can sensibly hold."""
     groups = [footer.row_group(g) for g in range(footer.num_row_groups)]
     for number in range(footer.num_columns):
         chunks = [group.column(number) for group in groups]
@@ -68,7 +68,7 @@ def _check_declared(footer: pq.FileMetaData, size: int) -> None:
 
 
 def _text_bytes(values: pa.Array) -> int:
-    """Return how many bytes the texts of a column take, once they are no dictionary any more."""
+    """Return the number of bytes of a column's texts after decoding of dictionaries."""
     while isinstance(values, pa.ListArray | pa.LargeListArray):
         values = values.flatten()
     if not isinstance(values, pa.DictionaryArray):

@@ -1,6 +1,6 @@
-"""What differs between operating systems: syncing, locks, writes at a position, signals, processes. Nothing else asks.
+"""All code that depends on the operating system: syncing, locks, writes at a position, signals, processes.
 
-Everything is asked for by what the system offers and not by its name, so that tests can take an offer away.
+It checks for functions that the system has instead of the system's name, so that tests can take one away.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ except ImportError:  # Windows
 
 STOP_SIGNALS = tuple(s for name in ("SIGINT", "SIGTERM", "SIGBREAK") if (s := getattr(signal, name, None)) is not None)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-_LOCKED_BYTE = 1 << 30  # far behind what the file says, as a locked byte cannot be read by others on Windows
+_LOCKED_BYTE = 1 << 30  # far behind the content, because on Windows others cannot read a locked byte
 _REPLACE_TRIES, _REPLACE_PAUSE_S = 20, 0.05
 
 
@@ -39,7 +39,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a regular file for reading; a pipe or device is refused without waiting for it.
 
     Raises:
-        OSError: the file cannot be opened, or is something else than a regular file.
+        OSError: the file cannot be opened, or is not a regular file.
     """
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     descriptor = os.open(path, flags)
@@ -52,14 +52,14 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def has_holes(status: os.stat_result) -> bool:
-    """Return whether a large file is almost all holes: bytes that no disk holds, and that read as zeros."""
+    """Return whether a large file consists almost entirely of holes, which take no disk space and read as zeros."""
     stored = getattr(status, "st_blocks", None)
     return stored is not None and status.st_size > (64 << 20) and 512 * stored < status.st_size // 100
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Ask the disk to keep the folder's entries, so that a rename survives a power cut, where the system can."""
-    with contextlib.suppress(OSError):  # Windows opens no folder, and some file systems do not sync one
+    """Sync the folder's entries to disk, so that a rename survives a power failure, if the system supports it."""
+    with contextlib.suppress(OSError):  # Windows cannot open a folder, and some file systems cannot sync one
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -68,16 +68,16 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def sync_file(path: str | os.PathLike[str]) -> None:
-    """Ask the disk to keep the content of a file."""
-    with open(path, "r+b") as file:  # Windows syncs no file that is open for reading only
+    """Sync the content of a file to disk."""
+    with open(path, "r+b") as file:  # Windows cannot sync a file that is open for reading only
         os.fsync(file.fileno())
 
 
 def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Rename a file over another; where an open target is in the way (Windows), wait a second for its reader.
+    """Rename a file over another; if the target is open (Windows), wait up to a second for its reader.
 
     Raises:
-        OSError: the rename fails.
+        OSError: the file cannot be renamed.
     """
     for attempt in range(_REPLACE_TRIES):
         try:
@@ -103,7 +103,7 @@ def write_at(descriptor: int, content: bytes | memoryview, position: int) -> Non
 
 
 def umask() -> int:
-    """Return the permissions that new files of this process do without."""
+    """Return the permissions that new files of this process do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -113,7 +113,7 @@ def lock(file: BinaryIO) -> bool | None:
     """Lock an open file until it is closed or its process ends.
 
     Returns:
-        True: locked. False: someone else holds it. None: this file system has no locks.
+        True if locked, False if another process holds the lock, None if this file system has no locks.
     """
     try:
         if fcntl is not None:
@@ -132,12 +132,12 @@ def lock(file: BinaryIO) -> bool | None:
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told apart from a later one that was given the same number.
+    """A process, distinguished from a later one with the same number.
 
     Attributes:
-        host: a short digest of the machine's name.
+        host: short digest of the machine's name.
         pid: number of the process.
-        started: when it began, Unix seconds.
+        started: time at which the process started, in Unix seconds.
     """
 
     host: str
@@ -151,18 +151,18 @@ class Owner:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read what :meth:`__str__` wrote; None where it is something else."""
+        """Read text that :meth:`__str__` wrote; None if it is something else."""
         host, *numbers = text.split("-")
         if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 16 for n in numbers):
             return None
         return cls(host, int(numbers[0]), int(numbers[1]))
 
     def is_dead(self) -> bool:
-        """Return whether the process has ended; False for one of another machine, which cannot be known."""
+        """Return whether the process has ended; False for one of another machine, where it is unknown."""
         if self.host != _host():
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 2  # clocks are set now and then
+            return abs(psutil.Process(self.pid).create_time() - self.started) > 2  # tolerates a clock that was set
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:
@@ -179,14 +179,15 @@ def cores() -> int:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while child processes are started, which inherit that for good; this process gets it afterwards.
+    """Block Ctrl-C while child processes are started, which inherit the block; this process receives it afterwards.
 
-    A child that ignores Ctrl-C can say so only once it runs; a second of imports before that it would die of it aloud.
+    A child can only choose to ignore Ctrl-C once it runs; during its first second of imports an interrupt would end it
+    with a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Starting multiprocessing's tracker ends by letting Ctrl-C through again, so it must run before.
+    # Starting multiprocessing's resource tracker unblocks Ctrl-C, so it must be started first.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -196,13 +197,13 @@ def interrupts_held() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """In a child process: ignore the signals that ask to stop; the parent gets them too, and ends its children."""
+    """Ignore stop signals in a child process; the parent receives them too, and ends its children."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def own_group() -> dict[str, Any]:
-    """Return the arguments of ``subprocess.Popen`` by which Ctrl-C in a terminal does not reach the child."""
+    """Return the arguments of ``subprocess.Popen`` with which Ctrl-C in a terminal does not reach the child."""
     if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on standard error, calls of a function, or nothing, as the caller chooses."""
+"""Progress of long operations: a bar on standard error, calls of a function, or nothing, as the caller chooses."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _chosen: ContextVar[Progress] = ContextVar("progress", default="auto")
 
 @contextmanager
 def showing(progress: Progress) -> Iterator[None]:
-    """Choose how the work inside tells of its progress.
+    """Choose the display of progress for all operations in the block.
 
     Args:
-        progress: ``"bar"``: a bar on standard error, redrawn often on a terminal and every ten seconds elsewhere, so
-            that logs stay readable. A function: it is called as ``progress(done, total, what)`` after each step, with
-            ``total`` None where it is unknown; an exception that it raises ends the work. None: nothing is shown.
-            ``"auto"``: what a caller further out chose, and otherwise a bar on a terminal and nothing elsewhere.
+        progress: kind of display. ``"bar"``: a bar on standard error, redrawn often on a terminal and every ten seconds
+            elsewhere, so that logs remain readable. A function: it is called as ``progress(done, total, what)`` after
+            each step, with ``total`` None if unknown; an exception that it raises ends the operation. None: nothing is
+            shown. ``"auto"``: the choice of an enclosing block, or else a bar on a terminal and nothing elsewhere.
     """
     token = _chosen.set(_chosen.get() if progress == "auto" else progress)
     try:
@@ -36,7 +36,7 @@ def showing(progress: Progress) -> Iterator[None]:
 
 
 class Tracker(Generic[T]):
-    """Progress of one piece of work: iterate over it, or open it with ``with`` and call :meth:`update`."""
+    """Progress of one operation: iterate over it, or open it with ``with`` and call :meth:`update`."""
 
     def __init__(self, work: Iterable[T] | None, what: str, total: int | None, unit: str, first: int) -> None:
         chosen = _chosen.get()
@@ -46,7 +46,7 @@ class Tracker(Generic[T]):
         self._bar = _bar(what, total, unit, first) if shown else None
 
     def update(self, count: int = 1) -> None:
-        """Tell that ``count`` more items are done."""
+        """Report that ``count`` more items are done."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -54,7 +54,7 @@ class Tracker(Generic[T]):
             self._report(self._done, self._total, self._what)
 
     def note(self, text: str, now: bool = False) -> None:
-        """Show ``text`` beside the bar, from its next drawing on or ``now``."""
+        """Show ``text`` next to the bar, from its next redrawing on or ``now``."""
         if self._bar is not None:
             self._bar.set_postfix_str(text, refresh=now)
 
@@ -77,13 +77,13 @@ class Tracker(Generic[T]):
 def track(
     work: Iterable[T] | None, what: str, total: int | None = None, unit: str = "video", first: int = 0
 ) -> Tracker[T]:
-    """Let a piece of work tell of its progress in the way that :func:`showing` chose, at the time of this call.
+    """Report the progress of an operation in the way that :func:`showing` chose, at the time of this call.
 
     Args:
-        work: what is iterated over; None where the work calls :meth:`Tracker.update` itself.
-        what: name of the work.
-        total: number of items; the length of ``work`` where that has one.
-        unit: what an item is.
+        work: items to iterate over; None if the caller calls :meth:`Tracker.update` itself.
+        what: name of the operation.
+        total: number of items; the length of ``work`` if that has one.
+        unit: name of an item.
         first: number of items that are done already (a resumed run).
     """
     if total is None and isinstance(work, Sized):

@@ -1,6 +1,7 @@
-"""Reading files that others wrote: small on disk may be large in memory, deep, or no file at all.
+"""Reading of text, JSON and YAML files with limits on size and depth.
 
-Every text, JSON and YAML file is read by way of this module, so that one rule of limits holds for all of them.
+A file that is small on disk may be large in memory, deeply nested, or not a regular file. All such files are read by
+this module, so that the same limits hold for all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import yaml
 from avparse.foundation import platform
 from avparse.foundation.errors import UserError
 
-_MOST_DIGITS = 19  # of a whole number: what 64 bits hold
+_MOST_DIGITS = 19  # digits of a whole number of 64 bits
 _LONGEST_NUMBER = 70
 _BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _AGAIN = "restore it from a copy or make it again"
@@ -24,12 +25,12 @@ _AGAIN = "restore it from a copy or make it again"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may hold.
+    """Limits on the content of a file.
 
     Attributes:
-        size: bytes of the file.
-        values: entries of all its lists and tables together; aliases count as often as they are used.
-        depth: lists and tables inside one another.
+        size: largest size of the file in bytes.
+        values: largest number of entries of all lists and tables together; aliases count as often as they are used.
+        depth: deepest nesting of lists and tables.
     """
 
     size: int
@@ -37,23 +38,24 @@ class Limits:
     depth: int = 50
 
 
-SETTINGS = Limits(size=1 << 20, values=20_000)  # what a person writes, or a run says of itself
-RECORDS = Limits(size=256 << 20, values=16_000_000)  # timelines, and what a store counts of its blocks
+SETTINGS = Limits(size=1 << 20, values=20_000)  # files that people write, and descriptions of runs
+RECORDS = Limits(size=256 << 20, values=16_000_000)  # timelines, and lists of a store's blocks
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, mend: str = "check the path") -> bytes:
     """Read a regular file of at most ``most`` bytes.
 
     Raises:
-        UserError: it cannot be read, is a pipe, device or folder, or is larger; ``mend`` says what to do about it.
+        UserError: the file cannot be read, is a pipe, device or folder, or is larger; ``mend`` is the advice in the
+            message.
     """
     try:
         with platform.open_regular(path) as file:
             content = file.read(most + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); {mend}") from None
-    except ValueError as error:  # a path that holds a zero character
-        raise UserError(f"{str(path)!r}: no path of a file ({error}); {mend}") from None
+    except ValueError as error:  # a path with a zero character
+        raise UserError(f"{str(path)!r}: not a path of a file ({error}); {mend}") from None
     if len(content) > most:
         raise UserError(f"{path}: larger than the {_size(most)} that such a file may have; {mend}")
     return content
@@ -78,10 +80,10 @@ def check_file(path: str | os.PathLike[str], most: int | None = None, mend: str 
 
 
 def read_text(path: str | os.PathLike[str], most: int = 16 << 20, mend: str = "save it as UTF-8 text") -> str:
-    """Read a UTF-8 text of at most ``most`` bytes, without the mark that some programs put at its beginning.
+    """Read a UTF-8 text of at most ``most`` bytes, without a byte order mark.
 
     Raises:
-        UserError: see :func:`read_bytes`; or it is not UTF-8.
+        UserError: the file cannot be read (as for :func:`read_bytes`), or is not UTF-8.
     """
     try:
         return read_bytes(path, most, mend).decode("utf-8-sig")
@@ -93,23 +95,23 @@ def read_json(path: str | os.PathLike[str], limits: Limits = SETTINGS, mend: str
     """Read a JSON file.
 
     Raises:
-        UserError: see :func:`read_text` and :func:`parse_json`.
+        UserError: the file cannot be read (as for :func:`read_text`) or parsed (as for :func:`parse_json`).
     """
     return parse_json(read_text(path, limits.size, mend), str(path), limits, mend)
 
 
 def parse_json(text: str, where: str, limits: Limits = SETTINGS, mend: str = _AGAIN, nan: bool = False) -> Any:
-    """Read JSON.
+    """Parse JSON within limits.
 
     Args:
-        text: the JSON.
-        where: names the file in errors.
-        limits: what it may hold.
-        mend: what to do about a bad one.
-        nan: whether figures may be NaN or infinite, as those of a log may.
+        text: text of the JSON document.
+        where: name of the file in error messages.
+        limits: limits on size and nesting.
+        mend: advice in error messages.
+        nan: whether numbers may be NaN or infinite, as in a log.
 
     Raises:
-        UserError: not JSON, deeper or larger than the limits, a number that is none, or a whole number beyond 64 bits.
+        UserError: the text is not JSON, exceeds the limits, or has an invalid number or a whole number beyond 64 bits.
     """
     if text.count(",") + text.count("[") + text.count("{") > limits.values:
         raise UserError(f"{where}: holds more than {limits.values} values; {mend}")
@@ -128,23 +130,23 @@ def read_yaml(path: str | os.PathLike[str], mend: str = "mend it", limits: Limit
     """Read a YAML file.
 
     Raises:
-        UserError: see :func:`read_text` and :func:`parse_yaml`.
+        UserError: the file cannot be read (as for :func:`read_text`) or parsed (as for :func:`parse_yaml`).
     """
     return parse_yaml(read_text(path, limits.size, mend), str(path), mend, limits)
 
 
 def parse_yaml(text: str, where: str, mend: str = "mend it", limits: Limits = SETTINGS) -> Any:
-    """Read YAML of plain values.
+    """Parse YAML of plain values within limits.
 
     Args:
-        text: the YAML.
-        where: names the file in errors.
-        mend: what to do about a bad one.
-        limits: what it may hold; an alias counts as all that it stands for.
+        text: text of the YAML document.
+        where: name of the file in error messages.
+        mend: advice in error messages.
+        limits: limits on size and nesting; an alias counts as all that it refers to.
 
     Raises:
-        UserError: not YAML, deeper or larger than the limits, a whole number beyond 64 bits, or an alias inside what
-            it stands for.
+        UserError: the text is not YAML, exceeds the limits, or has a whole number beyond 64 bits or an alias inside the
+            value that it refers to.
     """
     loader = None
     try:
@@ -152,7 +154,7 @@ def parse_yaml(text: str, where: str, mend: str = "mend it", limits: Limits = SE
         return loader.get_single_data()
     except _TooMuch as error:
         raise UserError(f"{where}: {error}; {mend}") from None
-    # Besides its own errors, the library lets those of the conversions through: a date of the 45th, an empty "!!int".
+    # The library also raises errors of conversions, such as for the 45th of a month or an empty "!!int".
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"{where}: not YAML: {_one_line(error)}; {mend}") from None
     finally:
@@ -165,14 +167,14 @@ class _TooMuch(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Counts nodes while they are composed: neither depth nor number is known before, and aliases multiply."""
+    """Counts nodes while they are composed, because neither depth nor number is known before and aliases multiply."""
 
     def __init__(self, text: str, limits: Limits) -> None:
         super().__init__(text)
         self._limits = limits
         self._count = 0
-        self._heights: list[int] = []  # of each node that is being composed: the height of its highest child so far
-        self._known: dict[yaml.Node, tuple[int, int]] = {}  # of each composed node: its values and its height
+        self._heights: list[int] = []  # for each node that is being composed, the height of its highest child so far
+        self._known: dict[yaml.Node, tuple[int, int]] = {}  # for each composed node, its values and its height
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node and all below it, unless there are too many."""
@@ -185,7 +187,7 @@ class _Loader(yaml.SafeLoader):
         assert node is not None
         if alias:
             if node not in self._known:
-                raise _TooMuch("an alias stands inside what it stands for")
+                raise _TooMuch("an alias is inside the value that it refers to")
             values, height = self._known[node]
             self._add(values, height)
         else:
@@ -195,7 +197,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def fetch_flow_collection_start(self, kind: Any) -> None:
-        """Begin a bracket; looking ahead takes time that grows with the square of the open ones."""
+        """Begin a bracket; the time to look ahead grows with the square of the number of open brackets."""
         self._check_depth(self.flow_level)
         super().fetch_flow_collection_start(kind)
 
@@ -211,7 +213,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _number(read: Any) -> Any:
-    """Return a constructor of numbers that are at most as long as any number can sensibly be written."""
+    """Return a constructor of numbers that refuses those with too many characters."""
 
     def construct(loader: _Loader, node: yaml.ScalarNode) -> int | float:
         if len(node.value) > _LONGEST_NUMBER:
@@ -235,7 +237,7 @@ def _whole_number(text: str) -> int:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _size(count: int) -> str:

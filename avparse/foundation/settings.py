@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Settings(BaseModel):
-    """Base of every settings class: immutable, no unknown keys, NaN and infinity refused.
+    """Base class of all settings: immutable, without unknown keys, NaN or infinity.
 
     Attributes:
-        renamed: the key that an earlier version wrote -> the key that is written today. Both are read.
+        renamed: today's key by the key that an earlier version wrote. Both are read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
@@ -59,7 +59,7 @@ def lookup(registry: Mapping[str, T], name: object, what: str) -> T:
 
 
 class PartConfig(Settings):
-    """Base of the settings of a part that is chosen by name; each part narrows ``name`` to its own.
+    """Base class of the settings of a part that is chosen by name; each part restricts ``name`` to its own.
 
     Attributes:
         former_names: names that earlier versions gave the part; they are read as well.
@@ -70,7 +70,7 @@ class PartConfig(Settings):
 
 
 def current_name(registry: Mapping[str, Any], name: object) -> object:
-    """Return the name under which ``registry`` lists a part today, for one of its former names; others as they are."""
+    """Return the current name of a part in ``registry`` for one of its former names; other names are returned as is."""
     return next((known for known, part in registry.items() if name in part.Config.former_names), name)
 
 

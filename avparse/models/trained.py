@@ -1,6 +1,6 @@
-"""The finished parser of a run folder: all that parsing a file needs to know, without the training that made it.
+"""The trained parser of a run folder, with all that parsing a file needs and without training code.
 
-Of the files of a run (``avparse/training/run.py`` lists them all) these are read::
+These files of a run are read (``avparse/training/run.py`` lists all of them)::
 
     RUN/
         run.json              seed, data version, what the parser knows of the data, avparse version
@@ -33,19 +33,19 @@ from avparse.models.weights import load_weights, read_sealed
 
 
 class RunInfo(Settings):
-    """What ``run.json`` holds.
+    """Content of ``run.json``.
 
     Attributes:
-        version: the version of avparse that made the run.
-        seed: the seed of initialisation, order and dropout.
+        version: version of avparse that made the run.
+        seed: seed of initialisation, order of batches and dropout.
         spec: classes, streams and segment length that the parser was built for.
         data: path of the store, as given.
-        fingerprint: the store's version.
-        description: what the store says of itself; it tells simulated data as such.
+        fingerprint: version of the store.
+        description: the store's own description, which marks simulated data.
         provenance: commit, libraries, machine, date and command; None for a run of an earlier version.
-        threads: how many threads computed when the run was begun, as sums over several round otherwise than over one.
-            None for a run of a version that did not count them, and for weights from elsewhere.
-        sealed: whether every file of weights of the run carries a digest; those of earlier versions do not.
+        threads: number of threads that computed when the run was begun, because sums over several threads are rounded
+            differently. None for a run of an earlier version, and for imported weights.
+        sealed: whether every weight file of the run has a digest; those of earlier versions do not.
     """
 
     version: str
@@ -79,16 +79,16 @@ class _Recipe(Settings):
 
 @dataclass(frozen=True)
 class TrainedParser:
-    """The parser of a run folder, its decoding rule and where it comes from.
+    """The parser of a run folder, with its decoding rule and origin.
 
     Attributes:
-        path: the run folder.
-        title: the recipe's title.
+        path: path of the run folder.
+        title: title of the recipe.
         config: settings of the parser.
-        rule: how its probabilities become decisions.
-        info: what the parser knows of the data, and which data it was trained on.
-        cross: whether it was trained with cross-modal attention.
-        halves: names of its weight files: one parser for both modalities, or one for audio and one for visual.
+        rule: decoding rule that turns probabilities into decisions.
+        info: content of ``run.json``, such as classes, streams and the data that the parser was trained on.
+        cross: whether the parser was trained with cross-modal attention.
+        halves: names of the weight files: one parser for both modalities, or one for audio and one for visual.
     """
 
     path: Path
@@ -101,10 +101,10 @@ class TrainedParser:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> TrainedParser:
-        """Read what a run folder says of its parser; the weights are read by :meth:`load`.
+        """Read the description of a run's parser; :meth:`load` reads the weights.
 
         Raises:
-            UserError: it is not a run folder, or a file of it is damaged.
+            UserError: the folder is not a run folder, or one of its files is damaged.
         """
         folder = Path(path)
         info = read_run_info(folder)
@@ -130,10 +130,10 @@ class TrainedParser:
         return parser.to(device).eval()
 
     def weights(self, half: str = "parser") -> dict[str, Tensor]:
-        """Return the trained weights by name, or those of the ``visual`` half.
+        """Return the trained weights by name, of the parser or of its ``visual`` half.
 
         Raises:
-            UserError: there are none yet, or the file is damaged.
+            UserError: there are no weights yet, or the file is damaged.
         """
         path = self.path / f"{half}.safetensors"
         if not path.is_file():
@@ -151,7 +151,7 @@ def read_run_info(folder: Path) -> RunInfo:
     """Read ``run.json`` of a run folder.
 
     Raises:
-        UserError: it is not a run folder, or the file is damaged.
+        UserError: the folder is not a run folder, or the file is damaged.
     """
     path = folder / "run.json"
     if not path.is_file():

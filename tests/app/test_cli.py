@@ -189,7 +189,7 @@ def test_parse_with_other_classes(
     (tmp_path / "my.txt").write_text("Whistling kettle\nDog\n\nSpeech\n")
     other = ("--classes", tmp_path / "my.txt")
     assert command(*parse, run, "-o", tmp_path / "other", *other, "--labels", "Dog,Whistling kettle")[0] == 0
-    assert caplog.messages[0].endswith("what it finds of Whistling kettle is arbitrary")
+    assert caplog.messages[0].endswith("its predictions of Whistling kettle are arbitrary")
     timeline = Timeline.load(tmp_path / "other" / f"{video.stem}.json")
     assert timeline.classes == ("Whistling kettle", "Dog", "Speech")
     assert {e.class_name for e in timeline.events} <= {"Dog", "Whistling kettle"}

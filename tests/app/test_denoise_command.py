@@ -154,7 +154,7 @@ def test_without_truth_the_noise_is_estimated(tmp_path: Path, command: Command) 
     last = ("--set", "training.select=last")
     code, text, _ = command("denoise", nobody.path, "--method", "ma", "-o", tmp_path / "e", *SET, *CPU, *last)
     assert code == 0
-    assert "How many of them are wrong cannot be told" in text
+    assert "The share of wrong labels is unknown" in text
     _refused(
         command("denoise", nobody.path, "--method", "class-prior", "-o", tmp_path / "c", *SET, *CPU, *last),
         "validation videos have no dense truth",
@@ -183,12 +183,12 @@ def test_refusals_of_denoise(
     out = tmp_path / "labels.parquet"
     _refused(call("jomld", "-o", out), "unknown method 'jomld'; did you mean 'jomold'?")
     _refused(call("oracle", "-o", out, "--recipe", "hna"), "unknown recipe 'hna'")
-    _refused(call("rlld-joint", "-o", out), "leaves no table")
+    _refused(call("rlld-joint", "-o", out), "makes no table")
     _refused(call("jomold", "-o", out, "--set", "denoiser.static=false"), "refines the labels anew in every batch")
     for recipe in ("vaplan", "han"):  # with pseudo labels and without
         _refused(
             call("pld", "-o", out, "--recipe", recipe),
-            "method 'pld' repairs pseudo labels of segments and leaves no table",
+            "method 'pld' repairs pseudo labels of segments and makes no table",
             "train a recipe with it, then 'avparse pseudo-labels RUN --data STORE'",
         )
     decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"

@@ -279,5 +279,5 @@ def test_the_quality_of_a_recipe_and_of_a_run(store: FeatureStore, command: Comm
         assert [row.count("|") for row in rows] == [5, 5, 5]
     code, _, err = command("pseudo-labels", tmp_path / "run", "--data", store.path, "--set", "nonsense=1")
     assert code == 2
-    told = "is a run, whose recipe stands; leave '--set' out, or name a recipe instead"
+    told = "is a run, whose recipe is fixed; leave '--set' out, or name a recipe instead"
     assert err == f"avparse: error: {tmp_path / 'run'}: {told}\n"

@@ -29,8 +29,8 @@ CHAIN = "\n".join(["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1
         ("[" * 10_000 + "]" * 10_000, "nested more than 50 deep"),
         ("- " * 10_000 + "x", "nested more than 50 deep"),
         ("{a: " * 10_000 + "}" * 10_000, "nested more than 50 deep"),
-        ("&a [*a]", "inside what it stands for"),
-        ("a: &a {b: *a}", "inside what it stands for"),
+        ("&a [*a]", "inside the value that it refers to"),
+        ("a: &a {b: *a}", "inside the value that it refers to"),
         ("a: " + "9" * 1000, "a number of 1000 characters"),
         ("a: " + "9" * 30, "beyond 64 bits"),
         ("a: " + "1:" * 5_000 + "1", "a number of"),
@@ -81,8 +81,8 @@ def test_yaml_aliases_within_reason_stay_what_they_were() -> None:
         ('{"a": ' + "9" * 1000 + "}", "beyond 64 bits"),
         ('{"a": ' + "9" * 5000 + "}", "beyond 64 bits"),
         ('{"a": 9223372036854775808}', "beyond 64 bits"),
-        ('{"a": NaN}', "NaN is no number"),
-        ('{"a": -Infinity}', "-Infinity is no number"),
+        ('{"a": NaN}', "NaN is not a number"),
+        ('{"a": -Infinity}', "-Infinity is not a number"),
         ("{", "not JSON"),
         ("", "not JSON"),
         ('"' * 100_001, "not JSON"),
@@ -109,7 +109,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     for name in ("nothing", "absent"):
         with pytest.raises(UserError, match="No such file"):
             read_yaml(tmp_path / name)
-    with pytest.raises(UserError, match="no path of a file"):
+    with pytest.raises(UserError, match="not a path of a file"):
         read_yaml("a\0b")
 
 

@@ -1,1 +1,1 @@
-"""Tables of runs: a recipe a row, over seeds."""
+"""Benchmark tables: one recipe per row, each trained with several seeds."""

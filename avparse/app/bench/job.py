@@ -1,4 +1,4 @@
-"""One run of a bench as a process: its recipe, log and wall time, kept beside it."""
+"""One run of a benchmark table in a process of its own; its recipe, log and wall time are stored next to the run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LOG_TAIL_BYTES = 1 << 14
 
 
 class Attempt(Settings):
-    """A process that worked on a run.
+    """One process that trained a run, or a part of it.
 
     Attributes:
-        begun: Unix time.
-        seconds: how long it took, None while it works.
-        conditions: what it shared the machine with.
+        begun: Unix time at which the process started.
+        seconds: wall time of the process; None while it runs.
+        conditions: description of the processes that shared the machine.
     """
 
     begun: float
@@ -34,13 +34,13 @@ class Attempt(Settings):
 
 
 class Attempts(Settings):
-    """All processes that worked on a run."""
+    """All processes that trained a run."""
 
     attempts: tuple[Attempt, ...] = ()
 
     @classmethod
     def load(cls, run: PlannedRun) -> Attempts:
-        """Read the times of a run; one whose launcher was killed lasted until the last sign of life in its log.
+        """Read the times of a run; an attempt whose launcher was killed is counted up to the last change of its log.
 
         Raises:
             UserError: the file is damaged.
@@ -65,14 +65,14 @@ def _lasted(attempt: Attempt, until: float) -> Attempt:
 
 @dataclass(frozen=True)
 class Launch:
-    """What the processes of a bench have in common.
+    """Settings that the processes of a benchmark have in common.
 
     Attributes:
-        data: the feature store.
-        device: see ``avparse train``.
-        threads: of one process.
-        conditions: see :class:`Attempt`.
-        program: the command that they are started by, without its arguments.
+        data: path of the feature store.
+        device: device of the runs, as for ``avparse train``.
+        threads: number of threads of one process.
+        conditions: description of the processes that share the machine, as stored in :class:`Attempt`.
+        program: command that starts a process, without its arguments.
     """
 
     data: Path
@@ -83,9 +83,9 @@ class Launch:
 
 
 class Job:
-    """A run that is being done: by a process of ours, or by one that a killed launcher left behind.
+    """A run in progress: in a process of this launcher, or in one that a killed launcher left behind.
 
-    The process inherits a lock on its log, which lasts as long as it lives.
+    The process inherits a lock on its log, which lasts until the process ends.
     """
 
     def __init__(self, run: PlannedRun, launch: Launch) -> None:
@@ -95,7 +95,7 @@ class Job:
         self._asked = False
 
     def poll(self) -> bool:
-        """Begin as soon as no other process works on the run; return whether the run has ended."""
+        """Start as soon as no other process trains the run; return whether the run has ended."""
         if self._process is None:
             return not self._begin()
         if self._process.poll() is None:
@@ -105,20 +105,20 @@ class Job:
         return True
 
     def ask_to_stop(self) -> bool:
-        """Ask the process, once, to save a checkpoint and end; False if there is none of ours."""
+        """Ask the process, once, to save a checkpoint and end; return False if it is not a process of this launcher."""
         if self._process is not None and not self._asked:
             platform.ask_to_stop(self._process)
             self._asked = True
         return self._process is not None
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process immediately."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def reason(self) -> str:
-        """Return how the process ended and the last line it wrote."""
+        """Return how the process ended and the last line that it wrote."""
         code = self._process.returncode if self._process is not None else 0
         path = self.run.beside(".log")
         with open(path, "rb") as file:
@@ -128,7 +128,7 @@ class Job:
         return f"{f'exit code {code}' if code >= 0 else f'ended by signal {-code}'} ({path}): {last[:300]}"
 
     def _begin(self) -> bool:
-        """Start the process, or go on waiting for another one; False if that has finished the run."""
+        """Start the process, or continue waiting for another one; return False if that has finished the run."""
         with open(self.run.beside(".log"), "ab") as log:
             if platform.lock(log) is False:
                 return True

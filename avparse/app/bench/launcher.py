@@ -1,15 +1,15 @@
-"""Runs of a table, a process each; what is finished is never done again.
+"""Launcher of a benchmark table, with one process per run; finished runs are never repeated.
 
 Layout of OUT::
 
-    data/HASH/              the simulated store, where the table asks for one
-    runs/NAME-seedS-HASH/   run folders; HASH is that of recipe, data version and seed
-    attempts/               of every run its recipe (.yaml), its output (.log), how long it took (.json), and its scores
-                            with tuned thresholds (.tuned.json)
-    table.md, table.csv     written anew whenever a run ends
+    data/HASH/              the simulated store, if the table asks for one
+        runs/NAME-seedS-HASH/   run folders; HASH is that of recipe, data version and seed
+        attempts/               for every run its recipe (.yaml), output (.log), wall time (.json) and scores with tuned
+                                thresholds (.tuned.json)
+        table.md, table.csv     written again whenever a run ends
 
-Only the launcher passes signals on to the runs. A launcher that is killed leaves its runs working; the next one waits
-for them instead of starting them twice.
+Only the launcher passes signals on to the runs. A launcher that is killed leaves its runs running; the next launcher
+waits for them instead of starting them again.
 """
 
 from __future__ import annotations
@@ -35,22 +35,23 @@ _POLL_SECONDS = 0.1
 def bench(
     table: Path, out: Path | None = None, jobs: int = 1, device: str = "auto", program: Sequence[str] = AVPARSE
 ) -> tuple[str, list[tuple[str, str]]]:
-    """Do the runs of a table that are not done yet, and write ``table.md`` and ``table.csv``.
+    """Train the runs of a table that are not finished, and write ``table.md`` and ``table.csv``.
 
-    On Ctrl-C or SIGTERM the runs save a checkpoint and the program exits; the same call goes on from there.
+    On Ctrl-C or SIGTERM the runs save a checkpoint and the program exits; the same call continues from there.
 
     Args:
-        table: the YAML file; see :class:`avparse.app.bench.plan.Table`.
-        out: folder of everything; ``runs/`` and the table's name if not given.
-        jobs: runs at once; they share the cores.
-        device: see ``avparse train``.
-        program: what runs are started by; a script that defines parts and calls the command line knows them, too.
+        table: path of the YAML file that :class:`avparse.app.bench.plan.Table` describes.
+        out: folder of all results; None for ``runs/`` and the table's name.
+        jobs: number of runs at once; they share the cores.
+        device: device of the runs, as for ``avparse train``.
+        program: command that starts a run; a script that registers parts and calls the command line makes them known to
+            its runs too.
 
     Returns:
         The Markdown table, and name and reason of each run that failed.
 
     Raises:
-        UserError: the table, a recipe or the data are bad; nothing has run then.
+        UserError: the table, a recipe or the data are bad; in that case nothing has run.
     """
     settings = Table.load(table)
     out = out or Path("runs") / table.stem
@@ -68,7 +69,7 @@ def bench(
 
 
 def _run_jobs(board: _Board, launch: Launch, jobs: int) -> None:
-    """Keep ``jobs`` runs going until all have ended, or a signal has stopped them."""
+    """Keep ``jobs`` runs in progress until all have ended, or a signal has stopped them."""
     waiting = deque(run for run in board.runs if not run.finished)
     running: list[Job] = []
     bar: Tracker[None] = track(None, "bench", total=len(board.runs), unit="run", first=len(board.runs) - len(waiting))
@@ -89,7 +90,7 @@ def _run_jobs(board: _Board, launch: Launch, jobs: int) -> None:
                     board.write()
                     bar.update()
                 time.sleep(_POLL_SECONDS)
-        finally:  # a second signal insists
+        finally:  # a second signal ends the runs at once
             for job in running:
                 job.kill()
         if request.signal is not None:
@@ -97,10 +98,10 @@ def _run_jobs(board: _Board, launch: Launch, jobs: int) -> None:
 
 
 class _Board:
-    """What the runs have given so far.
+    """Results of the runs so far.
 
     Attributes:
-        failures: name of a run -> why it failed.
+        failures: reason of failure, by name of the run.
     """
 
     def __init__(self, settings: Table, runs: list[PlannedRun], store: FeatureStore, out: Path) -> None:
@@ -115,7 +116,7 @@ class _Board:
         self.write()
 
     def add(self, run: PlannedRun) -> None:
-        """Take up the result of a finished run."""
+        """Add the result of a finished run."""
         try:
             attempts = Attempts.load(run)
             result = read_result(run.path, self.store, attempts.seconds)
@@ -141,7 +142,7 @@ class _Board:
         about = " (simulated data)" if self._simulated else ""
         caption = (
             f"**{self.settings.title}**{about}. Scores on the test split and noise left (wrong labels among those "
-            f"learnt from), percent, mean ± sample standard deviation over seeds. "
+            f"trained on), percent, mean ± sample standard deviation over seeds. "
             f"Data: {store.about}, version {store.fingerprint}; {sizes} videos. "
             f"Wall time of whole processes ({'; '.join(self._conditions) or 'none yet'}), ratio to the first row."
         )

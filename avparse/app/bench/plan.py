@@ -1,4 +1,4 @@
-"""The table that a bench is asked for, and the runs that it takes."""
+"""Settings of a benchmark table, and the list of runs that it needs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from avparse.training.run import Run
 
 
 class Simulation(Settings):
-    """What to simulate; see :func:`avparse.data.simulation.simulate.simulate`.
+    """Settings of the data to simulate; the fields are arguments of :func:`avparse.data.simulation.simulate.simulate`.
 
     Attributes:
-        teachers: those to ask about the simulated videos, as ``avparse teach`` does, each with its settings.
+        teachers: settings of each teacher to run on the simulated videos, as ``avparse teach`` does, by name.
     """
 
     seed: int = Field(0, ge=0)
@@ -52,15 +52,15 @@ class Simulation(Settings):
 
     @property
     def folder(self) -> str:
-        """The name of a folder for just these data."""
+        """The name of a folder for exactly these data."""
         unasked = set() if self.teachers else {"teachers"}
         return _digest(self.model_dump(mode="json", exclude=unasked))
 
     def make(self, path: Path, base: Path) -> None:
-        """Write the store, with what its teachers say of it, or nothing."""
+        """Write the store with the scores of its teachers, or nothing if that fails."""
         tables = self.annotations
         with atomic_folder(path) as folder:
-            folder.rmdir()  # the simulator makes it
+            folder.rmdir()  # the simulator creates it again
             settings = self.model_dump(exclude={"annotations", "teachers"})
             simulate(folder, annotations=tables and base / tables, **settings)
             for name, asked in self.teachers.items():
@@ -72,7 +72,7 @@ def _read_simulation(value: Any) -> Any:
 
 
 class BenchData(Settings):
-    """Where the data come from: a feature ``store`` that exists, or a simulated one."""
+    """Source of the data: a feature ``store`` that exists, or a simulated one."""
 
     store: Path | None = None
     simulate: Annotated[Simulation | None, BeforeValidator(_read_simulation)] = None
@@ -84,15 +84,15 @@ class BenchData(Settings):
         return self
 
     def version(self, fingerprint: str, path: str | Path) -> str:
-        """Return the version of the data at ``path``; a store's fingerprint says nothing of its teachers."""
+        """Return the version of the data at ``path``; a store's fingerprint does not include its teachers' scores."""
         has_teachers = self.simulate is not None and self.simulate.teachers
         return f"{fingerprint}-{Path(path).name}" if has_teachers else fingerprint
 
     def open(self, base: Path, out: Path) -> FeatureStore:
-        """Open the store, simulated under ``out`` where need be; a relative path starts at ``base``.
+        """Open the store, simulated under ``out`` if necessary; a relative path starts at ``base``.
 
         Raises:
-            UserError: it cannot be opened or made, or validation or test videos lack dense truth.
+            UserError: the store cannot be opened or made, or validation or test videos lack dense truth.
         """
         if self.simulate is None:
             path = base / (self.store or "")
@@ -107,14 +107,14 @@ class BenchData(Settings):
 
 
 class Row(Settings):
-    """A system of the table.
+    """One system of the table.
 
     Attributes:
-        recipe: a shipped recipe, or a YAML file (a relative path starts at the table's folder).
-        set: changes of the recipe, as with ``avparse train --set``; they come after those of the table.
-        seeds: in place of the table's.
+        recipe: name of a shipped recipe, or path of a YAML file (a relative path starts at the table's folder).
+        set: changes of the recipe, as with ``avparse train --set``; they are applied after those of the table.
+        seeds: seeds of this system, in place of the table's.
         published: the ten metrics of the paper on real LLP, in percent, in the order of ``METRICS``.
-        note: a remark below the table.
+        note: remark that is printed below the table.
     """
 
     name: str = Field(pattern=r"^[^|\n]*\w[^|\n]*$")
@@ -126,7 +126,7 @@ class Row(Settings):
 
     @property
     def slug(self) -> str:
-        """The name as part of a file name."""
+        """The name in a form that can be part of a file name."""
         return re.sub(r"[^\w.+-]+", "-", self.name)
 
 
@@ -140,11 +140,12 @@ def _as_data(value: Any) -> Any:
 
 
 class Table(Settings):
-    """What ``TABLE.yaml`` holds.
+    """Content of ``TABLE.yaml``.
 
     Attributes:
-        set: changes of all rows, before their own.
-        tuning: score every run a second time, with thresholds tuned on validation; costs no training.
+        set: changes of all recipes, applied before those of a row.
+        tuning: settings with which every run is scored a second time, with thresholds tuned on validation; it needs no
+            training.
     """
 
     title: str
@@ -169,15 +170,15 @@ class Table(Settings):
         """Read and validate a table.
 
         Raises:
-            UserError: no such file, not YAML, or an unknown or bad key.
+            UserError: there is no such file, it is not YAML, or it has an unknown or bad key.
         """
         return cls.read(read_yaml(path, "give a YAML table of runs"), str(path))
 
     def recipes(self, path: Path) -> dict[str, Recipe]:
-        """Return the recipe of each row, changes made; recipe files are found from the folder of the table's ``path``.
+        """Return the recipe of each row with its changes; paths of recipe files start at the table's folder.
 
         Raises:
-            UserError: a recipe is unknown or bad; file and row are named.
+            UserError: a recipe is unknown or bad; the message names file and row.
         """
         found = {}
         for row in self.rows:
@@ -195,7 +196,7 @@ class Table(Settings):
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of the table: its row, seed and recipe, and its folder, which may not be there yet."""
+    """A run of the table: its row, seed and recipe, and its folder, which may not exist yet."""
 
     row: Row
     seed: int
@@ -204,7 +205,7 @@ class PlannedRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it has been trained and scored."""
+        """Whether the run has been trained and scored."""
         return (self.path / RESULTS).is_file()
 
     def beside(self, ending: str) -> Path:
@@ -216,13 +217,13 @@ class PlannedRun:
 
 
 def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> list[PlannedRun]:
-    """Return the runs of a table, seed by seed, so that every row has a metric early.
+    """Return the runs of a table, seed by seed, so that every row has a result early.
 
     Args:
-        table: what to run.
-        recipes: of each row, see :meth:`Table.recipes`.
-        out: folder of the bench.
-        version: of the data, see :meth:`BenchData.version`.
+        table: table whose runs are planned.
+        recipes: recipe of each row by name, from :meth:`Table.recipes`.
+        out: folder of the benchmark.
+        version: version of the data, from :meth:`BenchData.version`.
     """
     seeds = dict.fromkeys(seed for row in table.rows for seed in table.seeds_of(row))
     return [
@@ -235,9 +236,10 @@ def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> l
 
 
 def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str, data: BenchData) -> Path:
-    """Return the folder that holds this very run, or the one to make.
+    """Return the folder that holds exactly this run, or the one to create.
 
-    What is there is compared as it reads now, so that a setting added to recipes since, with a default, costs no run.
+    Existing recipes are compared as they are read now, so that a setting with a default that was added to recipes later
+    does not invalidate a run.
     """
 
     def identity(recipe: Recipe, version: str, seed: int) -> list[Any]:

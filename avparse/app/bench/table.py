@@ -1,4 +1,4 @@
-"""What a bench measured, as a table: a row a system, mean and deviation over seeds, Markdown and CSV."""
+"""Results of a benchmark as Markdown and CSV, with mean and deviation over seeds and one system per row."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ TUNED = "thresholds tuned on validation"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one finished run gave.
+    """Measurements of one finished run.
 
     Attributes:
-        values: by name of :data:`MEASURED`: scores and noise left in percent, wall time; unknown ones absent.
-        refined: whether the noise is that of refined labels, not of the weak ones.
+        values: scores and noise left in percent, and wall time, by name in :data:`MEASURED`; unknown ones are absent.
+        refined: whether the noise is that of refined labels instead of the weak ones.
     """
 
     values: dict[str, float]
@@ -49,10 +49,11 @@ class System:
     """A row of the table.
 
     Attributes:
-        seeds: how many runs the row is to have.
+        name: name of the system.
+        seeds: number of runs that the row will have.
         published: the ten metrics of the paper, on real LLP.
-        results: of its finished runs.
-        tuned: the ten scores of each with tuned thresholds; none where the table does not ask for them.
+        results: measurements of its finished runs.
+        tuned: the ten metrics of each run with tuned thresholds; empty where the table does not ask for them.
     """
 
     name: str
@@ -72,10 +73,10 @@ class System:
 
 
 def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunResult:
-    """Read what a finished run left behind.
+    """Read the measurements of a finished run from its folder.
 
     Raises:
-        UserError: a file of it is damaged.
+        UserError: a file of the run is damaged.
     """
     try:
         values = dict(Results.load(run).scores[PARSER_ONLY])
@@ -89,12 +90,12 @@ def read_result(run: Path, store: FeatureStore, seconds: float | None) -> RunRes
 
 
 def read_tuned(run: Path, store: FeatureStore, tuning: DecodingTuning, cache: Path) -> dict[str, float]:
-    """Return the ten test scores of a finished run, percent, with its thresholds tuned; kept in ``cache``."""
+    """Return the ten test metrics of a finished run, in percent, with tuned thresholds; ``cache`` stores them."""
     try:
         known = read_json(cache)
         if DecodingTuning.read(known["tuning"], str(cache)) == tuning:
             return {name: float(known["scores"][name]) for name in METRICS}
-    except (OSError, ValueError, KeyError, TypeError, UserError):  # not there, or half a file of another program
+    except (OSError, ValueError, KeyError, TypeError, UserError):  # missing, or a partial file of another program
         pass
     opened, table = Run.open(run), FeatureTable(store)
     parser = opened.parser()
@@ -107,10 +108,10 @@ def read_tuned(run: Path, store: FeatureStore, tuning: DecodingTuning, cache: Pa
 
 
 def noise_left(run: Path, store: FeatureStore) -> dict[str, float]:
-    """Return the share of wrong labels, in percent by name of :data:`NOISE`, among those that the run's parser learnt.
+    """Return the share of wrong labels, in percent by name of :data:`NOISE`, among those that the parser trained on.
 
-    These are the run's refined labels, or the weak ones where it has none; nothing where the truth of the training
-    split is unknown.
+    These are the run's refined labels, or the weak ones if it has none; the result is empty where the truth of the
+    training split is unknown.
     """
     videos = store.select("train")
     if not store.annotated[videos].all():
@@ -152,11 +153,11 @@ def as_markdown(systems: Sequence[System], caption: str, remarks: Sequence[str] 
 
 
 def as_csv(systems: Sequence[System], source: str) -> str:
-    """Return the table with full precision: header always, a mean and a deviation column (``_sd``) a value.
+    """Return the table with full precision: a header, and a mean and a deviation column (``_sd``) per value.
 
     Args:
-        systems: the rows; each is followed by its published row where there is one.
-        source: what measured rows were measured on.
+        systems: rows of the table; each is followed by its published row if there is one.
+        source: description of the data that measured rows were measured on.
     """
     text = io.StringIO()
     names = [column for name in MEASURED for column in (name, f"{name}_sd")]

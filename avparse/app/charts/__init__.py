@@ -1,1 +1,1 @@
-"""Charts: learning curves, and metrics of every class."""
+"""Charts: learning curves of runs, and precision, recall and F of every class."""

@@ -1,4 +1,4 @@
-"""Precision, recall and F of each class, one panel a modality."""
+"""Chart of precision, recall and F of each class, with one panel per modality."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from avparse.evaluation.parsing import LEVELS
 from avparse.evaluation.per_class import ClassScores
 
 _LEVEL = LEVELS.index("segment")
-_BAND = 0.8  # share of a class's row that its bars take
+_BAND = 0.8  # share of a class's row that its bars cover
 _POINTS: dict[str, dict[str, Any]] = {
-    "precision": {"marker": "o", "markersize": 7, "markerfacecolor": "white"},  # shows around an equal recall
+    "precision": {"marker": "o", "markersize": 7, "markerfacecolor": "white"},  # visible around an equal recall
     "recall": {"marker": "D", "markersize": 3.5, "markerfacecolor": "0.15"},
 }
 
 
 def plot_label_quality(quality: LabelQuality, file: Path) -> list[Path]:
-    """Draw pseudo labels into ``file``.png and ``file``.svg and return these; such an ending of ``file`` is dropped.
+    """Draw the quality of pseudo labels into ``file``.png and ``file``.svg and return these paths.
+
+    An ending ``.png`` or ``.svg`` of ``file`` is dropped.
 
     Raises:
-        UserError: they cannot be written there.
+        UserError: the files cannot be written.
     """
     stem = file.with_suffix("") if file.suffix in (".png", ".svg") else file
     title = about_data(f"Segments of {quality.videos}", [quality.data.manifest.description])
@@ -34,14 +36,14 @@ def plot_label_quality(quality: LabelQuality, file: Path) -> list[Path]:
 
 
 def draw(stages: Mapping[str, ClassScores], title: str) -> Figure:
-    """Return a sheet of segment-level scores in percent: F is a bar, precision and recall are points.
+    """Return a chart of segment-level scores in percent: F is a bar, precision and recall are points.
 
-    Classes are sorted by F of the first stage, the best on top, with the number of their true segments; those without
-    any stand last and say so. A value that is undefined (precision where nothing is labelled) is not drawn.
+    Classes are sorted by F of the first stage, the best on top, with the number of their true segments; classes without
+    any come last and are marked. An undefined value (precision where nothing is labelled) is not drawn.
 
     Args:
-        stages: name -> scores of the same classes on the same videos; drawn side by side.
-        title: of the sheet.
+        stages: scores of the same classes on the same videos, by name; they are drawn side by side.
+        title: title of the chart.
     """
     classes = next(iter(stages.values())).classes
     with chart_style():
@@ -55,7 +57,7 @@ def draw(stages: Mapping[str, ClassScores], title: str) -> Figure:
 
 
 def _fill(panel: Any, stages: Mapping[str, ClassScores], track: int) -> dict[str, Any]:
-    """Draw one modality; return what the legend shows, by its name there."""
+    """Draw one modality; return the items of the legend by their names."""
     first = next(iter(stages.values()))
     true = (first.right + first.missed)[_LEVEL, track]
     order = np.lexsort((-np.nan_to_num(first.f[_LEVEL, track]), true == 0))

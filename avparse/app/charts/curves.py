@@ -1,4 +1,4 @@
-"""Learning curves of runs: validation and losses over epochs, rewards and label noise over a denoiser's episodes."""
+"""Learning curves of runs: validation metrics and losses over epochs, rewards and label noise over episodes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from avparse.training.logs import LOG, read_log
 from avparse.training.run import Run
 
 _SHEETS = {"epoch": Path(LOG), "episode": Path("denoised", "episodes.jsonl")}
-_STYLES = ("-", "--", ":", "-.")  # the next one where all colours are taken
-# Name of a metric -> what it is, and its unit. What is not here is shown by its name.
+_STYLES = ("-", "--", ":", "-.")  # the next one is used when all colours are taken
+# Name of a metric -> its title and its unit. Metrics that are not listed are shown by their name.
 _WORDS = {
     "loss": ("training loss", "nats"),
     "rate": ("learning rate", "step size"),
@@ -55,13 +55,13 @@ class History:
 
 @dataclass
 class Group:
-    """Runs of one recipe on the same data, which differ in their seed."""
+    """Runs of one recipe on the same data, which differ only in their seed."""
 
     label: str
     histories: list[History] = field(default_factory=list)
 
     def spread(self, name: str) -> tuple[IntArray, Float64Array, Float64Array]:
-        """Return steps, mean, and sample standard deviation of a metric; NaN where only one run got there."""
+        """Return steps, mean, and sample standard deviation of a metric; NaN where only one run has the step."""
         found = [h.metrics[name] for h in self.histories if name in h.metrics]
         steps = np.unique([step for steps, _ in found for step in steps])
         values = np.full((len(found), len(steps)), np.nan)
@@ -78,15 +78,15 @@ def plot(paths: Sequence[Path], out: Path, metrics: Sequence[str] = ()) -> list[
     """Draw the curves of runs and write ``epochs`` and ``episodes`` under ``out``, each as PNG and SVG.
 
     Args:
-        paths: run folders; those of one recipe and data are drawn as their mean, with a band of one standard deviation.
-        out: folder, made if need be.
-        metrics: names of the metrics to draw, as in ``metrics.jsonl`` and ``episodes.jsonl``; all if not given.
+        paths: run folders; runs of one recipe and data are drawn as their mean, with a band of one standard deviation.
+        out: folder of the files, created if it does not exist.
+        metrics: names of the metrics to draw, as in ``metrics.jsonl`` and ``episodes.jsonl``; all if empty.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UserError: not a run, a damaged log, no curve yet, or an unknown metric.
+        UserError: a path is not a run, a log is damaged, there is no curve yet, or a metric is unknown.
     """
     runs = [Run.open(path) for path in dict.fromkeys(paths)]
     sheets = {axis: _groups(runs, axis) for axis in _SHEETS}
@@ -110,13 +110,13 @@ def plot(paths: Sequence[Path], out: Path, metrics: Sequence[str] = ()) -> list[
 
 
 def draw(groups: Sequence[Group], names: Sequence[str], axis: str, title: str) -> Figure:
-    """Return a sheet with a panel a metric and a line a group.
+    """Return a chart with one panel per metric and one line per group.
 
     Args:
-        groups: what to compare.
-        names: metrics to draw.
-        axis: what the steps are: ``epoch`` or ``episode``.
-        title: of the sheet.
+        groups: groups of runs to compare.
+        names: names of the metrics to draw.
+        axis: kind of the steps: ``epoch`` or ``episode``.
+        title: title of the chart.
     """
     columns = min(4, math.ceil(math.sqrt(len(names))))
     rows = math.ceil(len(names) / columns)
@@ -167,7 +167,7 @@ def _groups(runs: Sequence[Run], axis: str) -> list[Group]:
 
 
 def _read(path: Path, axis: str) -> History:
-    """Read the numbers of a log; half a line at its end, of a run that was killed, is left out."""
+    """Read the numbers of a log; a partial line at its end, of a run that was killed, is left out."""
     metrics: dict[str, tuple[list[int], list[float]]] = {}
     for number, values in enumerate(read_log(path), 1):
         try:
@@ -187,5 +187,5 @@ def _about(runs: Sequence[Run]) -> str:
 
 
 def _spelled(name: str) -> tuple[str, str]:
-    """Return words and unit of a metric that is not listed; the terms of a loss have its unit."""
+    """Return title and unit of a metric that is not listed; the terms of a loss have its unit."""
     return name.replace("/", ", ").replace("_", " "), "nats" if name.startswith("loss/") else "value"

@@ -1,4 +1,4 @@
-"""How sheets of curves and bars look, and how they are written: each as PNG and as SVG."""
+"""Style of all charts, and writing of a chart as PNG and as SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError:
 
 __all__ = ["COLOURS", "Figure", "about_data", "chart_style", "save"]
 
-# Told apart also by the colour-blind (Okabe and Ito, "Color Universal Design", 2008).
+# Distinguishable by the colour-blind too (Okabe and Ito, "Color Universal Design", 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLE: Any = {
     "font.size": 11,
@@ -26,20 +26,20 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.3,
-    "svg.hashsalt": "avparse",  # equal sheets give equal files
+    "svg.hashsalt": "avparse",  # equal charts give equal files
 }
 
 
 def chart_style() -> AbstractContextManager[None]:
-    """Return a context in which sheets are drawn and written."""
+    """Return a context in which charts are drawn and written."""
     return matplotlib.rc_context(_STYLE)
 
 
 def save(sheet: Figure, stem: Path) -> list[Path]:
-    """Write ``stem.png`` and ``stem.svg``, each whole, and return them.
+    """Write ``stem.png`` and ``stem.svg``, each atomically, and return their paths.
 
     Raises:
-        UserError: they cannot be written there.
+        UserError: the files cannot be written.
     """
     paths = []
     for form, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
@@ -51,7 +51,7 @@ def save(sheet: Figure, stem: Path) -> list[Path]:
 
 
 def about_data(title: str, descriptions: Iterable[str]) -> str:
-    """Return a title that tells whether the data, or some of them, are simulated."""
+    """Return a title that says whether the data, or some of them, are simulated."""
     simulated = ["simulated" in description.casefold() for description in descriptions]
     if all(simulated):
         return f"{title}, simulated data"

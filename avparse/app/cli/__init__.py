@@ -1,7 +1,7 @@
-"""The command line: each command reads its arguments, calls one function, and prints what came of it.
+"""The command line: each command reads its arguments, calls one function and prints the result.
 
-Exit codes: 0 done, 2 bad input (one line says what and how to mend it), 3 done but for some files that could not be
-read or runs of a table that failed, 130 and 143 interrupted by Ctrl-C or SIGTERM.
+Exit codes: 0 for success, 2 for bad input (one line says what is wrong and how to fix it), 3 for success except for
+some files that could not be read or runs of a table that failed, 130 and 143 for an interruption by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ for group in (parse, training, labels, data):
 
 
 def main() -> None:
-    """Run the command line; a user's error is one line and exit code 2."""
-    # Read when torch loads: idle threads sleep instead of spinning, many times faster where another process has a core.
+    """Run the command line; a user error is printed as one line, with exit code 2."""
+    # Read when torch loads: idle threads sleep instead of spinning, many times faster when another process shares the
+    # cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
     try:
         with showing("bar"):
             app()
     except UserError as error:
-        traceback.clear_frames(error.__traceback__)  # lets go of a progress bar, which then ends its line
+        traceback.clear_frames(error.__traceback__)  # releases a progress bar, which then ends its line
         print(f"avparse: error: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:

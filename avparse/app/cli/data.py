@@ -1,4 +1,4 @@
-"""Commands that make feature stores."""
+"""Commands that create and inspect feature stores."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def extract(
     labels: Annotated[
         Path, typer.Option(help="Table 'video,labels[,split]', or the folder of a data set's annotations.")
     ],
-    classes: Annotated[Path | None, typer.Option(help="Class names, one a line (with a table of labels).")] = None,
+    classes: Annotated[Path | None, typer.Option(help="Class names, one per line (with a table of labels).")] = None,
     events: Annotated[
         Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Which data set the folder of labels is of; by default one in the LLP format.")
+        str | None, typer.Option(help="Name of the data set of the folder of labels; by default one in the LLP format.")
     ] = None,
     extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
     segment_seconds: Annotated[
@@ -54,7 +54,7 @@ def extract(
 @command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
-    videos: Annotated[int, typer.Option(help="How many.", min=1)] = 300,
+    videos: Annotated[int, typer.Option(help="Number of videos.", min=1)] = 300,
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
@@ -74,14 +74,14 @@ def simulate(
     train: Annotated[int, typer.Option(help="Training videos.", min=0)] = 10_000,
     val: Annotated[int, typer.Option(help="Validation videos.", min=0)] = 649,
     test: Annotated[int, typer.Option(help="Test videos.", min=0)] = 1_200,
-    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
+    segments: Annotated[int, typer.Option(help="Segments per video.", min=1)] = 10,
     annotations: Annotated[Path | None, typer.Option(help="Folder of the official LLP tables to start from.")] = None,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
     label_vectors: Annotated[
-        Path | None, typer.Option(help="Also write vectors of what the classes are like, for LEAP (.npz).")
+        Path | None, typer.Option(help="Also write vectors of the classes' prototypes, for LEAP (.npz).")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; all cores by default, 0 for none beside this one.", min=0)
+        int | None, typer.Option(help="Number of threads; all cores by default, 0 for no additional one.", min=0)
     ] = None,
 ) -> None:
     """Simulate a feature store of LLP's shapes and label statistics, with hidden truth for every video."""
@@ -104,7 +104,7 @@ def simulate(
 
 @data_app.command("info")
 def data_info(store: Annotated[Path, typer.Argument(help="A feature store.")]) -> None:
-    """Tell what a feature store holds, and check every checksum."""
+    """Print the content of a feature store, and check every checksum."""
     print_store(store)
 
 

@@ -1,4 +1,4 @@
-"""Commands that make and judge labels."""
+"""Commands that make and evaluate labels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ command = partial(app.command, rich_help_panel="Labels")
 @command()
 def denoise(
     data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
-    method: Annotated[str, typer.Option(help="Which denoiser; an unknown name lists them.")],
+    method: Annotated[str, typer.Option(help="Name of the denoiser; an unknown name lists them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet).")],
-    recipe: Annotated[str, typer.Option(help="Recipe of the parsers that the denoiser trains on the way.")] = "han",
+    recipe: Annotated[str, typer.Option(help="Recipe of the parsers that the denoiser trains.")] = "han",
     seed: Seed = 1,
     changes: Annotated[
         list[str] | None,
@@ -42,16 +42,17 @@ def denoise(
 @command()
 def teach(
     data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
-    teacher: Annotated[str, typer.Option(help="Which teacher; an unknown name lists them.")],
-    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, for teachers that look at them.")] = None,
+    teacher: Annotated[str, typer.Option(help="Name of the teacher; an unknown name lists them.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, for teachers that read them.")] = None,
     published: Annotated[
-        Path | None, typer.Option("--from-npy", help="Folder of published embeddings, ID.npy each, to take instead.")
+        Path | None,
+        typer.Option("--from-npy", help="Folder of published embeddings, one ID.npy per video, to use instead."),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of the teacher: style=lsld. Repeatable.")
     ] = None,
 ) -> None:
-    """Let a teacher judge every segment of a store; recipes make pseudo labels from what it says, in seconds."""
+    """Run a teacher on every segment of a store; recipes make pseudo labels from its scores, in seconds."""
     from avparse.app.run_teacher import run_teacher
     from avparse.data.store import FeatureStore
 
@@ -65,18 +66,21 @@ def teach(
 
 @command("pseudo-labels")
 def pseudo_labels(
-    recipe: Annotated[str, typer.Argument(help="A recipe, or a run folder: with PLD, its labels after that too.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe, or a run folder; for PLD its repaired labels are scored too.")
+    ],
     data: Store,
-    split: Annotated[str, typer.Option(help="Which split to judge; its truth is known.")] = "val",
+    split: Annotated[str, typer.Option(help="Name of the split to score; its truth is known.")] = "val",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting of the recipe; a run's stand.")
+        list[str] | None, typer.Option("--set", help="Change a setting of the recipe (not of a run).")
     ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Report every class.")] = False,
     chart: Annotated[
-        Path | None, typer.Option("--plot", help="Draw every class too: FILE.png and FILE.svg.", metavar="FILE")
+        Path | None,
+        typer.Option("--plot", help="Also draw a chart of every class: FILE.png and FILE.svg.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Make the pseudo labels of a recipe and tell how good they are."""
+    """Make the pseudo labels of a recipe and print their quality."""
     from avparse.app.pseudo_labels import score_pseudo_labels
     from avparse.data.store import FeatureStore
 
@@ -94,11 +98,13 @@ def tune_thresholds(
     recipe: Annotated[str, typer.Argument(help="A recipe whose pseudo labels are decided by thresholds.")],
     data: Store,
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write, with tuned thresholds (YAML).")],
-    shared: Annotated[bool, typer.Option("--shared", help="One threshold a modality, not one a class.")] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="One threshold per modality instead of one per class.")
+    ] = False,
     prior: Annotated[
-        float, typer.Option(help="Videos that a class needs to count as much as all together.", min=0)
+        float, typer.Option(help="Videos at which a class's own threshold counts as much as the common one.", min=0)
     ] = 10,
-    folds: Annotated[int, typer.Option(help="Of the cross-validated metrics.", min=2)] = 5,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.", min=2)] = 5,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
 ) -> None:
     """Tune the thresholds of pseudo labels on the validation split, never on test, and write the recipe with them."""

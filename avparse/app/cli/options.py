@@ -1,4 +1,4 @@
-"""Options that several commands have, and what several print."""
+"""Options and outputs that several commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avparse.foundation.errors import UserError
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Workers = Annotated[
-    int | None, typer.Option(help="Processes; all cores by default, 0 for none beside this one.", min=0)
+    int | None, typer.Option(help="Number of processes; all cores by default, 0 for no additional one.", min=0)
 ]
 RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
 Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
@@ -31,7 +31,7 @@ def _present(device: str) -> str:
     return device
 
 
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.", callback=_present)]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device to compute on.", callback=_present)]
 
 
 def this_program() -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def this_program() -> tuple[str, ...]:
 
 
 def print_store(path: Path) -> None:
-    """Check a feature store and tell what it holds."""
+    """Check a feature store and print its content."""
     from avparse.data.store import FeatureStore
     from avparse.data.store.info import describe
 
@@ -53,7 +53,7 @@ def print_store(path: Path) -> None:
 
 
 def tell_failures(failures: Sequence[tuple[str, str]]) -> None:
-    """Name what could not be read and exit with 3, so that a script can tell partial from full success."""
+    """Name the files that could not be read and exit with 3, so that a script can tell partial from full success."""
     for path, reason in failures:
         print(f"skipped {path}: {reason.removeprefix(f'{path}: ')}", file=sys.stderr)
     if failures:

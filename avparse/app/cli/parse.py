@@ -1,4 +1,4 @@
-"""Commands that parse and score."""
+"""Commands that parse videos and score parsers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def demo(
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
-    """Do the whole job on a small corpus that is made here: synthesise, extract, train, score, parse, show."""
+    """Run all steps on a small corpus that is made here: synthesise, extract, train, score, parse, report."""
     from avparse.app.demo import demo as run_demo
 
     run = run_demo(out, videos=videos, seed=seed, clips=clips or [], workers=workers)
     print((run.path / "comparison.md").read_text(encoding="utf-8"))
     print((run.path / "results.md").read_text(encoding="utf-8"))
-    print(f"Look at {run.path / 'report.html'}; parse your own: avparse parse VIDEO --run {run.path} -o OUT")
+    print(f"Open {run.path / 'report.html'}; parse your own: avparse parse VIDEO --run {run.path} -o OUT")
 
 
 @command()
@@ -42,42 +42,43 @@ def parse(
     ] = None,
     classes: Annotated[
         Path | None,
-        typer.Option(help="Other classes than the run's, one a line, for a parser that reads names (LEAP)."),
+        typer.Option(help="Other classes than the run's, one per line, for a parser that reads names (LEAP)."),
     ] = None,
     label_vectors: Annotated[
-        Path | None, typer.Option(help="Vectors of these classes, where the run's own source of them cannot be asked.")
+        Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Parse videos: a JSON timeline each, events.csv and report.html."""
+    """Parse videos: one JSON timeline for each, events.csv and report.html."""
     from avparse.app.parse_files import parse_files
 
     failures = parse_files(videos, run, out, classes=classes, vectors=label_vectors, labels=labels, workers=workers)
-    print(f"{out}: a timeline each, events.csv, report.html")
+    print(f"{out}: one timeline per video, events.csv, report.html")
     tell_failures([(str(f.path), f.reason) for f in failures])
 
 
 @command()
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Option("--run", help="A run folder; of several, each has one row: its parser alone.")
+        list[Path], typer.Option("--run", help="A run folder; of several runs, each has one row: its parser.")
     ],
     data: Store,
-    split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
+    split: Annotated[str, typer.Option(help="Name of the split to score.")] = "test",
     videos: Annotated[
         Literal["all", "overlapping", "single"],
         typer.Option(help="Only those in which two classes are heard at once or two seen, or only the others."),
     ] = "all",
     tune: Annotated[
-        bool, typer.Option("--tune", help="First tune each parser's thresholds on the split 'val'; the run stays.")
+        bool,
+        typer.Option("--tune", help="First tune each parser's thresholds on the split 'val'; the run is not changed."),
     ] = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also show by how much the further runs differ from the first, and how surely."),
+        typer.Option("--compare", help="Also show the differences of further runs to the first, with intervals."),
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Score a run on an annotated split: the parser alone, given the weak labels, and the labels copied everywhere."""
+    """Score a run on an annotated split: the parser, the parser given the weak labels, the labels copied everywhere."""
     from avparse.app.scoring import evaluate as run_evaluation
 
     evaluation = run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune, device=device)

@@ -1,4 +1,4 @@
-"""Commands that train and compare."""
+"""Commands that train, compare and profile."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def train(
     labels: Annotated[
         Path | None, typer.Option(help="Refined labels made by 'denoise', in place of the recipe's own denoiser.")
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="A run to start from, trained or imported; same parser.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="A trained or imported run of the same parser to start from.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
     device: Device = "auto",
 ) -> None:
     """Train a recipe on a feature store and score it on the test split."""
@@ -60,12 +62,14 @@ def recipes() -> None:
 
 @command()
 def bench(
-    table: Annotated[Path, typer.Argument(help="A YAML file: data, seeds, and a recipe a row.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; runs/NAME of the table.")] = None,
-    jobs: Annotated[int, typer.Option(help="Runs at once; they share the cores.", min=1)] = 1,
+    table: Annotated[Path, typer.Argument(help="A YAML file: data, seeds, and one recipe per row.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write; runs/NAME of the table by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Number of runs at once; they share the cores.", min=1)] = 1,
     device: Device = "auto",
 ) -> None:
-    """Do every run of a table: mean and deviation over seeds; finished runs stay, interrupted ones go on."""
+    """Train every run of a table: mean and deviation over seeds; finished runs are kept, interrupted ones continue."""
     from avparse.app.bench.launcher import bench as run_bench
 
     report, failures = run_bench(table, out, jobs, device, this_program())
@@ -82,7 +86,7 @@ def plot(
     out: Out,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Only these, names with commas between: val/segment_type,reward_audio."),
+        typer.Option(help="Names of the metrics to draw, separated by commas: val/segment_type,reward_audio."),
     ] = None,
     figures: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -98,16 +102,18 @@ def plot(
 def profile(
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(help="Shipped recipes, or YAML files; all shipped ones if not given, equal costs in one row."),
+        typer.Argument(
+            help="Shipped recipes, or YAML files; by default all shipped ones, with equal costs in one row."
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Videos.", min=1)] = 128,
-    segments: Annotated[int, typer.Option(help="Segments a video.", min=1)] = 10,
-    steps: Annotated[int, typer.Option(help="How often each is timed; the median counts.", min=1)] = 5,
-    data: Annotated[Path | None, typer.Option(help="Take classes and streams from this store.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Videos per batch.", min=1)] = 128,
+    segments: Annotated[int, typer.Option(help="Segments per video.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="Number of timed steps; the median counts.", min=1)] = 5,
+    data: Annotated[Path | None, typer.Option(help="A store whose classes and streams are used.")] = None,
     denoiser: Annotated[
         bool,
         typer.Option(
-            "--denoiser", help="Let the denoiser do its work first, not only set up what it does in every batch."
+            "--denoiser", help="Run the denoiser first, instead of only setting up its refiners of every batch."
         ),
     ] = False,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of every recipe.")] = None,
@@ -136,22 +142,24 @@ def profile(
 @command("import-checkpoint")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A state dict: .pt, .pth or .safetensors.")],
-    system: Annotated[str, typer.Option(help="Which released network it is of; an unknown name lists them.")],
+    system: Annotated[str, typer.Option(help="Name of the released network; an unknown name lists them.")],
     out: Out,
     recipe: Annotated[
-        str | None, typer.Option(help="Whose decoding the run gets; by default the recipe that trains the system.")
+        str | None, typer.Option(help="Recipe whose decoding the run gets; by default the one that trains the system.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="A store of such data as it was trained on; LLP's classes and streams if none.")
+        Path | None,
+        typer.Option(help="A store of data like those that it was trained on; by default LLP's classes and streams."),
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="What weights do not hold: decoding.segment_threshold=0.3.")
+        list[str] | None,
+        typer.Option("--set", help="A setting that weights do not hold: decoding.segment_threshold=0.3."),
     ] = None,
     visual: Annotated[
         Path | None, typer.Option(help="The state dict that is best for visual, where FILE is best for audio (dhhn).")
     ] = None,
 ) -> None:
-    """Make a run of published weights, to evaluate or for 'train --init'; no code in them is run."""
+    """Make a run of published weights, to evaluate or for 'train --init'; no code in the file is run."""
     from avparse.app.import_checkpoint import import_checkpoint as run_import
     from avparse.data.store import FeatureStore
 

@@ -1,1 +1,1 @@
-"""What recipes cost: parameters, matrix products, memory, time."""
+"""Profiles of recipes: parameters, matrix products, memory and time."""

@@ -1,4 +1,4 @@
-"""Time, matrix products and memory of a piece of work."""
+"""Measurement of time, matrix products and memory of a function."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def flops(job: Callable[[], object]) -> int:
-    """Count with all in separate products: what is fused into one operation of a library is not seen."""
+    """Count the FLOPs of a call with all fused operations disabled, because the counter does not see into them."""
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with (
-            warnings.catch_warnings(action="ignore"),  # that there is no Intel GPU
+            warnings.catch_warnings(action="ignore"),  # about a missing Intel GPU
             torch.backends.mkldnn.flags(enabled=False),
             torch.backends.cudnn.flags(enabled=False),
             sdpa_kernel(SDPBackend.MATH),
@@ -33,7 +33,7 @@ def flops(job: Callable[[], object]) -> int:
 
 
 def timed(job: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    """Return the seconds of each of ``repeats`` runs, after one that is not counted."""
+    """Return the seconds of each of ``repeats`` calls, after one that is not counted."""
     seconds = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()
@@ -45,7 +45,7 @@ def timed(job: Callable[[], object], device: torch.device, repeats: int) -> list
 
 
 class Memory:
-    """The peak of this process's memory, or of the device's, beyond what it was at first."""
+    """Peak memory of this process, or of the device, beyond its value at the start."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -54,7 +54,7 @@ class Memory:
 
     @contextlib.contextmanager
     def watched(self, device: torch.device) -> Iterator[None]:
-        """Watch while the block runs."""
+        """Watch the memory while the block runs."""
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             yield

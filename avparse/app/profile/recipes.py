@@ -1,9 +1,9 @@
-"""What a recipe costs: parameters, matrix products, memory and time of its parser, forward and in training.
+"""Profile of a recipe: parameters, matrix products, memory and time of its parser, in prediction and in training.
 
-Each recipe is measured in a process of its own, on random features of the shapes that it reads, at the batch size asked
-for. Counted are the multiplications and additions of matrix products and convolutions (PyTorch's counter), two for each
-product; norms, dropout and the optimiser are in the time and not in the count. What a denoiser does in every batch
-belongs to a training step; what it does before training does not.
+Each recipe is measured in a process of its own, on random features of the shapes that it reads, at the given batch
+size. The count includes the multiplications and additions of matrix products and convolutions (PyTorch's counter), two
+for each product; norms, dropout and the optimiser are in the time and not in the count. The part of a denoiser that
+refines every batch belongs to a training step; its part before training does not.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Conditions:
-    """Under which recipes are compared.
+    """Conditions under which recipes are compared.
 
     Attributes:
-        batch_size: videos; that of training and of parsing.
-        segments: of a video.
-        steps: timed; the median counts.
-        device: see ``avparse train``.
+        batch_size: number of videos in a batch, in training and in prediction.
+        segments: number of segments of a video.
+        steps: number of timed steps, of which the median counts.
+        device: device of the measurement, as for ``avparse train``.
         changes: settings of every recipe to replace.
-        denoise: let the recipe's denoiser do its work first. What it does in every batch is measured anyway.
-        store: take shapes from this store.
+        denoise: whether to run the recipe's denoiser first. Its refinement of every batch is always measured.
+        store: path of a store that classes and streams are taken from; None for the published ones.
     """
 
     batch_size: int = 128
@@ -79,17 +79,17 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one recipe costs.
+    """Measured cost of one recipe.
 
     Attributes:
-        name: the recipe, or several of the same cost with commas between.
-        parameters: numbers that parsing uses, of both networks where a run keeps two.
-        training_parameters: numbers that only training uses.
+        name: name of the recipe, or of several with the same cost, separated by commas.
+        parameters: number of parameters that parsing uses, of both networks where a run has two.
+        training_parameters: number of parameters that only training uses.
         unmoved: names of parameters that no training step changes.
-        forward_flops, training_flops: of one segment.
-        peak_bytes: memory of a training step beyond what there was before the parser was built.
-        forward_s, training_s: of one batch, seconds.
-        segments: of one batch.
+        forward_flops, training_flops: FLOPs of one segment, in prediction and in training.
+        peak_bytes: memory of a training step beyond that before the parser was built.
+        forward_s, training_s: seconds of one batch, in prediction and in training.
+        segments: number of segments in one batch.
         limit: FLOP/s of the machine's best matrix product of width 2048, in the recipe's precision.
     """
 
@@ -107,13 +107,13 @@ class Cost:
 
     @property
     def over_limit(self) -> float:
-        """How many times longer a training step takes than its matrix products at the limit."""
+        """Ratio of the time of a training step to that of its matrix products at the limit."""
         return self.training_s * self.limit / (self.training_flops * self.segments)
 
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """A recipe that could not be measured, or several in one row, and why."""
+    """A recipe that could not be measured, or several in one row, with the reason."""
 
     name: str
     reason: str
@@ -123,11 +123,12 @@ def profile(recipes: Sequence[str], conditions: Conditions) -> Iterator[Cost | U
     """Measure recipes, one after the other.
 
     Args:
-        recipes: a row each; if there are none, all shipped ones, those of the same cost in one row.
-        conditions: to measure under.
+        recipes: recipes to measure, one row for each; if empty, all shipped ones, with those of the same cost in one
+            row.
+        conditions: conditions of the measurement.
 
     Raises:
-        UserError: a recipe is bad, or there is no such store; nothing is measured then.
+        UserError: a recipe is bad, or the store does not exist; in that case nothing is measured.
     """
     for name in recipes:
         load_recipe(name, conditions.changes)
@@ -147,7 +148,7 @@ def _rows(groups: Sequence[list[str]], conditions: Conditions) -> Iterator[Cost 
 
 
 def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
-    """Group recipes that cost the same, in the order given: networks, losses and the work on every batch are equal.
+    """Group recipes of equal cost, in the order given: networks, losses and refinement of every batch are equal.
 
     Raises:
         UserError: a recipe is bad.
@@ -166,13 +167,13 @@ def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
 
 
 def _on_batches(recipe: Recipe) -> Denoiser | None:
-    """Return the recipe's denoiser if it works on every batch."""
+    """Return the recipe's denoiser if it refines every batch."""
     denoiser: Denoiser | None = None if recipe.denoiser is None else build(DENOISERS, recipe.denoiser)
     return denoiser if denoiser is not None and denoiser.leaves == "refiners" else None
 
 
 def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, compute: Compute) -> Sequence[Refiner]:
-    """Return what the recipe's denoiser does in every batch, as it is before anything was learned."""
+    """Return the refiners of the recipe's denoiser in their initial state."""
     denoiser = _on_batches(recipe)
     if denoiser is None:
         return ()
@@ -184,7 +185,7 @@ def measure(name: str, conditions: Conditions) -> Cost:
     """Measure one recipe in this process.
 
     Raises:
-        UserError: the recipe is bad, or needs data that it cannot be given.
+        UserError: the recipe is bad, or needs data that are not available here.
     """
     recipe = load_recipe(name, conditions.changes)
     with tempfile.TemporaryDirectory() as folder:
@@ -204,13 +205,13 @@ def measure(name: str, conditions: Conditions) -> Cost:
 
 
 def heading(conditions: Conditions) -> str:
-    """Return what stands above the rows of a Markdown table of costs."""
+    """Return the text above the rows of a Markdown table of costs."""
     device = torch.cuda.get_device_name() if conditions.device != "cpu" and torch.cuda.is_available() else "CPU"
     return (
         f"Batches of {conditions.batch_size} videos; {device}, {torch.get_num_threads()} threads. A parameter in "
         "brackets is used in training only. MFLOP and rates are of one segment; memory is that of a training step; "
-        "limit: time of a training step over that of its matrix products alone at the machine's best rate. What a "
-        "denoiser does in every batch is counted, what it does before training is not.\n\n"
+        "limit: time of a training step over that of its matrix products alone at the machine's best rate. Refiners "
+        "of every batch are counted, what a denoiser does before training is not.\n\n"
         "| recipe | parameters | forward MFLOP | training MFLOP | memory, MiB | step, ms | segments/s | "
         "parsing, segments/s | limit |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
@@ -230,7 +231,7 @@ def as_row(c: Cost) -> str:
 def _measured(name: str, trainer: Trainer, conditions: Conditions, memory: Memory) -> Cost:
     batch = trainer.table.batch(trainer.train_indices[: conditions.batch_size])
     training, device = trainer.recipe.training, trainer.table.device
-    # In the last epoch, when every loss counts; not its first batch, when refiners may do what they do once an epoch.
+    # In the last epoch, when every loss counts; not its first batch, in which refiners may do extra work.
     step = Step(training.epochs - 1, 1, 2)
 
     def train() -> None:
@@ -239,7 +240,7 @@ def _measured(name: str, trainer: Trainer, conditions: Conditions, memory: Memor
 
     with memory.watched(device):
         train()
-        train()  # only now are the optimiser's moments there from the start
+        train()  # the optimiser's moments exist from now on
     before = {n: p.detach().clone() for n, p in trainer.parser.named_parameters()}
     train()
     unmoved = tuple(n for n, p in trainer.parser.named_parameters() if torch.equal(p, before[n]))
@@ -275,19 +276,19 @@ def _count(parser: nn.Module, guides: bool) -> int:
 
 
 class _EmptyWorkspace(Workspace):
-    """A workspace where no parser is trained: enough to set up work on every batch."""
+    """A workspace in which no parser is trained, sufficient to set up refiners."""
 
     def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None, keep: bool = False) -> AnyParser:
-        """Return what only :meth:`video_probabilities` reads, and it does not."""
+        """Return an empty module, which :meth:`video_probabilities` does not use."""
         return cast("Parser", nn.Module())
 
     def video_probabilities(self, parser: object, indices: Indices) -> Tensor:
-        """Return ``[2, N, C]`` of one half, of a parser that knows nothing."""
+        """Return probabilities ``[2, N, C]`` of one half."""
         return torch.full((2, len(indices), len(self.store.vocabulary)), 0.5)
 
 
 def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:
-    """Return the shapes of a store, or those published of the streams that the recipe reads."""
+    """Return the shapes of a store, or the published ones of the streams that the recipe reads."""
     if conditions.store is not None:
         return task_spec(FeatureStore.open(conditions.store)).model_copy(update={"segments": conditions.segments})
     stem = getattr(recipe.parser, "stem", recipe.parser)
@@ -301,7 +302,7 @@ def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:
 
 
 def _random_store(path: Path, spec: TaskSpec, videos: int) -> FeatureStore:
-    """Write at least ``videos`` for training and some to validate, of random features, labels and truth."""
+    """Write a store of random features, labels and truth with at least ``videos`` for training and some to validate."""
     random = np.random.default_rng(0)
     vocabulary = Vocabulary(spec.classes)
     streams = {n: StreamInfo(dimension=d, dtype="float32", extractor="random") for n, d in spec.streams.items()}
@@ -328,7 +329,7 @@ def _random_store(path: Path, spec: TaskSpec, videos: int) -> FeatureStore:
 
 
 def _random_labels(recipe: Recipe, store: FeatureStore) -> SegmentLabels | None:
-    """Return segment labels of the training videos, their truth, for a recipe that makes any."""
+    """Return the truth of the training videos as segment labels, for a recipe that makes any."""
     if recipe.pseudo_labels is None:
         return None
     train = store.select("train")

@@ -1,1 +1,1 @@
-"""The report page and the tables beside it."""
+"""The report page and the table of events."""

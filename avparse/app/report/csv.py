@@ -1,4 +1,4 @@
-"""Timelines as tables: one row an event."""
+"""Timelines as a CSV table with one row per event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score")
 
 
 def write_events_csv(path: str | Path, timelines: Sequence[Timeline]) -> None:
-    """Write the events of all ``timelines`` as one CSV (UTF-8, comma, header always), atomically.
+    """Write the events of all ``timelines`` as one CSV (UTF-8, comma, always with a header), atomically.
 
     Onset and offset are seconds with three decimals, scores have four, as in the JSON timeline.
 
@@ -22,7 +22,7 @@ def write_events_csv(path: str | Path, timelines: Sequence[Timeline]) -> None:
         UserError: the file cannot be written.
     """
     with atomic_file(path) as file:
-        # A file name that is no valid Unicode must not cost the table; its odd bytes become question marks.
+        # A file name that is not valid Unicode must not prevent the table; its invalid bytes become question marks.
         text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(EVENT_COLUMNS)

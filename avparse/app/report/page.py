@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds the videos, their timelines and the scores, and asks the network for nothing."""
+"""The report: one HTML file with the videos, their timelines and the scores, which makes no network requests."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class ScoreTable:
 
     Attributes:
         columns: names of the metrics.
-        rows: a label and one value a column; numbers are shown with one decimal, ``None`` as a dash.
-        caption: what the metrics are and what they were measured on.
+        rows: rows of a label and one value per column; numbers are shown with one decimal, ``None`` as a dash.
+        caption: description of the metrics and of the data that they were measured on.
     """
 
     columns: list[str]
@@ -53,16 +53,16 @@ class ReportVideo:
     """One video of the report.
 
     Attributes:
-        timeline: the parse to show.
-        media: the video file; embedded where small enough, else linked relative to the page.
+        timeline: parse that is shown.
+        media: path of the video file; it is embedded if small enough, otherwise linked relative to the page.
         waveform: lowest and highest sample (-1..1) in equal bins of the whole duration ``[bins, 2]``.
-        truth: per modality the dense truth ``[T, C]``, where known.
-        weak_labels: the video-level label, where known.
-        note: a remark shown beside the player.
-        gates: per modality the probabilities that open its classes (``DecodingRule.gates``), ``[C]``, or ``[T, C]``
-            from stitched windows. Where unknown, a class counts as closed wherever it reaches its threshold without
-            being in an event.
-        only: the classes the parse was restricted to (``parse --labels``); ``None`` allows all.
+        truth: dense truth ``[T, C]`` of each modality, if known.
+        weak_labels: video-level label, if known.
+        note: remark that is shown next to the player.
+        gates: gate probabilities of each modality (``DecodingRule.gates``), ``[C]``, or ``[T, C]`` from windows of a
+            long video. Where unknown, a class counts as closed wherever it reaches its threshold without being in an
+            event.
+        only: classes that the parse was restricted to (``parse --labels``); ``None`` allows all.
     """
 
     timeline: Timeline
@@ -97,13 +97,15 @@ def write_report(
     """Write the page at ``path``, atomically.
 
     Args:
-        path: the HTML file.
-        videos: what to show; several get a chooser.
+        path: path of the HTML file.
+        videos: videos to show; several of them get a selector.
         title: heading of the page.
-        rule: how the timelines were decoded; the threshold slider decodes anew by the same rule.
-        scores: a table under the timelines.
-        simulated: training and scoring used synthetic data; the page says so at its head and beside the table.
-        embed_limit_bytes: a larger file is linked, and so is what would take the page beyond four times as much.
+        rule: decoding rule of the timelines; the threshold slider decodes again by the same rule.
+        scores: table that is shown under the timelines.
+        simulated: whether training and scoring used synthetic data; the page then says so in its header and at the
+            table.
+        embed_limit_bytes: size above which a file is linked instead of embedded; files that would make the page larger
+            than four times this are linked too.
 
     Raises:
         UserError: a video file is missing or unreadable, the rule is for another number of classes, or the page cannot
@@ -130,7 +132,7 @@ def write_report(
     )
     with atomic_file(path) as file:
         for chunk in chunks:
-            # A file name that is no valid Unicode must not cost the page; its odd bytes become question marks.
+            # A file name that is not valid Unicode must not prevent the page; its invalid bytes become question marks.
             file.write(chunk.encode("utf-8", "replace"))
 
 
@@ -163,7 +165,7 @@ def _data_uris(embedded: Sequence[tuple[int, Path]]) -> Iterator[tuple[int, Mark
 
 
 def _entry(video: ReportVideo, rule: DecodingRule) -> dict[str, Any]:
-    """Return what the page has to know of a video, in JSON types: arrays of numbers as base64, of booleans as runs."""
+    """Return the data of a video for the page, in JSON types: numeric arrays as base64, booleans as runs."""
     timeline = video.timeline
     thresholds = _per_class(rule.segment_threshold, timeline)
     gate_thresholds = {"audio": rule.audio_gate_threshold, "visual": rule.visual_gate_threshold}
@@ -190,9 +192,9 @@ def _entry(video: ReportVideo, rule: DecodingRule) -> dict[str, Any]:
 def _track(
     video: ReportVideo, modality: str, thresholds: Float32Array, gate_thresholds: Float32Array
 ) -> dict[str, Any] | None:
-    """Return the probabilities of a modality and where its classes are open; ``None`` where the modality is absent.
+    """Return the probabilities of a modality and the segments with open gates; ``None`` if the modality is absent.
 
-    ``differs`` tells that the timeline's events are not what the rule gives: they were made by another one.
+    ``differs`` is true if the timeline's events do not follow from the rule, because they were made with another one.
     """
     timeline = video.timeline
     probabilities = timeline.segments.get(modality)
@@ -220,12 +222,12 @@ def _track(
 def _per_class(threshold: Threshold, timeline: Timeline) -> Float32Array:
     values, classes = np.asarray(threshold, dtype=np.float32), len(timeline.classes)
     if values.ndim and len(values) != classes:
-        raise UserError(f"{timeline.video}: {len(values)} thresholds for {classes} classes; give one, or one a class")
+        raise UserError(f"{timeline.video}: {len(values)} thresholds for {classes} classes; give 1, or 1 per class")
     return np.broadcast_to(values, classes)
 
 
 def _in_events(timeline: Timeline, modality: str) -> BoolArray:
-    """Return ``[T, C]``: which segments the timeline's own events of a modality cover."""
+    """Return ``[T, C]``: the segments that the timeline's own events of a modality cover."""
     covered = np.zeros_like(timeline.segments[modality], dtype=bool)
     for event in timeline.events:
         if event.modality == modality:
