@@ -74,7 +74,7 @@ def published_features(folder: Path, videos: int) -> None:
     weak[:, 0] = True
     timeline = np.repeat(weak[:, None], 10, axis=1)
     splits = ["val" if i % 20 == 0 else "train" for i in range(videos)]
-    write_llp(folder / "tables", Vocabulary(LLP_CLASSES), ids, splits, weak, timeline, timeline)
+    write_llp(folder / "tables", Vocabulary(LLP_CLASSES), ids, splits, weak=weak, audio=timeline, visual=timeline)
     shapes = {"vggish": (10, 128), "res152": (80, 2048), "r2plus1d_18": (10, 512)}
     for name, shape in shapes.items():
         (folder / name).mkdir()

@@ -25,7 +25,9 @@ def published(
     splits = [("train", "val", "test")[n % 3] for n in range(videos)]
     dense = random.random((2, videos, segments, len(vocabulary))) < 0.3
     names = [video_name(n) for n in range(videos)]
-    write_llp(folder / "tables", vocabulary, names, splits, dense.any(axis=(0, 2)), dense[0], dense[1])
+    write_llp(
+        folder / "tables", vocabulary, names, splits, weak=dense.any(axis=(0, 2)), audio=dense[0], visual=dense[1]
+    )
     for name, dimension in FOLDERS.values():
         (folder / "features" / name).mkdir(parents=True)
         rows = segments * per_segment if name == "res152" else segments

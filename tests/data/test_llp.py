@@ -201,7 +201,9 @@ def test_what_is_written_is_read_back(corpus: dict[str, Any], tmp_path_factory: 
 def test_whole_seconds_are_written_as_the_official_tables_do(tmp_path: Path) -> None:
     truth = np.zeros((1, 4, 1), dtype=bool)
     truth[0, 1:3] = True
-    write_llp(tmp_path, Vocabulary(("Dog",)), ["a_0_4"], ["val"], np.ones((1, 1), bool), truth, ~truth)
+    write_llp(
+        tmp_path, Vocabulary(("Dog",)), ["a_0_4"], ["val"], weak=np.ones((1, 1), bool), audio=truth, visual=~truth
+    )
     assert (tmp_path / "AVVP_eval_audio.csv").read_text() == HEADER + "a_0_4\t1\t3\tDog\n"
     assert (tmp_path / "AVVP_eval_visual.csv").read_text() == HEADER + "a_0_4\t0\t1\tDog\na_0_4\t3\t4\tDog\n"
     assert (tmp_path / "AVVP_val_pd.csv").read_text() == WEAK_HEADER + "a_0_4\tDog\n"
@@ -212,9 +214,9 @@ def test_whole_seconds_are_written_as_the_official_tables_do(tmp_path: Path) -> 
 def test_a_corpus_of_wrong_shapes_is_refused(tmp_path: Path) -> None:
     one, dense = np.ones((1, 1), bool), np.ones((1, 4, 1), bool)
     with pytest.raises(UserError, match="do not fit 1 videos of 1 classes"):
-        write_llp(tmp_path / "x", Vocabulary(("Dog",)), ["a"], ["val"], one, dense, dense[:, 1:])
+        write_llp(tmp_path / "x", Vocabulary(("Dog",)), ["a"], ["val"], weak=one, audio=dense, visual=dense[:, 1:])
     with pytest.raises(UserError, match="needs one split of train, val, test"):
-        write_llp(tmp_path / "x", Vocabulary(("Dog",)), ["a"], [""], one, dense, dense)
+        write_llp(tmp_path / "x", Vocabulary(("Dog",)), ["a"], [""], weak=one, audio=dense, visual=dense)
     assert not (tmp_path / "x").exists()
 
 
@@ -224,7 +226,15 @@ def test_a_corpus_of_wrong_shapes_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     truth = np.ones((2, 3, 2), dtype=bool)
-    write_llp(tmp_path, Vocabulary(("Dog", "Speech")), ["a", "b"], ["train", "val"], truth[:, 0], truth, truth)
+    write_llp(
+        tmp_path,
+        Vocabulary(("Dog", "Speech")),
+        ["a", "b"],
+        ["train", "val"],
+        weak=truth[:, 0],
+        audio=truth,
+        visual=truth,
+    )
     return tmp_path
 
 

@@ -133,6 +133,7 @@ def write_llp(
     vocabulary: Vocabulary,
     videos: Sequence[str],
     splits: Sequence[str],
+    *,
     weak: BoolArray,
     audio: BoolArray,
     visual: BoolArray,

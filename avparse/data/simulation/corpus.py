@@ -111,7 +111,9 @@ def synthesise(
     for _ in track(_rendered(missing, processes), "synthesise", total=len(jobs), first=kept):
         pass
     vocabulary = Vocabulary(statistics.classes)
-    write_llp(folder, vocabulary, ids, splits, truth.weak, truth.audio, truth.visual, train_truth=True)
+    write_llp(
+        folder, vocabulary, ids, splits, weak=truth.weak, audio=truth.audio, visual=truth.visual, train_truth=True
+    )
     return CorpusSummary(
         folder=folder,
         classes=statistics.classes,

@@ -125,31 +125,46 @@ class World:
         """Draw the world ``seed`` for ``classes``; names that are not of LLP are confusable with none."""
         generator = np.random.default_rng([seed, _WORLD])
         leaning = generator.permutation(len(classes))[: min(knobs.leaning, knobs.nuisances)]
-        spaces = {name: _space(classes, leaning, knobs, generator, *layout) for name, layout in _LAYOUT.items()}
+        spaces = {name: _space(layout, classes, leaning, knobs, generator) for name, layout in _LAYOUTS.items()}
         return cls(knobs, spaces)
 
 
 _WORLD: Final = 1_000_003  # keeps the numbers of the world apart from those of its videos
-# modality, latent dimension, emitted dimension, rectified
-_LAYOUT: Final = {
-    "audio": (0, 64, 128, False),
-    "frames": (1, 256, 2048, True),
-    "clips": (1, 128, 512, False),
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Shape of a stream.
+
+    Attributes:
+        modality: 0 for audio, 1 for visual.
+        latent: dimension of the space in which classes have directions.
+        emitted: dimension of the features.
+        rectified: whether negative features are set to zero.
+    """
+
+    modality: int
+    latent: int
+    emitted: int
+    rectified: bool
+
+
+_LAYOUTS: Final = {
+    "audio": _Layout(modality=0, latent=64, emitted=128, rectified=False),
+    "frames": _Layout(modality=1, latent=256, emitted=2048, rectified=True),
+    "clips": _Layout(modality=1, latent=128, emitted=512, rectified=False),
 }
 
 
 def _space(
+    layout: _Layout,
     classes: Sequence[str],
     leaning: npt.NDArray[np.int_],
     knobs: Knobs,
     generator: np.random.Generator,
-    modality: int,
-    latent: int,
-    emitted: int,
-    rectified: bool,
 ) -> Space:
     def directions(*shape: int) -> Float32Array:
-        drawn = generator.standard_normal((*shape, latent), dtype=np.float32)
+        drawn = generator.standard_normal((*shape, layout.latent), dtype=np.float32)
         return np.asarray(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True))
 
     group, scene = _membership(classes, CONFUSABLE), _membership(classes, SCENES)
@@ -160,14 +175,14 @@ def _space(
     nuisances = directions(knobs.nuisances)
     nuisances[: len(leaning)] = mix(knobs.lean, prototypes[leaning], nuisances[: len(leaning)])
     return Space(
-        modality=modality,
-        noise=10 ** (-(knobs.snr_visual if modality else knobs.snr_audio) / 20),
+        modality=layout.modality,
+        noise=10 ** (-(knobs.snr_visual if layout.modality else knobs.snr_audio) / 20),
         prototypes=prototypes,
         modes=modes,
         cues=cues,
         nuisances=nuisances,
-        projection=generator.standard_normal((latent, emitted), dtype=np.float32),
-        rectified=rectified,
+        projection=generator.standard_normal((layout.latent, layout.emitted), dtype=np.float32),
+        rectified=layout.rectified,
     )
 
 
