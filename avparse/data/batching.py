@@ -52,11 +52,11 @@ class FeatureTable:
     """Random access to the videos of a store.
 
     Args:
-        store: an open store.
-        streams: names of the streams to read; all by default.
-        device: where batches are put.
-        resident: hold the streams as tensors on the device; otherwise every batch is gathered from the memory map,
-            which needs memory for one batch only. None: resident iff they fit into half of the free memory.
+        store: store whose videos are read.
+        streams: names of the streams to read; None for all.
+        device: device on which batches are returned.
+        resident: whether to hold the streams as tensors on the device; otherwise every batch is gathered from the
+            memory map, which needs memory for one batch only. None: resident iff they fit into half of the free memory.
 
     Raises:
         UserError: a feature is NaN or infinite (its stream and video are named); without ``resident``, by the batch

@@ -17,11 +17,11 @@ class TaskSpec(Settings):
     """What a parser must know of the data: the contract between data, model and decoding.
 
     Attributes:
-        classes: event names in order.
-        streams: stream name -> feature dimension.
+        classes: class names, in order.
+        streams: feature dimension of each stream, by name.
         segment_seconds: length of a segment, seconds.
-        segments: the usual number of segments of a training video (the window when longer videos are parsed).
-        extractors: stream name -> name of the extractor that made it, empty where unknown.
+        segments: usual number of segments of a training video (the window when longer videos are parsed).
+        extractors: name of the extractor of each stream, by name of the stream; empty where unknown.
     """
 
     classes: tuple[str, ...]
@@ -51,7 +51,7 @@ class TaskSpec(Settings):
         difference.
 
         Args:
-            data: the specification of the store that the parser is to read.
+            data: specification of the store that the parser will read.
         """
         found = []
         lacking, new = (
@@ -84,7 +84,7 @@ class Features:
     """Streams of a padded batch.
 
     Attributes:
-        streams: name -> ``[B, T, D]`` floating point.
+        streams: floating-point features ``[B, T, D]`` by name of the stream.
         audio_mask, visual_mask: ``[B, T]`` boolean, True where the segment exists *and* the modality is present
             there; None means everywhere (no padding, nothing absent), which lets models skip all masking.
     """
@@ -123,9 +123,9 @@ class Batch:
     """Features of some videos of a store with their weak labels.
 
     Attributes:
-        index: ``[B]`` positions of the videos in the store.
+        index: positions ``[B]`` of the videos in the store.
         features: streams ``[B, T, D]`` and masks.
-        weak: ``[B, C]`` float weak labels (0 or 1).
+        weak: weak labels ``[B, C]`` as float (0 or 1).
     """
 
     index: Tensor

@@ -68,10 +68,10 @@ def class_prompts(style: Style, modality: str, classes: Iterable[str]) -> tuple[
     """Return the text of each class for a teacher of ``modality``.
 
     Args:
-        style: the method whose texts they are. ``vplan`` has one for pictures (recalled, not verified) and takes
-            VALOR's for sound; ``lsld`` are the bare labels that its re-weighting compares with.
+        style: method whose texts are used. ``vplan`` has texts for pictures (unverified) and uses VALOR's for audio;
+            ``lsld`` are the plain labels that its re-weighting compares with.
         modality: ``audio`` or ``visual``.
-        classes: names.
+        classes: names of the classes.
     """
     if style == "lsld":
         return tuple(classes)

@@ -38,13 +38,13 @@ class TeacherInfo(Settings):
     """What a teacher is.
 
     Attributes:
-        teacher: its name in recipes.
-        checkpoint: what computed the embeddings.
-        logit_scale: multiplies a cosine into the logit that the network was trained with.
-        segment_seconds: length of a segment.
-        classes: names, in order.
-        prompts: the text of each class.
-        subset_prompts: the texts of label subsets, if any.
+        teacher: name of the teacher in recipes.
+        checkpoint: name of the network that computed the embeddings.
+        logit_scale: factor from a cosine to the logit that the network was trained with.
+        segment_seconds: length of a segment in seconds.
+        classes: class names, in order.
+        prompts: prompt of each class.
+        subset_prompts: prompts of label subsets, if any.
     """
 
     teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
@@ -62,8 +62,8 @@ class Subsets:
     """Prompts that name several classes, or none.
 
     Attributes:
-        members: ``[P, C]``, the classes that a prompt names; a row without any stands for "other".
-        texts: ``[P, E]`` embeddings of length one.
+        members: classes ``[P, C]`` that each prompt names; a prompt without any stands for "other".
+        texts: embeddings ``[P, E]`` of the prompts, of length one.
     """
 
     members: BoolArray
@@ -75,13 +75,13 @@ class TeacherScores:
     """Embeddings of some videos by one teacher.
 
     Attributes:
-        info: what the teacher is.
-        videos: N ids.
-        lengths: ``[N]`` segments of each.
-        segments: ``[sum T, E]`` float16 or float32, of length one (zero where there was nothing to embed), of the
-            videos one after the other.
-        texts: ``[C, E]`` of the classes' prompts, of length one.
-        subsets: of label subsets; None where the teacher was not asked for them.
+        info: description of the teacher.
+        videos: ids of the N videos.
+        lengths: number of segments ``[N]`` of each video.
+        segments: embeddings ``[sum T, E]`` of the segments, float16 or float32, of length one (zero where there was
+            nothing to embed), one video after the other.
+        texts: embeddings ``[C, E]`` of the classes' prompts, of length one.
+        subsets: prompts of label subsets; None if the teacher was run without them.
     """
 
     info: TeacherInfo
@@ -115,7 +115,7 @@ class TeacherScores:
         """Return ``[N]``, of which of ``videos`` there are embeddings.
 
         Raises:
-            UserError: of none of them.
+            UserError: no video of the list has embeddings.
         """
         seen = np.array([video in self._at for video in videos], dtype=bool)
         if len(seen) and not seen.any():
@@ -129,7 +129,7 @@ class TeacherScores:
         """Return the rows of the segments of ``videos``, one video after the other.
 
         Raises:
-            UserError: the teacher has not seen a video.
+            UserError: a video has no embeddings.
         """
         unseen = next((video for video in videos if video not in self._at), None)
         if unseen is not None:
@@ -147,7 +147,7 @@ class TeacherScores:
         """Return the cosines ``[n, p]`` of some segments with the subset prompts at positions ``which``.
 
         Raises:
-            UserError: the teacher was not asked for subsets.
+            UserError: the teacher was run without prompts for subsets.
         """
         return self._products(rows, self.known_subsets.texts[which])
 
@@ -156,7 +156,7 @@ class TeacherScores:
         """The subset prompts.
 
         Raises:
-            UserError: the teacher was not asked for them.
+            UserError: the teacher was run without prompts for subsets.
         """
         if self.subsets is None:
             raise UserError(f"teacher '{self.info.teacher}': has no prompts for label subsets; ask it again with them")
@@ -177,7 +177,7 @@ class TeacherScores:
         """Write the embeddings beside a store, atomically, in place of earlier ones; return the file.
 
         Raises:
-            UserError: they do not fit the store, or the file cannot be written.
+            UserError: the scores do not fit the store, or the file cannot be written.
         """
         path = _path(store, self.info.teacher, self.info.modality)
         self._check(store, path)
@@ -195,8 +195,8 @@ class TeacherScores:
         """Read what a teacher said of a store.
 
         Raises:
-            UserError: it was not asked (the nearest that was is offered), the file is damaged, or it was made for
-                other classes or other segments than the store has.
+            UserError: the teacher has no scores in the store (the nearest one that has is offered), the file is
+                damaged, or it was made for other classes or other segments than the store has.
         """
         path = _path(store, teacher, modality)
         if not path.is_file():

@@ -72,13 +72,13 @@ class Timeline:
 
     Attributes:
         video: name or path of the video.
-        duration: seconds.
-        segment_seconds: length of a segment.
-        classes: names, in the order of the columns of ``segments``.
-        segments: per modality the probabilities ``[T, C]``; a modality that the video lacks has none (``None``).
+        duration: duration of the video in seconds.
+        segment_seconds: length of a segment in seconds.
+        classes: class names, in the order of the columns of ``segments``.
+        segments: probabilities ``[T, C]`` of each modality; ``None`` for a modality that the video lacks.
         events: decoded events of both modalities, ordered by onset.
-        attention: per modality how each class spreads its attention over the segments ``[T, C]``, of a parser that
-            decodes by attention; None of any other.
+        attention: attention ``[T, C]`` of each class over the segments, by modality, if the parser decodes by
+            attention; None otherwise.
     """
 
     video: str

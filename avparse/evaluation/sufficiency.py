@@ -21,9 +21,9 @@ def rare_classes(store: FeatureStore, indices: Indices, split: str) -> str | Non
     """Return a warning that names the classes with under a handful of videos, None where there are enough of all.
 
     Args:
-        store: the data.
+        store: feature store with the videos.
         indices: ``[n]`` positions of the videos of the split.
-        split: what the split is called in the warning.
+        split: name of the split in the warnings.
     """
     counts = store.weak[indices].sum(axis=0)
     rare = sorted((int(n), name) for n, name in zip(counts, store.vocabulary, strict=True) if n < HANDFUL)
@@ -43,8 +43,8 @@ def doubts(scores: Mapping[str, ParsingScores], split: str) -> list[str]:
     better than those has learned nothing of time and modality.
 
     Args:
-        scores: those of :func:`avparse.evaluation.comparison.compare_with_labels`.
-        split: what the split is called in the warnings.
+        scores: scores from :func:`avparse.evaluation.comparison.compare_with_labels`.
+        split: name of the split in the warnings.
     """
     parser, copied = scores[PARSER_ONLY], scores[COPIED]
     found, count = [], len(parser.per_video)

@@ -65,8 +65,8 @@ def check_file(path: str | os.PathLike[str], most: int | None = None, mend: str 
     """Judge a file that a library will read by its name.
 
     Raises:
-        UserError: it cannot be opened, is a pipe, device or folder, has more than ``most`` bytes, or is nearly nothing
-            but holes.
+        UserError: the file cannot be opened, is a pipe, device or folder, has more than ``most`` bytes, or consists
+            almost entirely of holes.
     """
     try:
         with platform.open_regular(path) as file:

@@ -28,7 +28,7 @@ class FeatureCache:
 
     Args:
         folder: made when something is kept.
-        extractor: its name, or the name of each stream with that of its extractor.
+        extractor: name of the extractor, or the name of each stream with that of its extractor.
         segment_seconds: length of a segment.
     """
 

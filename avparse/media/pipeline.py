@@ -37,10 +37,10 @@ class Extracted:
 
     Attributes:
         video: name, the file's without its suffix.
-        path: the file.
+        path: path of the file.
         duration_s: seconds as decoded.
         streams: name -> float32 ``[T, D]``.
-        audio_present, visual_present: bool ``[T]``.
+        audio_present, visual_present: whether the modality is present in each segment, boolean ``[T]``.
         warnings: damage that was met; what could be decoded is in the streams.
     """
 

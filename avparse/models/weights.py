@@ -71,7 +71,7 @@ def read_sealed(path: Path, required: bool) -> dict[str, Tensor]:
     """Read weights that :func:`sealed_bytes` made.
 
     Args:
-        path: the file.
+        path: path of the file.
         required: whether weights without a digest are refused; runs of earlier versions have none.
 
     Raises:

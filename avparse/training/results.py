@@ -43,7 +43,7 @@ class Results(Settings):
         """Read the results in a run folder.
 
         Raises:
-            UserError: there are none, or the file is damaged.
+            UserError: there are no results yet, or the file is damaged.
         """
         path = run / RESULTS
         return cls.read(

@@ -93,7 +93,7 @@ class Workspace:
 
         Args:
             name: the name of that run.
-            recipe: what is trained.
+            recipe: recipe that is trained.
             prepared: labels, refiners and videos to learn from; the weak labels of all training videos by default.
             keep: whether the weights stay when all is done; otherwise only the log of that run does.
 

@@ -31,8 +31,8 @@ class AnnotatedVideo:
     Attributes:
         split: "train", "val", "test" or "" where the video is in none.
         weak: ``[C]`` boolean, the classes that occur somewhere in the video, in either modality.
-        events: dense truth, every event of both modalities; None where it is not known.
-        file: what the files of published features call the video: their name without ending, or the number of its row
+        events: dense truth, every event of both modalities; None if it is unknown.
+        file: name of the video in the files of published features: their name without ending, or the number of its row
             in a file of all videos.
     """
 
@@ -47,10 +47,10 @@ class Annotations:
     """What a data set tells of its videos; every reader in ``avparse.data.datasets.DATASETS`` returns this.
 
     Attributes:
-        vocabulary: the classes.
-        videos: id -> what is known of that video, in the order of the data set.
+        vocabulary: classes of the data set, in order.
+        videos: annotations of each video by id, in the order of the data set.
         segment_seconds: length of a segment in seconds.
-        activity: rule that tells in which segments an event is active.
+        activity: rule for the segments in which an event is active.
         notes: one line for each kind of irregularity that the reader met, with the rule that it applied.
     """
 
@@ -76,7 +76,7 @@ class Annotations:
             video: id of the video.
             modality: "audio" or "visual".
             segments: number T of segments of the video.
-            segment_seconds: length of a segment in seconds; by default that of the data set.
+            segment_seconds: length of a segment in seconds; None for that of the data set.
 
         Returns:
             ``[T, C]`` boolean, or None where the video is not annotated.
@@ -98,9 +98,9 @@ class Annotations:
         """Return the dense truth of several videos as a store holds it.
 
         Args:
-            videos: ids.
+            videos: ids of the videos.
             lengths: number of segments of each video.
-            segment_seconds: length of a segment in seconds; by default that of the data set.
+            segment_seconds: length of a segment in seconds; None for that of the data set.
 
         Returns:
             Modality -> ``[sum T, C]``, one video after the other; all False for a video that is not annotated.

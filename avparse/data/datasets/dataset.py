@@ -34,7 +34,7 @@ class FeatureSource(Protocol):
         """Check before the import that the source is there.
 
         Raises:
-            UserError: it is missing; the message names what was looked for.
+            UserError: the source is missing; the message names the path.
         """
 
     def path(self, features: Path, file: str) -> str:
@@ -45,10 +45,10 @@ class FeatureSource(Protocol):
 
         Args:
             features: folder that holds the sources of all streams.
-            file: what the source calls the video; see :class:`avparse.data.datasets.annotations.AnnotatedVideo`.
+            file: name of the video in the source, as in :class:`avparse.data.datasets.annotations.AnnotatedVideo`.
 
         Raises:
-            UserError: they are missing, damaged or of another shape.
+            UserError: the features are missing, damaged or of another shape.
         """
 
 
@@ -56,8 +56,8 @@ class Dataset(Protocol):
     """A data set, made from its settings: ``DATASETS[name](config)``.
 
     Attributes:
-        origin: where the videos of a store come from, as the store names it.
-        description: what a store that was imported from it says of itself.
+        origin: origin of the videos, as the store names it.
+        description: description that is stored with imported data.
     """
 
     origin: str

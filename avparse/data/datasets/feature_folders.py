@@ -33,7 +33,7 @@ class FeatureFolder:
         """Check that the folder is there.
 
         Raises:
-            UserError: it is not.
+            UserError: the folder does not exist.
         """
         if not (features / self.name).is_dir():
             raise UserError(f"{features / self.name}: no such folder of features; check --features")

@@ -27,9 +27,9 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        store: the folder.
-        imported: videos added now.
-        already: videos that an earlier, interrupted import had added.
+        store: path of the feature store.
+        imported: number of videos that this import added.
+        already: number of videos that an earlier, interrupted import had added.
         problems: one line for each missing or damaged file; its video is not in the store.
         notes: one line for each kind of dirt in the annotation tables.
     """
@@ -67,7 +67,7 @@ class _Reading:
 
     Attributes:
         features: folder that holds the sources of all streams.
-        sources: where each stream comes from.
+        sources: source of each stream.
         dtype: type of the features in the store.
         keep_frames: whether the vectors of a segment are kept one after the other, and not averaged.
     """
@@ -143,12 +143,12 @@ def import_dataset(
     does not stop the import.
 
     Args:
-        dataset: the data set; see ``avparse.data.datasets.DATASETS``.
+        dataset: data set to import, from ``avparse.data.datasets.DATASETS``.
         features: folder of the published features.
         annotations: folder of the annotations.
-        out: the store, new or of an earlier import with the same arguments.
+        out: path of the store, new or of an earlier import with the same arguments.
         dtype: type of the features on disk.
-        keep_frames: keep the vectors of a segment where there are several, as ``parser.stem.rates`` reads them.
+        keep_frames: whether to keep the vectors of a segment if there are several, as ``parser.stem.rates`` reads them.
 
     Raises:
         UserError: features or annotations are missing, or ``out`` is something else.

@@ -84,10 +84,10 @@ def read_llp(folder: str | Path, vocabulary: Vocabulary | None = None) -> Annota
     """Read the tables of a folder.
 
     Args:
-        folder: holds the three split tables, the two tables of dense events for val and test, and, in synthesised
-            corpora, ``truth_train_audio.csv`` and ``truth_train_visual.csv``. Splits may be absent, but not all; so
-            may pairs of event tables, which leaves their splits without dense truth.
-        vocabulary: the classes; by default those of ``classes.txt`` beside the tables, else the 25 of LLP.
+        folder: path of the folder with the three split tables, the two tables of dense events for val and test, and, in
+            synthesised corpora, ``truth_train_audio.csv`` and ``truth_train_visual.csv``. Splits may be absent, but not
+            all; pairs of event tables may be absent, which leaves their splits without dense truth.
+        vocabulary: classes of the tables; None for those of ``classes.txt`` next to the tables, or else the 25 of LLP.
 
     Raises:
         UserError: no such tables, half a pair, an unknown class, a time that is no number (file and line are named).
@@ -143,18 +143,18 @@ def write_llp(
     """Write a corpus as LLP tables (and ``classes.txt``), so that :func:`read_llp` gives the same back.
 
     Args:
-        folder: made if absent; tables there are replaced.
-        vocabulary: the classes.
-        videos: ``N`` ids.
-        splits: "train", "val" or "test" for each.
+        folder: path of the folder, created if it does not exist; tables there are replaced.
+        vocabulary: classes of the corpus, in order.
+        videos: ids of the N videos.
+        splits: split of each video: "train", "val" or "test".
         weak: ``[N, C]`` weak labels.
         audio: ``[N, T, C]`` dense truth of what is heard.
         visual: ``[N, T, C]`` dense truth of what is seen.
-        segment_seconds: length of a segment.
-        train_truth: also write the dense truth of the training videos, to tables of its own.
+        segment_seconds: length of a segment in seconds.
+        train_truth: whether to write the dense truth of the training videos too, to tables of its own.
 
     Raises:
-        UserError: another split, or arrays of another shape; or the disk refuses.
+        UserError: a split is unknown, an array has another shape, or the files cannot be written.
     """
     count, classes = len(videos), len(vocabulary)
     if any(split not in SPLIT_TABLES for split in splits) or len(splits) != count:

@@ -53,7 +53,7 @@ class Tables:
         """Read the tables of a folder.
 
         Raises:
-            UserError: as :func:`read_tables`; the table of events alone may be absent.
+            UserError: a table cannot be read, as for :func:`read_tables`; only the table of events may be absent.
         """
         events = folder / EVENTS
         return read_tables(
@@ -74,9 +74,9 @@ def read_tables(
     """Read a table of weak labels and, where given, one of dense events.
 
     Args:
-        labels: table ``video,labels[,split]``.
-        classes: file of class names, one a line.
-        events: table ``video,class,modality,onset,offset``.
+        labels: path of a table ``video,labels[,split]``.
+        classes: path of the class names, one per line.
+        events: path of a table ``video,class,modality,onset,offset``.
         segment_seconds: length of a segment in seconds.
 
     Raises:

@@ -47,11 +47,11 @@ class CorpusSummary:
     """What a synthesis left on disk.
 
     Attributes:
-        folder: the corpus.
-        classes: names, in the order of the tables.
-        videos: split -> number of videos.
-        rendered: files made by this call.
-        kept: files that were there already.
+        folder: path of the corpus.
+        classes: class names, in the order of the tables.
+        videos: number of videos in each split.
+        rendered: number of files made by this call.
+        kept: number of files that existed already.
         audible, visible: share of the weak labels that are really heard, and really seen.
     """
 
@@ -77,8 +77,8 @@ def synthesise(
 
     Args:
         out: a new or empty folder, or one of an interrupted call with the same settings.
-        videos: how many in all; about 60 % train, 15 % val and 25 % test.
-        seed: not negative.
+        videos: number of videos in all; about 60 % train, 15 % val and 25 % test.
+        seed: seed of the corpus, not negative.
         workers: processes; by default one for each core that this process may use, 0 or 1 for none beside this one.
             More are spawned, so a script that calls this needs the usual ``if __name__ == "__main__"``.
         classes: some of ``SOUNDS``; by default all.

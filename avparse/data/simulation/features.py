@@ -23,9 +23,9 @@ def draw_features(
     """Draw the streams of n videos.
 
     Args:
-        world: the spaces.
-        audio: ``[n, T, C]`` what is heard.
-        visual: ``[n, T, C]`` what is seen.
+        world: simulated world whose spaces the streams are drawn in.
+        audio: audible events ``[n, T, C]``.
+        visual: visible events ``[n, T, C]``.
         generator: the source of all chance.
 
     Returns:

@@ -67,19 +67,19 @@ def simulate(
     The content is a function of every argument but ``workers``, and that of a split also of no other split's size.
 
     Args:
-        out: the store, which must not exist yet.
-        seed: the world and its videos.
-        train: number of videos, or of first videos of the official list.
-        val: the same.
-        test: the same.
-        segments: segments of 1 s in a video.
+        out: path of the store, which must not exist yet.
+        seed: seed of the world and of its videos.
+        train: number of training videos, or of first videos of the official list.
+        val: number of validation videos, or of first videos of the official list.
+        test: number of test videos, or of first videos of the official list.
+        segments: number of segments of 1 s in a video.
         annotations: folder of the official LLP tables. Weak labels, and dense truth where there is any, are then as
             they are, and only the rest is drawn; without it, everything is drawn from the packaged statistics.
         dtype: "float32" or "float16".
         workers: threads that draw features, 0 to draw in this one; as many as PyTorch uses (one per core) if not given.
-        knobs: what the features are like.
-        label_vectors: a file (``.npz``) to write what the classes are like to, see
-            :func:`avparse.data.simulation.label_vectors.label_vectors`.
+        knobs: difficulty of the features.
+        label_vectors: path of a file (``.npz``) for the class vectors of
+            :func:`avparse.data.simulation.label_vectors.label_vectors`; None to write none.
 
     Raises:
         UserError: an argument is out of range, ``out`` exists or cannot be written, or the tables are bad.

@@ -56,7 +56,7 @@ class LabelStatistics:
     """Label statistics of LLP; arrays are in the order of ``classes``. Val and test are counted together.
 
     Attributes:
-        classes: names.
+        classes: names of the classes.
         frequency: split -> ``[C]`` share of the videos whose weak label names the class.
         label_counts: split -> ``[K+1]`` share of the videos with 0 .. K weak labels.
         cooccurrence: ``[C, C]`` training videos that carry both labels; on the diagonal, that carry the label.

@@ -28,9 +28,9 @@ class TimelineModel:
     """Distributions over the K timelines of the grid.
 
     Attributes:
-        timelines: ``[K, G]`` the timelines, by rising number of active segments.
-        audio, visual: ``[C, K]`` their probability in one modality.
-        iou: ``[K, K]`` intersection over union of every two.
+        timelines: timelines ``[K, G]``, by rising number of active segments.
+        audio, visual: probability ``[C, K]`` of each timeline in the modality.
+        iou: intersection over union ``[K, K]`` of every two timelines.
         partner, tilt, same: the probability of visual timeline j given audio timeline i of class c is proportional to
             ``partner[c, j] * exp(tilt[c] * iou[i, j])``, and to ``partner[c, j] * exp(same[c])`` where i = j.
     """

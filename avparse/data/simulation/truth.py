@@ -23,7 +23,7 @@ class Truth:
 
     Attributes:
         weak: ``[N, C]`` weak labels; some are for one modality only or for none, and some events lack theirs.
-        audio, visual: ``[N, T, C]`` what is really heard and seen.
+        audio, visual: true events ``[N, T, C]`` of the modality.
     """
 
     weak: BoolArray

@@ -93,13 +93,13 @@ class Space:
     """One latent space and the stream that it is emitted as; all directions have length one.
 
     Attributes:
-        modality: 0 audio, 1 visual.
+        modality: number of the modality: 0 for audio, 1 for visual.
         noise: amplitude of the noise beside a signal of amplitude one.
-        prototypes: ``[C, d]``.
-        modes: ``[C, modes, d]``.
+        prototypes: prototype ``[C, d]`` of each class.
+        modes: directions ``[C, modes, d]`` of the modes of each class.
         cues: ``[C, d]``, the scene cue of each class.
-        nuisances: ``[nuisances, d]``.
-        projection: ``[d, D]``, from the latent space to the stream.
+        nuisances: directions ``[nuisances, d]`` of the nuisances.
+        projection: matrix ``[d, D]`` from the latent space to the stream.
         rectified: whether the stream is cut off at zero, as after a ReLU.
     """
 

@@ -22,16 +22,16 @@ class Block:
     """Some videos to append; the rows of the arrays are the segments of the videos, one video after the other.
 
     Attributes:
-        videos: ``n`` ids.
-        splits: "train", "val", "test" or "" for each.
-        lengths: segments T of each.
-        durations: seconds of each.
-        origins: where each came from (a path, a dataset); may be empty.
+        videos: ids of the n videos.
+        splits: split of each video: "train", "val", "test" or "".
+        lengths: number T of segments of each video.
+        durations: duration of each video in seconds.
+        origins: origin of each video (a path, a data set); may be empty.
         weak: ``[n, C]`` weak labels.
-        streams: name -> ``[sum T, D]``.
+        streams: features ``[sum T, D]`` by name of the stream.
         present: ``[sum T, 2]`` audio, visual present in the segment; everywhere if not given.
-        truth: modality -> ``[sum T, C]`` dense truth of the annotated videos.
-        annotated: ``[n]``; every video if ``truth`` is given, none otherwise.
+        truth: dense truth ``[sum T, C]`` of the annotated videos, by modality.
+        annotated: whether each video is annotated, ``[n]``; None: every video if ``truth`` is given, otherwise none.
     """
 
     videos: Sequence[str]

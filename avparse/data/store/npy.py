@@ -41,9 +41,9 @@ def read_header(file: BinaryIO, path: str | os.PathLike[str], rows: int | None =
     """Read the header of an open ``.npy`` file and leave the position at the data.
 
     Args:
-        file: open at its beginning.
-        path: named in errors.
-        rows: how many rows must be there; all that are declared if not given.
+        file: file that is open at its beginning.
+        path: path of the file, for error messages.
+        rows: number of rows that must be in the file; None for all that are declared.
 
     Raises:
         UserError: not an ``.npy`` file, an object array, fewer bytes than declared, or (where all rows are asked for)
@@ -59,8 +59,8 @@ def read_npy(path: str | os.PathLike[str], most: int) -> npt.NDArray[Any]:
     """Read an ``.npy`` file of at most ``most`` bytes of data.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
-        UserError: see :func:`read_header`, or it is larger.
+        OSError: the file cannot be opened, or is not a regular file.
+        UserError: the header is refused by :func:`read_header`, or the array is larger.
     """
     with open_regular(path) as file:
         header = read_header(file, path)
@@ -74,8 +74,9 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str], most: int) -> d
     What the archive's directory and the header of each array declare is judged before anything is unpacked.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
-        UserError: it is damaged, or an array is larger, packed like nothing but a bomb, or of Python objects.
+        OSError: the file cannot be opened, or is not a regular file.
+        UserError: the archive is damaged, or an array is larger, compressed far beyond what numbers allow, or of Python
+            objects.
     """
     with open_regular(path) as file:
         if has_holes(os.fstat(file.fileno())):

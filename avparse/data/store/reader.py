@@ -37,17 +37,17 @@ class FeatureStore:
     """An opened store; arrays are mapped read-only, so only what is touched is in memory.
 
     Attributes:
-        path: the folder.
+        path: path of the store's folder.
         manifest: settings, counts and checksums.
-        vocabulary: the classes.
-        segment_seconds: length of a segment.
-        videos: ids, in order.
-        splits: ``[N]`` split of each video ("train", "val", "test" or "").
+        vocabulary: classes of the store, in order.
+        segment_seconds: length of a segment in seconds.
+        videos: video ids, in order.
+        splits: split ``[N]`` of each video ("train", "val", "test" or "").
         first_row, lengths: ``[N]`` int64; the segments of video n are rows ``first_row[n] + arange(lengths[n])``.
-        durations: ``[N]`` seconds.
-        weak: ``[N, C]`` weak labels.
-        annotated: ``[N]`` whether dense truth is known.
-        origins: where each video came from.
+        durations: duration ``[N]`` of each video in seconds.
+        weak: weak labels ``[N, C]``.
+        annotated: whether the dense truth of each video is known, ``[N]``.
+        origins: origin of each video.
     """
 
     def __init__(self, path: Path, manifest: Manifest, index: pa.Table) -> None:
@@ -70,7 +70,8 @@ class FeatureStore:
         """Open the store at ``path``; version, sizes, headers and the digest of the index are checked.
 
         Raises:
-            UserError: no store there, another version, or a file that differs from the manifest (it is named).
+            UserError: there is no store, it has another version, or a file differs from the manifest (the message names
+                it).
         """
         folder = Path(path)
         manifest = read_manifest(folder)
@@ -112,7 +113,7 @@ class FeatureStore:
         """Return the features ``[sum T, D]`` of a stream, read-only.
 
         Raises:
-            UserError: no such stream; the nearest name is offered.
+            UserError: there is no such stream; the nearest name is offered.
         """
         lookup(self.streams, name, "feature stream")
         return self._map(f"{name}.npy")
@@ -126,7 +127,7 @@ class FeatureStore:
         """Return which modalities each video has in any segment, ``[n, 2]``: audio, visual.
 
         Args:
-            indices: ``[n]`` positions of videos.
+            indices: positions ``[n]`` of videos in the store.
         """
         found: BoolArray = np.logical_or.reduceat(self.present, self.first_row, axis=0)[indices]
         return found
@@ -141,7 +142,7 @@ class FeatureStore:
         """Return the positions of the videos of a split.
 
         Raises:
-            UserError: it holds no video; the splits that do are named.
+            UserError: the split holds no video; the message names the splits that do.
         """
         found = np.flatnonzero(self.splits == split)
         if not len(found):
@@ -153,7 +154,7 @@ class FeatureStore:
         """Return the dense truth of some videos, padded with False to the longest.
 
         Args:
-            indices: ``[n]`` positions of annotated videos.
+            indices: positions ``[n]`` of annotated videos in the store.
 
         Returns:
             audio ``[n, T, C]``, visual ``[n, T, C]``, mask ``[n, T]`` (True where the segment exists).
@@ -175,9 +176,9 @@ class FeatureStore:
         """Refuse videos whose dense truth is not known.
 
         Args:
-            indices: ``[n]`` positions of videos.
-            reason: what reads the truth, for the message.
-            otherwise: what one can do in place of annotating the videos, for the message.
+            indices: positions ``[n]`` of videos in the store.
+            reason: name of what reads the truth, for the message.
+            otherwise: alternative to annotating the videos, for the message.
 
         Raises:
             UserError: one of the videos is not annotated; the message counts them and names the first.
@@ -195,7 +196,7 @@ class FeatureStore:
         """Return the position of a video.
 
         Raises:
-            UserError: it is not in the store.
+            UserError: the video is not in the store.
         """
         position = self._positions.get(video)
         if position is None:

@@ -47,8 +47,8 @@ class StoreWriter:
     """Appends blocks to a store; one writer at a time, released by :meth:`close` or the end of the ``with`` block.
 
     Attributes:
-        path: the folder.
-        manifest: what is committed so far.
+        path: path of the store's folder.
+        manifest: manifest of the committed videos.
         done: ids of the committed videos.
     """
 
@@ -79,10 +79,10 @@ class StoreWriter:
         """Make an empty store at ``path`` and open it for appending.
 
         Args:
-            path: a folder that does not exist yet.
-            vocabulary: the classes.
-            streams: name -> dimension, dtype and extractor.
-            segment_seconds: length of a segment.
+            path: path of a folder that does not exist yet.
+            vocabulary: classes of the store, in order.
+            streams: dimension, dtype and extractor of each stream, by name.
+            segment_seconds: length of a segment in seconds.
             truth: whether dense truth will be stored (videos may still lack it).
             description: free text shown by ``avparse data info``.
 
@@ -119,7 +119,8 @@ class StoreWriter:
         Settings that are given must be those of the store, so that a resumed job cannot mix two kinds of rows.
 
         Raises:
-            UserError: no store, another version, a setting that differs (it is named), or a writer at work.
+            UserError: there is no store, it has another version or setting (the message names it), or another process
+                is writing to it.
         """
         wanted = {
             "vocabulary": None if vocabulary is None else vocabulary.names,

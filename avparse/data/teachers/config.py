@@ -25,15 +25,16 @@ class TeacherConfig(PartConfig):
     """Settings that CLIP and CLAP have in common.
 
     Attributes:
-        style: the method whose checkpoint, frames and prompts are taken where others are not given.
-        teacher: the name by which recipes find the scores; that of the style by default.
-        checkpoint: a local folder, or the name of a published model.
-        prompts: a YAML file ``class: text`` of the classes that are to be worded otherwise.
-        subsets: also word every subset of every video's labels, as LSLD does.
-        videos: folder of the videos, each named as in the store, or by its id.
-        embeddings: folder of published embeddings, ``ID.npy`` a video, to be read in place of the videos.
-        batch_size: pictures, sounds or prompts that the network sees at a time.
-        device: where to compute.
+        style: method whose checkpoint, frames and prompts are used where others are not given.
+        teacher: name of the scores in recipes; None for that of the style.
+        checkpoint: local folder, or name of a published model.
+        prompts: path of a YAML file ``class: text`` with other prompts for some classes.
+        subsets: whether to make a prompt for every subset of every video's labels too, as LSLD does.
+        videos: path of the folder of the videos, each named as in the store, or by its id.
+        embeddings: path of a folder of published embeddings, one ``ID.npy`` per video, that are read instead of the
+            videos.
+        batch_size: number of pictures, sounds or prompts that the network processes at once.
+        device: device to compute on.
     """
 
     style: Style = "valor"

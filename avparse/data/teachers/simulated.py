@@ -45,7 +45,7 @@ class SimulatedTeacher:
         """Settings.
 
         Attributes:
-            seed: of the errors.
+            seed: seed of the errors.
             miss_event: share of events (runs of a class) that are missed as a whole.
             miss_audio, miss_visual: share of the remaining active segments that are missed.
             hallucinate_audio, hallucinate_visual: share of weak labels that are taken for active where they are not.

@@ -33,9 +33,9 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
     """Find the file of each video: named as in the store, else by the video's id, else by the first part of it.
 
     Args:
-        store: knows where its videos came from.
-        videos: ids.
-        folder: where the files are; None if the store names them with their folder.
+        store: store that records the origin of its videos.
+        videos: ids of the videos.
+        folder: folder of the files; None if the store names them with their folder.
 
     Raises:
         UserError: there is no such folder, or the store names files without one.
@@ -60,7 +60,7 @@ def watched(store: FeatureStore, videos: list[str], folder: str | None, tower: T
     """Yield what the tower makes of each video, ``[T, E]``, or why it could not, in order.
 
     Raises:
-        UserError: see :func:`find_files`.
+        UserError: there is no such folder, or the store names files without one.
     """
     files = find_files(store, videos, folder)
     there = {video: path for video, path in files.items() if isinstance(path, Path)}

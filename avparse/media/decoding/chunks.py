@@ -30,13 +30,13 @@ class MediaInfo:
     """What a file holds, from its header and the first frame of each stream.
 
     Attributes:
-        path: the file.
+        path: path of the file.
         duration_s: seconds on the clock, as the header states them (a damaged file may decode to less); 0 in bare
             streams without times, where only decoding can tell.
         has_audio, has_video: whether such a stream exists and begins to decode.
         width, height: pixels of the upright picture; 0 without video.
         frame_rate: average frames a second; 0 without video or where unknown.
-        sample_rate, channels: of the sound as stored; 0 without audio.
+        sample_rate, channels: sample rate and number of channels of the sound as stored; 0 without audio.
         rotation_degrees: counter-clockwise turn (0, 90, 180, 270) that makes the stored picture upright; it is
             applied by :func:`read_chunks`.
     """
@@ -63,12 +63,12 @@ class Chunk:
 
     Attributes:
         start_s: time of the first segment on the clock.
-        end_s: where the content of this chunk ends; in the last chunk the end of the file.
-        segments: how many.
+        end_s: end of this chunk's content in seconds; in the last chunk the end of the file.
+        segments: number of segments.
         segment_seconds: length of each.
-        sounds: for each view of the sound float32 ``[segments, windows, samples]``, mono, in [-1, 1], zero where there
-            is no sound.
-        pictures: for each view of the pictures uint8 ``[segments, pictures, H, W, 3]``, zero in segments without any.
+        sounds: audio of each view, float32 ``[segments, windows, samples]``, mono, in [-1, 1], zero where there is no
+            sound.
+        pictures: pictures of each view, uint8 ``[segments, pictures, H, W, 3]``, zero in segments without any.
         audio_present: bool ``[segments]``, at least half of the segment (of its part before the end) has sound.
         visual_present: bool ``[segments]``, at least half of the segment has pictures.
         warnings: damage found since the chunk before.
@@ -129,11 +129,11 @@ def read_chunks(
 
     Args:
         path: any container and codec that FFmpeg reads.
-        views: what is wanted of the sound and of the pictures; equal ones are made once.
+        views: views of the sound and of the pictures to return; equal ones are made once.
         segment_seconds: length of a segment.
         chunk_segments: segments a chunk, of which the last chunk may have fewer; None takes up to 60, fewer where
             those would take more than 128 MiB.
-        limits: what the file may ask for.
+        limits: limits on the resources that the file may need.
         threads: threads of the decoder; 0 lets it choose.
 
     Raises:
@@ -187,7 +187,7 @@ def set_clock(path: str | Path, audio: AudioTrack, video: VideoTrack) -> float:
     """Make the tracks count from the earlier of their starts, and return it on the file's own clock.
 
     Raises:
-        UserError: neither track begins to decode.
+        UserError: no track can be decoded.
     """
     starts = [track.start_s for track in (audio, video) if track.start_s is not None]
     if not starts:

@@ -117,9 +117,9 @@ class AudioTrack(Track):
     Args:
         path: the media file.
         sample_rates: samples a second, each for a reader of its own; the sound is decoded once for all.
-        limits: what the file may ask for.
-        warnings: where damage is reported.
-        threads: decoder threads.
+        limits: limits on the resources that the file may need.
+        warnings: list that reports of damage are added to.
+        threads: number of threads of the decoder.
     """
 
     kind = "audio"
@@ -223,10 +223,10 @@ class VideoTrack(Track):
 
     Args:
         path: the media file.
-        steps: for each view, the seconds from one of its pictures to the next; the file is decoded once for all.
-        limits: what the file may ask for.
-        warnings: where damage is reported.
-        threads: decoder threads.
+        steps: seconds from one picture to the next, for each view; the file is decoded once for all.
+        limits: limits on the resources that the file may need.
+        warnings: list that reports of damage are added to.
+        threads: number of threads of the decoder.
     """
 
     kind = "video"

@@ -22,7 +22,7 @@ def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None)
     Args:
         path: the media file.
         bins: parts that span the time from 0 to ``duration_s`` on the file's clock.
-        duration_s: as decoded, where that is known; otherwise what the header states.
+        duration_s: duration in seconds as decoded; None for that of the header.
 
     Returns:
         float32 ``[bins, 2]`` (minimum, maximum), zero where there is no sound; ``[0, 2]`` for a file without audio.

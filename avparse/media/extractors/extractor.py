@@ -17,7 +17,7 @@ class Stream:
 
     Attributes:
         dimension: numbers a segment, ``D``.
-        view: what the stream is made of: the sound or the pictures, at the rate and in the size that it needs.
+        view: view that the stream is made of: the sound or the pictures, at its rate and size.
         features: turns a chunk, which holds that view, into float32 ``[segments, D]``, zero where the modality is
             absent. What it computes for a segment must not depend on the chunk around it.
     """

@@ -81,8 +81,8 @@ class Drawing:
     Attributes:
         draw: draws the pose at a phase in 0..1 of the cycle.
         rate: cycles a second.
-        travel: how far it moves from its place, in sizes (x, y); a sine of ``travel_rate`` a second.
-        travel_rate: Hz.
+        travel: distance that it moves from its place, in sizes (x, y); a sine of ``travel_rate``.
+        travel_rate: frequency of the movement in Hz.
         mirrored: whether it looks the other way.
         poses: drawn in one cycle.
     """

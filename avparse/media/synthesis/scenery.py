@@ -43,8 +43,8 @@ class Backdrop:
 
     Args:
         rng: draws colours, texture, horizon, pan and shapes.
-        width: pixels.
-        height: pixels.
+        width: width in pixels.
+        height: height in pixels.
     """
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:

@@ -58,7 +58,7 @@ def exhaust(harmonics: int, resonances: Sequence[tuple[float, float]], slope: fl
     Args:
         harmonics: partials of the firing rate.
         resonances: (partial number, gain) of broad peaks.
-        slope: spectral tilt.
+        slope: slope of the spectral tilt.
         size: samples of the cycle.
     """
     k = np.arange(1, harmonics + 1)
@@ -77,8 +77,8 @@ def voice(
 
     Args:
         pitch: ``[samples]`` fundamental in Hz.
-        formants: ``[samples, J]`` or ``[J]`` centres in Hz, strongest first.
-        sample_rate: Hz.
+        formants: formant centres ``[samples, J]`` or ``[J]`` in Hz, strongest first.
+        sample_rate: sample rate in Hz.
         width: half width of the first formant in Hz; higher ones are broader.
         tilt: harmonics fall as k**-tilt.
 
@@ -139,8 +139,8 @@ def pluck(rng: np.random.Generator, frequency: float, samples: int, sample_rate:
     Args:
         rng: source of the initial displacement.
         frequency: pitch in Hz.
-        samples: length.
-        sample_rate: Hz.
+        samples: number of samples.
+        sample_rate: sample rate in Hz.
         damping: energy kept per period, just under 1.
     """
     period = max(int(sample_rate / frequency - 0.5), 2)

@@ -32,8 +32,8 @@ class ClapTower:
 
     Args:
         checkpoint: a local folder, or the name of a published model.
-        quantise: to 16 bits and back, as LAION's library does.
-        device: where to compute.
+        quantise: whether to quantise to 16 bits and back, as LAION's library does.
+        device: device to compute on.
         batch_size: segments, or prompts, at a time.
 
     Raises:

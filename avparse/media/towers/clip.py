@@ -36,7 +36,7 @@ class ClipTower:
             segment, see :func:`spread_frames`.
         per_segment: frames a segment, at the centres of equal parts.
         resize: ``squash`` the picture to a square, or scale its shorter side and ``crop`` the middle.
-        device: where to compute.
+        device: device to compute on.
         batch_size: pictures, or prompts, at a time.
 
     Raises:

@@ -28,9 +28,9 @@ class Checkpoint:
     """A folder with a network of ``transformers`` and its weights as safetensors.
 
     Attributes:
-        name: as it was asked for.
-        folder: where its files are.
-        model_type: as ``config.json`` states it.
+        name: name by which it was requested.
+        folder: folder of its files.
+        model_type: type of the model, from ``config.json``.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Checkpoint:
         """Return the network of class ``network``, frozen, in float32 and evaluation mode.
 
         Raises:
-            UserError: it cannot be read, or weights are missing.
+            UserError: the checkpoint cannot be read, or weights are missing.
         """
         transformers = library("transformers", *_EXTRA)
         with _quiet(transformers), torch.random.fork_rng(devices=[]), self._reading():
@@ -67,7 +67,7 @@ class Checkpoint:
         """Return the tokenizer, feature extractor or configuration that class ``kind`` reads from the folder.
 
         Raises:
-            UserError: its files are missing or bad.
+            UserError: a file of the checkpoint is missing or bad.
         """
         transformers = library("transformers", *_EXTRA)
         with _quiet(transformers), self._reading():
@@ -87,11 +87,11 @@ def find_checkpoint(name: str, *model_types: str) -> Checkpoint:
     """Find a network: a local folder, or the name of a published one, from the offline cache or else the hub.
 
     Args:
-        name: of the folder or the model.
-        model_types: what it may be, such as ``clip``.
+        name: name of the folder or of the model.
+        *model_types: accepted types of the model, such as ``clip``.
 
     Raises:
-        UserError: it is not there, is another type, or has no safetensors weights.
+        UserError: the checkpoint does not exist, is of another type, or has no safetensors weights.
     """
     folder = find_folder(name)
     found = _model_type(folder)
@@ -111,7 +111,7 @@ def find_folder(name: str) -> Path:
     """Return the folder of a model: a local one, or that of a published one, from the offline cache or else the hub.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such folder.
     """
     local = Path(name).expanduser()
     if not local.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):

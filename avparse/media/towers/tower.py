@@ -24,8 +24,8 @@ class Piece:
     """Some consecutive segments of one file, ready for a network.
 
     Attributes:
-        segments: how many.
-        rows: ``[n]`` those that have the modality.
+        segments: number of segments.
+        rows: numbers ``[n]`` of the segments that have the modality.
         content: float32 ``[n, ...]`` what the network reads of each.
     """
 
@@ -41,7 +41,7 @@ class Tower(Protocol):
 
     Attributes:
         identity: checkpoint, digest of its weights, and every setting that changes what is made of a segment.
-        logit_scale: multiplies a cosine into the logit that the network was trained with.
+        logit_scale: factor from a cosine to the logit that the network was trained with.
     """
 
     modality: Literal["audio", "visual"]
@@ -78,7 +78,7 @@ def choose_device(name: Device) -> torch.device:
     """Return the device of that name; ``auto`` prefers an accelerator.
 
     Raises:
-        UserError: this machine has none of that name.
+        UserError: the machine has no device of that name.
     """
     able = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     chosen = next(device for device, there in able.items() if there) if name == "auto" else name
@@ -93,12 +93,12 @@ def embed_texts(
     """Return what the text tower makes of the prompts, ``[prompts, E]`` of length one.
 
     Args:
-        model: with ``text_model`` and ``text_projection``.
-        tokenizer: of the model.
-        prompts: texts.
+        model: network with ``text_model`` and ``text_projection``.
+        tokenizer: tokenizer of the network.
+        prompts: texts to embed.
         batch_size: prompts at a time.
-        device: where the model is.
-        name: of the checkpoint, for errors.
+        device: device of the network.
+        name: name of the checkpoint, for error messages.
 
     Raises:
         UserError: a prompt is longer than the network reads.
