@@ -59,7 +59,7 @@ def entries(docstring: str, section: str) -> list[tuple[list[str], str]]:
 
 
 def is_fragment(text: str) -> bool:
-    """Return whether an entry cannot be read on its own: it opens as an ellipsis does, or has fewer than three words."""
+    """Return whether an entry cannot be read on its own: it opens like a fragment or has under three words."""
     rest = SHAPE.sub("", text, count=1) if SHAPE.match(text) else text
     return FRAGMENT.match(rest) is not None or len(text.split()) < 3
 
