@@ -22,12 +22,13 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "extending.md"
 
 
 def circle(package: str) -> list[str]:
-    """Modules that import each other in a circle, those that import only in a function among them; empty: none do.
+    """Modules that import each other in a circle, be it in a function or for type checkers alone; empty: none do.
 
-    The package's root is left out: it imports a name when somebody outside uses it.
+    The names of the package's front door do not count: they are imported when they are used, and told to type checkers.
     """
-    graph = grimp.build_graph(package, cache_dir=None)
-    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules - {package}}
+    graph, run = (grimp.build_graph(package, cache_dir=None, exclude_type_checking_imports=x) for x in (False, True))
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    imports[package] = run.find_modules_directly_imported_by(package)
     try:
         TopologicalSorter(imports).prepare()
     except CycleError as error:

@@ -18,14 +18,12 @@ from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import build
-from avparse.labels.segments import SegmentTable
-from avparse.labels.target_sources import TARGET_SOURCES, RefinedSource, SegmentSource, SmoothingConfig, TargetSource
-from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
 from avparse.models.decoding import DecodingRule
-from avparse.models.output import Parse, ParserOutput
+from avparse.models.output import Parse
 from avparse.models.parsers.build import build_parser, networks
 from avparse.models.weights import load_weights
+from avparse.training.batch_targets import BatchTargets
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.devices import AUTO, Compute
 from avparse.training.interrupt import StopRequest
@@ -94,14 +92,7 @@ class Trainer:
         self.table = FeatureTable(store, device=self.fabric.device, resident=compute.resident)
         self.model, self.optimizer = self.fabric.setup(self.parser, self.recipe.training.optimizer.build(self.parser))
         self.networks = networks(self.parser)
-        labels = self.recipe.labels
-        self.target_source = self._target_source(labels, prepared)
-        if labels.smooth_epochs is not None:
-            plain = labels.model_copy(update={"keep_audio": 1.0, "keep_visual": 1.0})
-            self.unsmoothed = self._target_source(plain, prepared)
-        self.refiners = prepared.refiners
-        for refiner in self.refiners:
-            refiner.attach(self.parser, self.table)
+        self.targets = BatchTargets(self.recipe, prepared, self.parser, self.table)
         self.losses = [build(LOSSES, config) for config in self.recipe.losses]
         self.schedule = build(SCHEDULES, self.recipe.training.schedule)
         self.position = Position()
@@ -109,7 +100,7 @@ class Trainer:
         if found is not None:
             restore(found, self.parser, self.optimizer)
             self.position = Position(**found.state)
-            self._restore_refiners(found.extra)
+            self.targets.load_state_dict(found.extra)
         self._saved_at = time.monotonic()
 
     def fit(self) -> None:
@@ -185,8 +176,7 @@ class Trainer:
     def checkpoint(self) -> None:
         """Save the state of the run."""
         found = capture(self.parser, self.optimizer, vars(self.position))
-        for number, refiner in enumerate(self.refiners):
-            found.extra |= {f"{number}.{k}": v.contiguous() for k, v in refiner.state_dict().items()}
+        found.extra |= self.targets.state_dict()
         save_checkpoint(self.run.path / "checkpoints", found)
         self._saved_at = time.monotonic()
 
@@ -212,7 +202,7 @@ class Trainer:
     def step(self, batch: Batch, step: Step) -> Iterator[tuple[str, Tensor]]:
         """Take one optimiser step; yield the loss and its terms."""
         output = self.model(batch.features)
-        targets = self._targets(batch, step, output)
+        targets = self.targets(batch, step, output, self.model)
         active = (loss for loss in self.losses if step.epoch >= loss.config.after)
         terms = [(loss.label, loss.config.weight, loss(output, targets, batch, step)) for loss in active]
         total = torch.stack([weight * value for _, weight, value in terms]).sum()
@@ -224,34 +214,6 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         yield "loss", total.detach()
         yield from ((f"loss/{label}", value.detach()) for label, _, value in terms)
-
-    def _targets(self, batch: Batch, step: Step, output: ParserOutput) -> Targets:
-        """Return the targets of a batch, refined by each refiner in turn."""
-        smoothing = self.recipe.labels.smooth_epochs
-        targets = (self.target_source if smoothing is None or step.epoch < smoothing else self.unsmoothed)(batch)
-        for refiner in self.refiners:
-            shown = output if refiner.reads == "training" else None
-            if refiner.reads == "unimodal":
-                with torch.no_grad():
-                    shown = self.model(batch.features, cross=False)
-            targets = refiner.refine(targets, shown, batch, step)
-        return targets
-
-    def _target_source(self, config: SmoothingConfig, prepared: Prepared) -> TargetSource:
-        store, video, labels = self.table.store, self.recipe.refined_video, prepared.labels
-        target_source: TargetSource = build(TARGET_SOURCES, config)
-        if labels is not None:
-            bound = labels if prepared.segments is None else prepared.segments.bound(labels)
-            target_source = RefinedSource(bound, store.videos, store.weak, config, video, self.fabric.device)
-        if prepared.segments is None:
-            return target_source
-        table = SegmentTable(prepared.segments, store, self.fabric.device)
-        return SegmentSource(target_source, table, video_level=labels is None)
-
-    def _restore_refiners(self, tensors: dict[str, Tensor]) -> None:
-        for number, refiner in enumerate(self.refiners):
-            prefix = f"{number}."
-            refiner.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
     def _validate(self) -> dict[str, float]:
         """Return the validation metrics of the parser; none without dense truth."""

@@ -221,7 +221,8 @@ def test_labels_lose_their_smoothing_and_a_loss_waits(tmp_path: Path) -> None:
     trainer = Trainer(Run.create(tmp_path / "other", load_recipe("cvcms", [*small, "denoiser=null"]), store, 1), store)
     batch = trainer.table.batch(trainer.train_indices)
     weak = batch.weak
-    targets = [trainer._targets(batch, Step(epoch, 0, 1), None) for epoch in (1, 2)]  # type: ignore[arg-type]
+    steps = [Step(epoch, 0, 1) for epoch in (1, 2)]
+    targets = [trainer.targets(batch, step, None, trainer.model) for step in steps]  # type: ignore[arg-type]
     assert torch.equal(targets[0].visual, 0.9 * weak + 0.05)
     assert torch.equal(targets[1].visual, weak)
     with pytest.raises(UserError, match="every loss starts later"):
