@@ -20,10 +20,11 @@ from avparse.media.extractors import EXTRACTORS
 from avparse.models.official import OFFICIAL, ignored_names, load_official
 from avparse.models.parsers import Parser
 from avparse.models.parsers.build import build_parser
+from avparse.models.stem import check_rates
 from avparse.models.trained import RunInfo
 from avparse.models.weights import load_weights, read_weights
 from avparse.training.recipe import Recipe, apply_change, load_recipe
-from avparse.training.run import Run, frames_mend
+from avparse.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,9 @@ def import_checkpoint(
     base = load_recipe(recipe) if recipe else own
     settings = _recipe(base, official[0].config, changes, select_visual if visual else None)
     parsers = [build_parser(settings.parser, spec, settings.training.cross) for _ in files]
+    check_rates((official[0].config, official[0].spec), (settings.parser, spec), str(file))
     for path, parser, theirs in zip(files, parsers, official, strict=True):
-        try:
-            load_weights(parser, theirs.state_dict(), str(path))
-        except UserError as error:
-            raise UserError(frames_mend(str(error), settings.parser, official[0].config)) from None
+        load_weights(parser, theirs.state_dict(), str(path))
     sums = [sha256_of(path) for path in files]
     named = " and ".join(f"{path.name} (SHA-256 {checksum[:12]})" for path, checksum in zip(files, sums, strict=True))
     info = RunInfo(

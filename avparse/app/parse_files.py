@@ -169,7 +169,10 @@ def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[P
         if missing:
             _log.warning(
                 "%s: no row of %d of %d videos (such as '%s'); any class may appear in them",
-                *(labels, len(missing), len(paths), missing[0]),
+                labels,
+                len(missing),
+                len(paths),
+                missing[0],
             )
         return known.get
     names = vocabulary.decode(vocabulary.encode([name.strip() for name in labels.split(",")], "--labels"))

@@ -25,8 +25,9 @@ from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.foundation.errors import UserError
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
+from avparse.models.stem import check_rates
 from avparse.training.devices import Compute
-from avparse.training.run import Run, frames_mend
+from avparse.training.run import Run
 
 _log = logging.getLogger(__name__)
 _KINDS: dict[VideoKind, str] = {
@@ -149,10 +150,11 @@ def _rule(run: Run, parser: Parse, table: FeatureTable, tune: bool) -> DecodingR
 
 
 def _check(run: Run, store: FeatureStore) -> None:
-    differences = run.info.spec.differences(task_spec(store))
+    spec, parser, problem = task_spec(store), run.recipe.parser, f"{store.path}: does not fit the run {run.path}"
+    check_rates((parser, run.info.spec), (parser, spec), problem)
+    differences = run.info.spec.differences(spec)
     if differences:
-        problem = f"{store.path}: does not fit the run {run.path}: it has {'; '.join(differences)}"
-        raise UserError(frames_mend(problem, run.recipe.parser))
+        raise UserError(f"{problem}: it has {'; '.join(differences)}")
 
 
 def _named(run: Run) -> str:

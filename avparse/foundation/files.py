@@ -100,8 +100,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], make: bool = True) -> Iterator[Path]:
     """Yield a temporary folder next to ``path`` that is renamed to it when the block ends without an error.
+
+    Args:
+        path: the folder that is there afterwards.
+        make: whether the temporary folder is there already when the block begins; otherwise the block makes it.
 
     Raises:
         UserError: ``path`` exists already, or cannot be written; nothing is left behind.
@@ -110,6 +114,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists():
         raise UserError(f"{target} exists already; choose another name or remove it")
     with writing(target), scratch_folder(target.parent) as temporary:
+        if not make:
+            temporary.rmdir()
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():

@@ -145,7 +145,8 @@ class RefinedLabels:
             UserError: the file cannot be written.
         """
         target, quality, reason = (np.stack(pair, axis=-1) for pair in zip(*map(self.side, MODALITIES), strict=True))
-        video, name, modality = listed = np.nonzero(self.given[..., None] | (target > 0))
+        listed = np.nonzero(self.given[..., None] | (target > 0))
+        video, name, modality = listed
         columns = {
             "video": pa.array(self.videos, pa.string()).take(pa.array(video)),
             "class": pa.array(self.classes, pa.string()).take(pa.array(name)),

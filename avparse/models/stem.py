@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from functools import cache
@@ -12,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avparse.data.features import Features
+from avparse.data.features import Features, TaskSpec
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.settings import PartConfig
 from avparse.models.layers.guided import GuidedPooling
@@ -131,6 +132,37 @@ class LinearStem(nn.Module):
 def _say_once(text: str) -> None:
     """Warn once, however many parsers a program builds."""
     _log.warning(text)
+
+
+def check_rates(weights: tuple[PartConfig, TaskSpec], data: tuple[PartConfig, TaskSpec], what: str) -> None:
+    """Refuse weights that read the frames of a segment one by one where the data give their mean, or the reverse.
+
+    Args:
+        weights: settings of the parser that the weights belong to, and the data that it was made for.
+        data: settings of the parser that is to have them, and the data that it will read.
+        what: name of the weights or of the data in the error message.
+
+    Raises:
+        UserError: vectors of a stream that has several per segment in either would have another size.
+    """
+    rates = _rates(data[0]) | _rates(weights[0])
+    for name in rates:
+        if name not in weights[1].streams or name not in data[1].streams:
+            continue  # a missing stream is told elsewhere
+        own, other = (spec.streams[name] // _rates(parser).get(name, 1) for parser, spec in (weights, data))
+        if own != other:
+            raise UserError(
+                f"{what}: the weights read vectors of {own} numbers from stream '{name}', the data give {other}; for "
+                f"frames one by one import with 'avparse import llp --keep-frames' and set "
+                f"parser.stem.rates={json.dumps(rates)}; for averaged frames give --set parser.stem.rates={{}} (train, "
+                "import-checkpoint)"
+            )
+
+
+def _rates(parser: PartConfig) -> dict[str, int]:
+    """Return how many vectors per segment a parser reads of which stream; none for a parser from elsewhere."""
+    rates: dict[str, int] = getattr(getattr(parser, "stem", None), "rates", {})
+    return rates
 
 
 STEMS: dict[str, type[LinearStem]] = {"linear": LinearStem}

@@ -281,12 +281,3 @@ class Run:
         return of_all if best is None else f"{of_all}, best epoch {best + 1}"
 
 
-def frames_mend(problem: str, *parsers: PartConfig) -> str:
-    """Return ``problem`` with advice added, where it names a stream of which a parser reads several vectors."""
-    rates: dict[str, int] = {}
-    for parser in parsers:
-        rates |= getattr(getattr(parser, "stem", None), "rates", {})
-    if not any(name in problem for name in rates):
-        return problem
-    per_frame = f"'avparse import llp --keep-frames' and parser.stem.rates={json.dumps(rates)}"
-    return f"{problem}; several frames: {per_frame}; averaged: --set parser.stem.rates={{}} (train, import-checkpoint)"

@@ -14,9 +14,10 @@ from avparse.data.features import Features, TaskSpec
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.models.parsers.build import build_parser
+from avparse.models.stem import check_rates
 from avparse.models.weights import load_weights
 from avparse.training.recipe import Recipe, apply_change
-from avparse.training.run import Run, frames_mend
+from avparse.training.run import Run
 
 _log = logging.getLogger(__name__)
 _VIDEOS, _SEGMENTS = 4, 10
@@ -41,13 +42,11 @@ def starting_weights(init: Run, recipe: Recipe, spec: TaskSpec) -> dict[str, Ten
             that make the difference are named.
     """
     _check_data(init, spec)
+    check_rates((init.recipe.parser, init.info.spec), (recipe.parser, spec), str(init.path))
     weights = init.weights()
     theirs = _on_our_data(init.recipe.parser, recipe.parser)
     with torch.random.fork_rng(devices=[]):
-        try:
-            load_weights(build_parser(recipe.parser, spec), weights, str(init.path))
-        except UserError as error:
-            raise UserError(frames_mend(str(error), recipe.parser, init.recipe.parser)) from None
+        load_weights(build_parser(recipe.parser, spec), weights, str(init.path))
         changed = _acting(theirs, recipe.parser, spec, weights)
     if changed:
         settings = " ".join(f"--set parser.{name}={_as_text(value)}" for name, value in changed.items())
@@ -86,7 +85,8 @@ def _acting(theirs: PartConfig, ours: PartConfig, spec: TaskSpec, weights: Mappi
     differ = {name: value for name, value in _flat(values) if name not in given or given[name] != value}
     if not differ or _same(theirs, ours, spec, weights):
         return {}
-    return {n: v for n, v in differ.items() if not _same(theirs, _changed(theirs, n, given), spec, weights)} or differ
+    alone = {n: v for n, v in differ.items() if not _same(theirs, _changed(theirs, n, given), spec, weights)}
+    return alone if alone else differ  # settings that act only together are all named
 
 
 def _changed(config: PartConfig, name: str, given: Mapping[str, Any]) -> PartConfig | None:

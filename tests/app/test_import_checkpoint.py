@@ -285,13 +285,13 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     simulate(tmp_path / "llp", seed=0, train=8, val=8, test=8, workers=1)
     pooled = FeatureStore.open(tmp_path / "llp")
     mend = (
-        "; several frames: 'avparse import llp --keep-frames' and parser.stem.rates={\"frames\": 8}; "
-        "averaged: --set parser.stem.rates={} (train, import-checkpoint)"
+        "the weights read vectors of 2048 numbers from stream 'frames', the data give 256; for frames one by one "
+        "import with 'avparse import llp --keep-frames' and set parser.stem.rates={\"frames\": 8}; for averaged frames give "
+        "--set parser.stem.rates={} (train, import-checkpoint)"
     )
     with pytest.raises(UserError) as error:
         import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled)
-    assert "stem.maps.frames.weight has shape (512, 2048), expected (512, 256)" in str(error.value)
-    assert str(error.value).endswith(mend)
+    assert str(error.value) == f"{tmp_path / 'cmpae.pt'}: {mend}"
     settings = ["parser.stem.rates={}"]
     averaged = import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled, changes=settings)
     assert averaged.run.parser().stem.maps["frames"].in_features == 2048
@@ -299,7 +299,7 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     # The run of frames apart is fed by an import that keeps them, and says so of another store.
     code, _, err = command("evaluate", "--run", run.path, "--data", pooled.path)
     assert code == 2
-    assert f"does not fit the run {run.path}: it has stream 'frames' of dimension 2048 in place of 16384{mend}" in err
+    assert f"does not fit the run {run.path}: {mend}" in err
     into = ("train", run.path / "recipe.yaml", "--data", pooled.path, "--init", run.path, "-o", tmp_path / "next")
     code, _, err = command(*into, "--set", "training.epochs=1")
     assert code == 2

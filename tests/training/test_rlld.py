@@ -20,6 +20,7 @@ from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
 from avparse.training.denoisers import rlld
+from avparse.training.denoisers.denoiser import split_validation
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.train import train
 from avparse.training.workspace import Workspace
@@ -71,7 +72,7 @@ def test_states_overlap_by_a_quarter_and_walk_through_the_split() -> None:
 
 
 def test_halves_of_validation_are_disjoint_and_the_same_for_every_seed(store: FeatureStore, tmp_path: Path) -> None:
-    halves = [rlld.split_validation(Workspace(_rlld(), store, tmp_path, seed), "half") for seed in (1, 2)]
+    halves = [split_validation(Workspace(_rlld(), store, tmp_path, seed), "half") for seed in (1, 2)]
     assert np.array_equal(halves[0][0], halves[1][0])
     assert not np.intersect1d(*halves[0]).size
     assert np.array_equal(np.sort(np.concatenate(halves[0])), store.select("val"))

@@ -59,8 +59,7 @@ class Simulation(Settings):
     def make(self, path: Path, base: Path) -> None:
         """Write the store with the scores of its teachers, or nothing if that fails."""
         tables = self.annotations
-        with atomic_folder(path) as folder:
-            folder.rmdir()  # the simulator creates it again
+        with atomic_folder(path, make=False) as folder:
             settings = self.model_dump(exclude={"annotations", "teachers"})
             simulate(folder, annotations=tables and base / tables, **settings)
             for name, asked in self.teachers.items():
@@ -225,14 +224,14 @@ def plan(table: Table, recipes: dict[str, Recipe], out: Path, version: str) -> l
         out: folder of the benchmark.
         version: version of the data, from :meth:`BenchData.version`.
     """
-    seeds = dict.fromkeys(seed for row in table.rows for seed in table.seeds_of(row))
-    return [
-        PlannedRun(row, seed, recipe, _folder(out / "runs", row.slug, seed, recipe, version, table.data))
-        for seed in seeds
-        for row in table.rows
-        if seed in table.seeds_of(row)
-        for recipe in [recipes[row.name]]
-    ]
+    runs = []
+    for seed in dict.fromkeys(seed for row in table.rows for seed in table.seeds_of(row)):
+        for row in table.rows:
+            if seed in table.seeds_of(row):
+                recipe = recipes[row.name]
+                folder = _folder(out / "runs", row.slug, seed, recipe, version, table.data)
+                runs.append(PlannedRun(row, seed, recipe, folder))
+    return runs
 
 
 def _folder(runs: Path, slug: str, seed: int, recipe: Recipe, version: str, data: BenchData) -> Path:

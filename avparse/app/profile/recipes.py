@@ -16,14 +16,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from avparse.app.profile.measure import Memory, flops, matrix_peak, timed
-from avparse.data.batching import Indices, task_spec
+from avparse.data.batching import task_spec
 from avparse.data.datasets.llp import LLP_FOLDERS
 from avparse.data.features import Step, TaskSpec
 from avparse.data.store import FeatureStore
@@ -37,9 +36,9 @@ from avparse.foundation.settings import build
 from avparse.labels.refiner import Refiner
 from avparse.labels.segments import SegmentLabels, from_padded
 from avparse.media.extractors import clip_clap
-from avparse.models.parsers import AnyParser, Parser, SplitParser
+from avparse.models.parsers import SplitParser
 from avparse.training.denoisers import DENOISERS
-from avparse.training.denoisers.denoiser import Denoiser
+from avparse.training.denoisers.denoiser import Denoiser, LearnsFirst
 from avparse.training.devices import Compute
 from avparse.training.preparation import prepare
 from avparse.training.prepared import Prepared
@@ -157,12 +156,10 @@ def alike(names: Sequence[str], conditions: Conditions) -> list[list[str]]:
     for name in names:
         recipe = load_recipe(name, conditions.changes)
         training = recipe.training
-        key = (
-            *(recipe.parser, recipe.losses, recipe.decoding.unimodal_share),
-            *(training.precision, training.cross, training.clip_norm, training.select_visual is None),
-            None if _on_batches(recipe) is None else recipe.denoiser,
-        )
-        groups.setdefault(repr(key), []).append(name)
+        network = (recipe.parser, recipe.losses, recipe.decoding.unimodal_share)
+        loop = (training.precision, training.cross, training.clip_norm, training.select_visual is None)
+        on_batches = None if _on_batches(recipe) is None else recipe.denoiser
+        groups.setdefault(repr((network, loop, on_batches)), []).append(name)
     return list(groups.values())
 
 
@@ -177,7 +174,9 @@ def _refiners(recipe: Recipe, store: FeatureStore, folder: Path, compute: Comput
     denoiser = _on_batches(recipe)
     if denoiser is None:
         return ()
-    workspace = _EmptyWorkspace(recipe, store, folder, 0, compute, _random_labels(recipe, store))
+    workspace = Workspace(recipe, store, folder, 0, compute, _random_labels(recipe, store))
+    if isinstance(denoiser, LearnsFirst):
+        return denoiser.untrained_refiners(workspace)
     return denoiser.prepare(workspace).refiners
 
 
@@ -273,18 +272,6 @@ def _measured(name: str, trainer: Trainer, conditions: Conditions, memory: Memor
 def _count(parser: nn.Module, guides: bool) -> int:
     """Count the parameters that belong to guides, or those that do not."""
     return sum(p.numel() for name, p in parser.named_parameters() if ("guides" in name.split(".")) == guides)
-
-
-class _EmptyWorkspace(Workspace):
-    """A workspace in which no parser is trained, sufficient to set up refiners."""
-
-    def fit(self, name: str, recipe: Recipe, prepared: Prepared | None = None, keep: bool = False) -> AnyParser:
-        """Return an empty module, which :meth:`video_probabilities` does not use."""
-        return cast("Parser", nn.Module())
-
-    def video_probabilities(self, parser: object, indices: Indices) -> Tensor:
-        """Return probabilities ``[2, N, C]`` of one half."""
-        return torch.full((2, len(indices), len(self.store.vocabulary)), 0.5)
 
 
 def _spec(recipe: Recipe, conditions: Conditions) -> TaskSpec:

@@ -95,17 +95,18 @@ def simulate(
         for name, space in world.spaces.items()
     }
     origin = "packaged statistics" if annotations is None else "official annotations"
-    with atomic_folder(out) as folder:
-        folder.rmdir()  # the writer makes it
-        with StoreWriter.create(
+    with (
+        atomic_folder(out, make=False) as folder,
+        StoreWriter.create(
             folder,
             vocabulary=Vocabulary(statistics.classes),
             streams={name: StreamInfo.read(info, "simulate") for name, info in streams.items()},
             segment_seconds=1.0,
             truth=True,
             description=f"simulated LLP, seed {seed}, {origin}, knobs {knobs.model_dump_json()}",
-        ) as writer:
-            _write(writer, world, parts, seed, dtype, torch.get_num_threads() if workers is None else workers)
+        ) as writer,
+    ):
+        _write(writer, world, parts, seed, dtype, torch.get_num_threads() if workers is None else workers)
 
 
 def _check(seed: int, sizes: dict[Split, int], segments: int, workers: int | None) -> None:

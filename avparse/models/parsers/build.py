@@ -21,10 +21,11 @@ def build_parser(config: PartConfig, spec: TaskSpec, cross: bool = True) -> AnyP
         parser = TwinParser(config, spec)
     else:
         parser = build(PARSERS, config, spec)
-        # A module from elsewhere need not have the methods that only training and parsing of files use.
+    # A module from elsewhere need not have what only training and parsing of files read.
     for name, value in (("spec", spec), ("needs_statistics", False)):
         if not hasattr(parser, name):
             setattr(parser, name, value)
+    # Attributes and a hook, as a module around the parser would rename every tensor in saved weights.
     if not cross:
         parser.register_forward_pre_hook(_unimodal, with_kwargs=True)
     return parser

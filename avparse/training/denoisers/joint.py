@@ -25,8 +25,7 @@ from avparse.labels.reinforced.rewards import InterReward, expected_label_f, lab
 from avparse.labels.statistics.prior import ClassPrior
 from avparse.labels.targets import Targets
 from avparse.models.output import ParserOutput
-from avparse.training.denoisers.denoiser import Leaves, Truth
-from avparse.training.denoisers.rlld import split_validation
+from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
 from avparse.training.prepared import Prepared
 from avparse.training.workspace import Workspace
 

@@ -22,7 +22,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import read_json
 from avparse.foundation.settings import PartConfig, build, lookup
-from avparse.labels.refiner import Reads
+from avparse.labels.refiner import Reads, Refiner
 from avparse.labels.table import RefinedLabels
 from avparse.labels.target_sources import smooth
 from avparse.labels.targets import Targets, cross_entropy
@@ -220,9 +220,18 @@ class JointModalityDenoising:
             named = [dict(zip(workspace.store.vocabulary, side.tolist(), strict=True)) for side in ratios]
             write_json(path, dict(zip(MODALITIES, named, strict=True)))
         kept = read_json(path)
+        audio, visual = (torch.tensor([kept[m][c] for c in workspace.store.vocabulary]) for m in MODALITIES)
+        return Prepared(refiners=(self._refiner(audio, visual),))
+
+    def untrained_refiners(self, workspace: Workspace) -> Sequence[Refiner]:
+        """Return the refiner as if no label were wrong."""
+        nothing = torch.zeros(len(workspace.store.vocabulary))
+        return (self._refiner(nothing, nothing),)
+
+    def _refiner(self, audio: Tensor, visual: Tensor) -> JoMoLD:
         refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
-        refiner.set_ratios(*(torch.tensor([kept[m][c] for c in workspace.store.vocabulary]) for m in MODALITIES))
-        return Prepared(refiners=(refiner,))
+        refiner.set_ratios(audio, visual)
+        return refiner
 
     def _estimate(self, workspace: Workspace) -> Tensor:
         """Return the estimator's probabilities ``[2, N, C]`` of the training videos."""

@@ -12,6 +12,7 @@ videos. Where the recipe has teachers, their scores of a video are evidence as w
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -39,8 +40,7 @@ from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
 from avparse.models.output import ParserOutput
 from avparse.models.parsers import AnyParser
-from avparse.training.denoisers.denoiser import Leaves, Truth
-from avparse.training.denoisers.rlld import split_validation
+from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe
 from avparse.training.schedule import StepDecay
@@ -137,7 +137,7 @@ class PlusDenoiser:
         if teachers is not None:
             splits = (workspace.train, reward)
             teacher_scores = [teacher_evidence(teachers, workspace.store, videos) for videos in splits]
-        unknown, known = torch.empty(0), list[Tensor]()
+        unknown, known = list[Tensor](), list[Tensor]()
         for number in range(self.config.parts):
             mine = part == number
             unimodal = workspace.recipe.plain(self.config.epochs, cross=False)
@@ -157,10 +157,9 @@ class PlusDenoiser:
             labels = labels[~labels.isnan().any(dim=-1)]
             centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
             training, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
-            unknown = unknown if number else training.new_zeros(*given.shape, training.shape[-1])
-            unknown[mine] = training
+            unknown.append(training)
             known.append(rewarding)
-        return unknown.flatten(1), torch.stack(known).mean(dim=0).flatten(1)
+        return _in_order(unknown, part).flatten(1), torch.stack(known).mean(dim=0).flatten(1)
 
     def _finetuned(
         self, workspace: Workspace, name: str, parser: AnyParser, unseen_videos: tuple[Indices, Indices, Tensor]
@@ -179,16 +178,14 @@ class PlusDenoiser:
         """
         train, reward, fold = unseen_videos
         recipe, table = self._finetuning(workspace.recipe), workspace.table()
-        on_train, on_reward = list[Tensor](), torch.empty(0)
+        on_train, on_reward = list[Tensor](), list[Tensor]()
         for number in range(self.config.folds):
             out = fold == number
             truth = _known_truth(workspace, reward[(~out).numpy()], reward[out.numpy()], parser)
             copy = workspace.fit(f"{name}-{number}", recipe, truth)
             on_train.append(evidence(predict(copy, table, train)))
-            held_out = evidence(predict(copy, table, reward[out.numpy()]))
-            on_reward = on_reward if number else held_out.new_zeros(len(reward), *held_out.shape[1:])
-            on_reward[out] = held_out
-        return [torch.stack(on_train).mean(dim=0), on_reward]
+            on_reward.append(evidence(predict(copy, table, reward[out.numpy()])))
+        return [torch.stack(on_train).mean(dim=0), _in_order(on_reward, fold)]
 
     def _finetuning(self, recipe: Recipe) -> Recipe:
         """Return a recipe for dense truth: video and segment labels of each modality, and no other losses."""
@@ -295,6 +292,14 @@ def _greedy_reward(policy: EvidencePolicy, videos: _Annotated) -> float:
     logits = policy(_NO_FEATURES, videos.given.float(), videos.evidence)
     kept = greedy(logits, videos.given, may_empty=True).labels
     return float(label_f(kept, videos.truth & videos.given).sum())
+
+
+def _in_order(groups: Sequence[Tensor], group: Tensor) -> Tensor:
+    """Return the rows of all groups ``[N, ...]``: the first row of group i where ``group`` is i for the first time."""
+    rows = groups[0].new_empty(len(group), *groups[0].shape[1:])
+    for number, values in enumerate(groups):
+        rows[group == number] = values
+    return rows
 
 
 def _logit(probability: Tensor) -> Tensor:

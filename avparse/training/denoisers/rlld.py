@@ -29,7 +29,7 @@ from avparse.labels.segments import SegmentTable
 from avparse.losses import LOSSES
 from avparse.models.parsers.build import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
-from avparse.training.denoisers.denoiser import Leaves, Truth
+from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
 from avparse.training.interrupt import StopRequest
 from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
@@ -305,16 +305,3 @@ def episode_states(order: Indices, steps: int, size: int, overlap: float) -> Ite
         position += len(fresh)
         state = np.concatenate((kept, fresh))
         yield state
-
-
-def split_validation(workspace: Workspace, how: Literal["full", "half"]) -> tuple[Indices, Indices]:
-    """Return the validation videos that reward and those that select the epoch; the same for ``full``.
-
-    Halves are drawn with a fixed seed, not the run's, so that all methods are selected on the same videos.
-    """
-    val = workspace.val
-    if how == "full":
-        return val, val
-    shuffled = np.random.default_rng(0).permutation(val)
-    half = len(val) // 2
-    return np.sort(shuffled[:half]), np.sort(shuffled[half:])
