@@ -286,8 +286,8 @@ def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None
     pooled = FeatureStore.open(tmp_path / "llp")
     mend = (
         "the weights read vectors of 2048 numbers from stream 'frames', the data give 256; for frames one by one "
-        "import with 'avparse import llp --keep-frames' and set parser.stem.rates={\"frames\": 8}; for averaged frames give "
-        "--set parser.stem.rates={} (train, import-checkpoint)"
+        "import with 'avparse import llp --keep-frames' and set parser.stem.rates={\"frames\": 8}; for averaged frames "
+        "give --set parser.stem.rates={} (train, import-checkpoint)"
     )
     with pytest.raises(UserError) as error:
         import_checkpoint(tmp_path / "cmpae.pt", "cmpae", tmp_path / "pooled", store=pooled)

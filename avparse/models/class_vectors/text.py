@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from types import MappingProxyType
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,10 +19,41 @@ from avparse.models.class_vectors.config import ClassVectorConfig, scaled, unrea
 _AT_A_TIME = 32  # prompts
 
 
-class CLIPVectors:
-    """The projected text vectors of a CLIP model from ``transformers``; only their direction is kept."""
+class _PromptedConfig(ClassVectorConfig):
+    model: str
+    prompt: str
 
-    class Config(ClassVectorConfig):
+
+class _PromptedVectors:
+    """The projected text vectors of a two-tower model from ``transformers``; only their direction is kept."""
+
+    networks: ClassVar[Mapping[str, str]]  # a model type -> its class in transformers
+
+    def __init__(self, config: _PromptedConfig) -> None:
+        self.config = config
+
+    def __call__(self, classes: Sequence[str]) -> Float32Array:
+        """Return the vectors ``[C, dimension]`` of the prompts.
+
+        Raises:
+            UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
+                model.
+        """
+        library("transformers")  # checked before anything is downloaded
+        model = self.config.model
+        found = find_checkpoint(model, *self.networks)
+        encoder, tokenizer = found.load(self.networks[found.model_type]), found.part("AutoTokenizer")
+        prompts = [self.config.prompt.replace("{}", " ".join(words(name))) for name in classes]
+        directions = embed_texts(encoder, tokenizer, prompts, _AT_A_TIME, torch.device("cpu"), model)
+        return scaled(directions.astype(np.float64))
+
+
+class CLIPVectors(_PromptedVectors):
+    """Text vectors of a CLIP model."""
+
+    networks = MappingProxyType({"clip": "CLIPModel", "clip_text_model": "CLIPTextModelWithProjection"})
+
+    class Config(_PromptedConfig):
         """Settings of the source ``clip``.
 
         Attributes:
@@ -30,47 +62,21 @@ class CLIPVectors:
         """
 
         name: Literal["clip"] = "clip"
-        model: str
         prompt: str = "a photo of {}"
         dimension: int = Field(768, ge=1)
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
-    def __call__(self, classes: Sequence[str]) -> Float32Array:
-        """Return the vectors ``[C, dimension]``.
+class CLAPVectors(_PromptedVectors):
+    """Text vectors of a CLAP model."""
 
-        Raises:
-            UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
-                model.
-        """
-        networks = {"clip": "CLIPModel", "clip_text_model": "CLIPTextModelWithProjection"}
-        return _projected(networks, self.config, classes)
+    networks = MappingProxyType({"clap": "ClapModel", "clap_text_model": "ClapTextModelWithProjection"})
 
-
-class CLAPVectors:
-    """The projected text vectors of a CLAP model from ``transformers``; only their direction is kept."""
-
-    class Config(ClassVectorConfig):
+    class Config(_PromptedConfig):
         """Settings of the source ``clap``; the fields are those of :class:`CLIPVectors`."""
 
         name: Literal["clap"] = "clap"
-        model: str
         prompt: str = "this is a sound of {}"
         dimension: int = Field(512, ge=1)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(self, classes: Sequence[str]) -> Float32Array:
-        """Return the vectors ``[C, dimension]``.
-
-        Raises:
-            UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
-                model.
-        """
-        networks = {"clap": "ClapModel", "clap_text_model": "ClapTextModelWithProjection"}
-        return _projected(networks, self.config, classes)
 
 
 class SentenceVectors:
@@ -104,15 +110,3 @@ class SentenceVectors:
                 raise unreadable(self.config.model, error, "a sentence model") from None
             vectors = np.asarray(model.encode([" ".join(words(name)) for name in classes], show_progress_bar=False))
         return scaled(vectors.astype(np.float64))
-
-
-def _projected(
-    networks: Mapping[str, str], config: CLIPVectors.Config | CLAPVectors.Config, classes: Sequence[str]
-) -> Float32Array:
-    """Return the projected vectors of the prompts; ``networks`` maps a model type to its ``transformers`` class."""
-    library("transformers", "teachers", "CLIP and CLAP")  # checked before anything is downloaded
-    found = find_checkpoint(config.model, *networks)
-    encoder, tokenizer = found.load(networks[found.model_type]), found.part("AutoTokenizer")
-    prompts = [config.prompt.replace("{}", " ".join(words(name))) for name in classes]
-    directions = embed_texts(encoder, tokenizer, prompts, _AT_A_TIME, torch.device("cpu"), config.model)
-    return scaled(directions.astype(np.float64))
