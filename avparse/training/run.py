@@ -22,7 +22,6 @@ Layout::
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import textwrap
@@ -41,7 +40,6 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_bytes, write_json, write_text
 from avparse.foundation.provenance import Provenance
 from avparse.foundation.reading import read_json
-from avparse.foundation.settings import PartConfig
 from avparse.labels.segments import SegmentLabels
 from avparse.labels.table import RefinedLabels
 from avparse.models.decoding import DecodingRule
@@ -279,5 +277,3 @@ class Run:
             return "elsewhere"  # imported weights
         of_all = f"{epochs} of {self.recipe.training.epochs} epochs"
         return of_all if best is None else f"{of_all}, best epoch {best + 1}"
-
-

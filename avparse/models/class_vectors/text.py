@@ -39,7 +39,7 @@ class _PromptedVectors:
             UserError: ``transformers`` is not installed, the model cannot be loaded, or a prompt is too long for the
                 model.
         """
-        library("transformers")  # checked before anything is downloaded
+        library("transformers", "teachers", "CLIP and CLAP")  # checked before anything is downloaded
         model = self.config.model
         found = find_checkpoint(model, *self.networks)
         encoder, tokenizer = found.load(self.networks[found.model_type]), found.part("AutoTokenizer")
