@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
+from avparse.training.workspace import Workspace
 from tests.toy import toy_store
 
 FORMER = {
@@ -52,35 +53,32 @@ def test_a_recipe_of_an_earlier_version() -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    store = toy_store(tmp_path / "store", videos=120)
-    everything = [*SMALL, *FEW, "training.keep_checkpoints=true"]
-    whole = train(load_recipe("rlld-plus", everything), store, tmp_path / "whole", checkpoint_seconds=0)
-    weights = (whole.path / "parser.safetensors").read_bytes()
+def test_an_interrupted_run_of_an_earlier_version_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, recipe = toy_store(tmp_path / "store", videos=120), load_recipe("rlld-plus", [*SMALL, *FEW])
+    whole = train(recipe, store, tmp_path / "whole")
+    fit, trained = Workspace.fit, list[str]()
+
+    def counted(self: Workspace, name: str, *arguments: Any) -> Any:
+        if name == "finetuned0-1":
+            raise KeyboardInterrupt
+        trained.append(name)
+        return fit(self, name, *arguments)
 
     former = tmp_path / "former"
-    shutil.copytree(whole.path, former)
-    for left in (
-        "labels.parquet",
-        "parser.safetensors",
-        "results.json",
-        "results.md",
-        "denoised/penalties.md",
-        "finished.json",
-    ):
-        (former / left).unlink()
-    for left in ("checkpoints", "denoised/finetuned0-1", "denoised/unimodal1", "denoised/finetuned1-0"):
-        shutil.rmtree(former / left)
-    shutil.rmtree(former / "denoised/finetuned1-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "fit", counted)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, store, former)
+    assert trained == ["unimodal0", "finetuned0-0"]
     for today, before in (("unimodal0", "apart0"), ("finetuned0-0", "taught0-0")):
         (former / "denoised" / today).rename(former / "denoised" / before)
-    for recipe in (former / "recipe.yaml", *former.glob("denoised/*/recipe.yaml")):
-        recipe.write_text(_as_written_before(recipe.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in (former / "recipe.yaml", *former.glob("denoised/*/recipe.yaml")):
+        file.write_text(_as_written_before(file.read_text(encoding="utf-8")), encoding="utf-8")
     begun = (former / "denoised" / "apart0" / "metrics.jsonl").read_bytes()
 
-    resumed = train(whole.recipe, store, former, resume=True)
-    assert (resumed.path / "parser.safetensors").read_bytes() == weights
-    assert (former / "labels.parquet").read_bytes() == (whole.path / "labels.parquet").read_bytes()
+    train(recipe, store, former, resume=True)
+    for product in ("parser.safetensors", "labels.parquet", "results.json"):
+        assert (former / product).read_bytes() == (whole.path / product).read_bytes(), product
     assert (former / "denoised" / "unimodal0" / "metrics.jsonl").read_bytes() == begun  # not trained again
     assert not list((former / "denoised").glob("apart*"))
     assert not list((former / "denoised").glob("taught*"))
