@@ -18,7 +18,7 @@ import avparse
 from tests.toy import toy_store
 
 PACKAGE = Path(avparse.__file__).parent
-DOCUMENT = Path(__file__).parents[1] / "docs" / "extending.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "howto" / "own_method.md"
 
 
 def circle(package: str) -> list[str]:
