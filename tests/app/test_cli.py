@@ -180,6 +180,7 @@ def test_parse_with_other_classes(
     few = ["--set", "training.epochs=1", "--set", "parser.decoder={name: leap, heads: 2}", "--set", "denoiser=null"]
     run = tmp_path / "run"
     assert command("train", "demo", "--data", work / "store", "-o", run, "--device", "cpu", *few)[0] == 0
+    caplog.clear()  # training tells that its videos are few
     video = sorted((work / "corpus/videos").glob("*.mp4"))[0]
     parse = ("parse", video, "--workers", "0", "--run")
     assert command(*parse, run, "-o", tmp_path / "own")[0] == 0

@@ -176,7 +176,7 @@ def test_refusals(store: FeatureStore, runs: list[Run], tmp_path: Path, command:
         select_videos(unknown, "train", "single")
     spec = runs[1].info.spec.model_copy(update={"classes": ("x", "y")})
     other = Run(runs[1].path, runs[1].recipe, runs[1].info.model_copy(update={"spec": spec}))
-    with pytest.raises(UserError, match=f"differ from those that {runs[1].path} was trained on"):
+    with pytest.raises(UserError, match=f"does not fit the run {runs[1].path}: it has other classes"):
         evaluate([runs[0], other], store)
 
 
