@@ -1,1 +1,1 @@
-"""Data: vocabulary, labels, feature stores, simulation, batches."""
+"""Data: vocabulary, annotations, feature stores, teachers, simulation and batches."""

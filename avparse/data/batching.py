@@ -1,4 +1,4 @@
-"""Batches by index, without per-sample Python: a store's rows as tensors on the device, or read through the map."""
+"""Batches of a store's videos, gathered from tensors on the device or from the memory map."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from avparse.foundation.arrays import BoolArray, IntArray
 from avparse.foundation.errors import UserError
 
 Indices = IntArray
-_CHECKED_ROWS = 4096  # at a time: bounds what the check needs in memory
+_CHECKED_ROWS = 4096  # rows checked at once, which bounds the memory of the check
 
 
 def task_spec(store: FeatureStore) -> TaskSpec:
-    """Return what a parser must know of ``store``; its usual length is the median number of segments.
+    """Return the specification of ``store`` for a parser; its usual length is the median number of segments.
 
     Raises:
         UserError: the store has no video yet.
@@ -38,7 +38,7 @@ def task_spec(store: FeatureStore) -> TaskSpec:
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Indices:
-    """Return the order in which an epoch visits ``count`` items: a function of seed and epoch alone."""
+    """Return the order of ``count`` items in an epoch, a function of seed and epoch alone."""
     return np.random.default_rng(np.random.SeedSequence([seed, epoch])).permutation(count)
 
 
@@ -133,7 +133,7 @@ class FeatureTable:
 def stream_statistics(store: FeatureStore, indices: Indices, block: int = 4096) -> dict[str, tuple[Tensor, Tensor]]:
     """Return mean and standard deviation ``[D]`` of every stream over the given videos, in bounded memory.
 
-    Segments in which a modality is absent still count: the streams of a store do not say which modality they serve.
+    Segments in which a modality is absent still count, because the streams of a store are not assigned to modalities.
     """
     rows = np.concatenate(
         [np.arange(f, f + t) for f, t in zip(store.first_row[indices], store.lengths[indices], strict=True)]

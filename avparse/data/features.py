@@ -1,4 +1,4 @@
-"""What a parser sees in training: feature streams of a batch of videos, and the step that the run stands at."""
+"""Features of a batch of videos for a parser, the specification of the data, and the current training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avparse.foundation.settings import Settings
 
 
 class TaskSpec(Settings):
-    """What a parser must know of the data: the contract between data, model and decoding.
+    """Specification of the data for a parser: the contract between data, model and decoding.
 
     Attributes:
         classes: class names, in order.
@@ -33,18 +33,18 @@ class TaskSpec(Settings):
     @model_validator(mode="before")
     @classmethod
     def _one_extractor(cls, values: Any) -> Any:
-        """Read what earlier versions wrote: one ``extractor`` of all streams."""
+        """Read the format of earlier versions: one ``extractor`` of all streams."""
         if isinstance(values, dict) and "extractor" in values and isinstance(values.get("streams"), dict):
             values = dict(values)
             values["extractors"] = dict.fromkeys(values["streams"], values.pop("extractor"))
         return values
 
     def extractable(self, known: Container[str]) -> bool:
-        """Tell whether the extractor of every stream is among ``known``."""
+        """Return whether the extractor of every stream is among ``known``."""
         return all(self.extractors.get(name) in known for name in self.streams)
 
     def differences(self, data: TaskSpec) -> list[str]:
-        """Return in what ``data`` differ from those that a parser of this specification reads; empty where they fit.
+        """Return the differences of ``data`` to those that a parser of this specification reads; empty if they fit.
 
         Classes are compared by name and order, since a head belongs to a position; streams by name, dimension and,
         where both are known, extractor; the length of a segment exactly. Streams that the parser does not know are no
@@ -135,7 +135,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a run stands: ``step`` of ``steps`` in ``epoch``, both from 0."""
+    """Position in the training: ``step`` of ``steps`` in ``epoch``, both from 0."""
 
     epoch: int
     step: int
@@ -143,5 +143,5 @@ class Step:
 
     @property
     def progress(self) -> float:
-        """Epochs done, with the fraction of the current one."""
+        """Number of finished epochs, with the fraction of the current one."""
         return self.epoch + self.step / self.steps

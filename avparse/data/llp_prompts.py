@@ -1,7 +1,7 @@
-"""Texts and thresholds of the published teachers for the 25 classes of LLP.
+"""Prompts and thresholds of the published teachers for the 25 classes of LLP.
 
 The phrases and integer thresholds of VALOR (Lai et al., NeurIPS 2023) and the phrases of LSLD (Fan et al., NeurIPS
-2023) are those of their released codes, misspellings included, as an embedding depends on them. Other classes are
+2023) are those of their released codes, including misspellings, because embeddings depend on them. Other classes are
 named by their label, with spaces for underscores.
 """
 
@@ -83,7 +83,7 @@ def class_prompts(style: Style, modality: str, classes: Iterable[str]) -> tuple[
 
 
 def subset_prompts(modality: str, classes: Sequence[str], subsets: Iterable[Sequence[int]]) -> tuple[str, ...]:
-    """Return LSLD's text of each label subset, given as positions in ``classes``; that of an empty one is "other"."""
+    """Return LSLD's text of each label subset, given as positions in ``classes``; the empty subset has "other"."""
     prefix = "This is a sound of " if modality == "audio" else ""
     named = (" and ".join(_phrase(classes[c], "lsld") for c in subset) for subset in subsets)
     return tuple(f"{prefix}{text or OTHER}" for text in named)

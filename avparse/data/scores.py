@@ -1,10 +1,10 @@
-"""What frozen teachers see in the segments of a store, kept beside it, so that pseudo labels are made anew in seconds.
+"""Embeddings of a store's segments by frozen teachers, stored next to it, so that pseudo labels take only seconds.
 
-``STORE/teachers/NAME.MODALITY.safetensors`` holds embeddings rather than scores: those of the segments, those of one
-prompt a class and, where a method wants them, those of prompts for label subsets. Every score is a product of the two.
-Tensors: ``lengths`` [N], ``segments`` [sum T, E], ``texts`` [C, E], ``subset_texts`` [P, E], ``subset_members`` [P, C];
-the metadata name videos, classes, prompts, checkpoint and logit scale, and hold a checksum. The store itself is not
-touched. Videos that are appended to it later have no scores until the teacher is asked again.
+``STORE/teachers/NAME.MODALITY.safetensors`` holds embeddings instead of scores: those of the segments, those of one
+prompt per class and, if a method needs them, those of prompts for label subsets. Every score is a product of two
+embeddings. Tensors: ``lengths`` [N], ``segments`` [sum T, E], ``texts`` [C, E], ``subset_texts`` [P, E],
+``subset_members`` [P, C]; the metadata contain videos, classes, prompts, checkpoint, logit scale and a checksum. The
+store itself is not changed. Videos that are appended to it later have no scores until the teacher is run again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from avparse.foundation.reading import RECORDS, check_file, parse_json
 from avparse.foundation.settings import Settings
 
 FOLDER = "teachers"
-_ROWS = 1 << 15  # segments that are multiplied at a time
+_ROWS = 1 << 15  # number of segments that are multiplied at once
 
 
 class TeacherInfo(Settings):
-    """What a teacher is.
+    """Description of a teacher.
 
     Attributes:
         teacher: name of the teacher in recipes.
@@ -112,7 +112,7 @@ class TeacherScores:
                 raise UserError(f"{where}: '{name}' are not all of length one; normalise them")
 
     def seen(self, videos: tuple[str, ...]) -> BoolArray:
-        """Return ``[N]``, of which of ``videos`` there are embeddings.
+        """Return ``[N]``, which of ``videos`` have embeddings.
 
         Raises:
             UserError: no video of the list has embeddings.
@@ -174,7 +174,7 @@ class TeacherScores:
         return {video: position for position, video in enumerate(self.videos)}
 
     def save(self, store: FeatureStore) -> Path:
-        """Write the embeddings beside a store, atomically, in place of earlier ones; return the file.
+        """Write the embeddings next to a store, atomically, replacing earlier ones; return the file.
 
         Raises:
             UserError: the scores do not fit the store, or the file cannot be written.
@@ -192,7 +192,7 @@ class TeacherScores:
 
     @classmethod
     def load(cls, store: FeatureStore, teacher: str, modality: str) -> TeacherScores:
-        """Read what a teacher said of a store.
+        """Read the scores of a teacher for a store.
 
         Raises:
             UserError: the teacher has no scores in the store (the nearest one that has is offered), the file is

@@ -1,4 +1,4 @@
-"""Segments and events: the algebra between per-segment decisions ``[T, C]`` and lists of events."""
+"""Timelines and events, and conversion of decisions per segment ``[T, C]`` to events."""
 
 from __future__ import annotations
 
@@ -79,6 +79,11 @@ class Timeline:
         events: decoded events of both modalities, ordered by onset.
         attention: attention ``[T, C]`` of each class over the segments, by modality, if the parser decodes by
             attention; None otherwise.
+
+    Example:
+        >>> timeline = Timeline.load("out/clip.json")  # doctest: +SKIP
+        >>> timeline.segments["audio"].shape  # doctest: +SKIP
+        (10, 25)
     """
 
     video: str

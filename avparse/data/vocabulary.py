@@ -1,4 +1,4 @@
-"""Classes in order."""
+"""Vocabulary: the class names of a data set in a fixed order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets as others publish them, listed here by name: their annotations, and where their features are."""
+"""Published data sets, listed by name: readers of their annotations, and sources of their features."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a data set tells of its videos: splits, weak labels and, where it has them, dense events of each modality."""
+"""Annotations of a data set: splits, weak labels and, if available, dense events of each modality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 
-YOUTUBE_ID = 11  # characters; published files are often named by them alone
+YOUTUBE_ID = 11  # characters; published files are often named by the id alone
 
 # (onset, offset, number of segments, length of a segment; in seconds) -> segments in which the event is active.
 Activity = Callable[[float, float, int, float], slice | BoolArray]
@@ -26,7 +26,7 @@ def covers_middle(onset: float, offset: float, segments: int, segment_seconds: f
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedVideo:
-    """What is known of one video.
+    """Annotations of one video.
 
     Attributes:
         split: "train", "val", "test" or "" where the video is in none.
@@ -44,7 +44,7 @@ class AnnotatedVideo:
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """What a data set tells of its videos; every reader in ``avparse.data.datasets.DATASETS`` returns this.
+    """Annotations of a data set; every reader in ``avparse.data.datasets.DATASETS`` returns this.
 
     Attributes:
         vocabulary: classes of the data set, in order.
@@ -95,7 +95,7 @@ class Annotations:
     def dense_rows(
         self, videos: Sequence[str], lengths: Sequence[int], segment_seconds: float | None = None
     ) -> dict[str, BoolArray]:
-        """Return the dense truth of several videos as a store holds it.
+        """Return the dense truth of several videos in the form of a store.
 
         Args:
             videos: ids of the videos.

@@ -1,4 +1,4 @@
-"""The interface of every data set: how its annotations are read, and in which files its published features come."""
+"""Interface of data sets: reading of annotations, and sources of published features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avparse.data.datasets.annotations import Annotations
 
 
 class FeatureSource(Protocol):
-    """Where the features of one stream come from."""
+    """Source of the features of one stream."""
 
     @property
     def stream(self) -> str:
@@ -20,7 +20,7 @@ class FeatureSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What made the features, as the files are called: a folder or a file."""
+        """Name of the folder or file that the features are published in."""
 
     @property
     def dimension(self) -> int:
@@ -38,7 +38,7 @@ class FeatureSource(Protocol):
         """
 
     def path(self, features: Path, file: str) -> str:
-        """Return where the features of a video are, for messages."""
+        """Return the path of the features of a video, for messages."""
 
     def read(self, features: Path, file: str) -> npt.NDArray[Any]:
         """Return the feature vectors ``[rows, D]`` of a video, in the order of time.
@@ -71,4 +71,4 @@ class Dataset(Protocol):
         """
 
     def sources(self, features: Path) -> Sequence[FeatureSource]:
-        """Return where the features of each stream come from, for a folder of published features."""
+        """Return the source of each stream in a folder of published features."""

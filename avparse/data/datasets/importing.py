@@ -24,7 +24,7 @@ _BLOCK_VIDEOS, _BLOCK_ROWS = 64, 4096
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         store: path of the feature store.
@@ -49,7 +49,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class _Video:
-    """The features of one video, or what is wrong with its files."""
+    """The features of one video, or the problem with its files."""
 
     name: str
     split: str
@@ -63,7 +63,7 @@ class _Video:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the features of a video are read.
+    """Settings for reading the features of videos.
 
     Attributes:
         features: folder that holds the sources of all streams.
@@ -82,7 +82,7 @@ class _Reading:
         return source.per_segment if self.keep_frames else 1
 
     def streams(self) -> dict[str, StreamInfo]:
-        """Return what the store holds of each stream."""
+        """Return the description of each stream in the store."""
         return {
             s.stream: StreamInfo(dimension=self.kept(s) * s.dimension, dtype=self.dtype, extractor=s.name)
             for s in self.sources
@@ -136,11 +136,11 @@ def import_dataset(
     dtype: Literal["float32", "float16"] = "float32",
     keep_frames: bool = False,
 ) -> ImportReport:
-    """Import published features and annotations; call it again to go on with an import that was killed.
+    """Import published features and annotations; a repeated call continues an import that was killed.
 
-    Features of several vectors a segment are averaged over each segment, or kept one after the other. Any number of
-    segments is accepted if the streams of a video agree. A missing or damaged file costs its video and is listed; it
-    does not stop the import.
+    Features of several vectors per segment are averaged over each segment, or kept one after the other. Any number of
+    segments is accepted if the streams of a video agree. A video with a missing or damaged file is left out and listed;
+    it does not stop the import.
 
     Args:
         dataset: data set to import, from ``avparse.data.datasets.DATASETS``.
@@ -190,7 +190,7 @@ def _check_files(known: Annotations, where: Path) -> None:
 
 
 def _read_all(reading: _Reading, known: Annotations, todo: Sequence[str]) -> Iterator[_Video]:
-    """Read the videos in order, at most a block ahead of what is asked for."""
+    """Read the videos in order, at most one block ahead of the consumer."""
     waiting: deque[Future[_Video]] = deque()
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         for name in todo:

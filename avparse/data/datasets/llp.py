@@ -1,6 +1,6 @@
 """The annotation tables of LLP, read exactly as published and with the effect of the official evaluator.
 
-Rules for the dirt of the tables, each counted and reported once:
+The tables contain irregularities. These rules are applied, each counted and reported once:
 
 * onset and offset are cut to whole segments, towards zero, and mark ``[onset, offset)``; what lies behind the end of
   the video is cut off; a row whose onset is then not before its offset marks nothing; a negative time (there is none
@@ -9,7 +9,7 @@ Rules for the dirt of the tables, each counted and reported once:
 * rows of videos that are not in the split tables are ignored, whatever they hold;
 * a label named twice in one cell counts once; a video listed twice counts where it is listed first.
 
-What the official evaluator could not read either (an unknown class, a time that is no number) is an error.
+An entry that the official evaluator could not read either (an unknown class, a time that is not a number) is an error.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def write_llp(
     segment_seconds: float = 1.0,
     train_truth: bool = False,
 ) -> None:
-    """Write a corpus as LLP tables (and ``classes.txt``), so that :func:`read_llp` gives the same back.
+    """Write a corpus as LLP tables (and ``classes.txt``), which :func:`read_llp` reads back unchanged.
 
     Args:
         folder: path of the folder, created if it does not exist; tables there are replaced.
@@ -222,7 +222,7 @@ def _read_events(
 
 
 def _notes(counts: Mapping[str, Counter[str]]) -> tuple[str, ...]:
-    """Return one line for each kind of dirt and table: the rule that was applied, and to how many rows."""
+    """Return one line for each kind of irregularity and table: the rule that was applied, and the number of rows."""
     return tuple(
         f"{table}: {rule} ({count[key]} row{'s' if count[key] > 1 else ''})"
         for table, count in counts.items()

@@ -1,10 +1,10 @@
-"""A small corpus of real video files with known truth, drawn with the label statistics of LLP.
+"""A small synthetic corpus of real video files with known truth, drawn with the label statistics of LLP.
 
-On disk::
+Layout::
 
-    corpus.json         settings; written first, so that an interrupted run can be taken up again
-    videos/ID.mp4       each is whole or not there
-    *.csv, classes.txt  LLP's tables, and the dense truth of train in tables of its own; written last
+    corpus.json         settings; written first, so that an interrupted run can be continued
+        videos/ID.mp4       one file per video, each complete or absent
+        *.csv, classes.txt  tables in LLP's format, and the dense truth of train in separate tables; written last
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Job = tuple[Path, Scene, int]
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What a synthesis left on disk.
+    """Result of a synthesis.
 
     Attributes:
         folder: path of the corpus.

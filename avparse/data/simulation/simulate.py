@@ -1,4 +1,4 @@
-"""Writing a simulated LLP as a feature store."""
+"""Simulation of LLP as a feature store."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder
 from avparse.foundation.progress import Tracker, track
 
-_BLOCK_SEGMENTS: Final = 4096  # drawn at a time; what a seed gives depends on it
-_FEATURES: Final = 2_000_003  # keeps the numbers of features apart from those of labels and world
+_BLOCK_SEGMENTS: Final = 4096  # drawn at once; the result of a seed depends on it
+_FEATURES: Final = 2_000_003  # separates the random numbers of features from those of labels and world
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def simulate(
     knobs: Knobs = DEFAULT_KNOBS,
     label_vectors: Path | None = None,
 ) -> None:
-    """Write a feature store of simulated videos with dense truth in every split; it appears whole or not at all.
+    """Write a feature store of simulated videos with dense truth in every split, atomically.
 
     The content is a function of every argument but ``workers``, and that of a split also of no other split's size.
 

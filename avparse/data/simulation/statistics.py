@@ -1,4 +1,4 @@
-"""What is known of LLP's labels: how often, together with what, heard or seen, when and for how long."""
+"""Label statistics of LLP: frequencies, co-occurrence, modality, onset and length of events."""
 
 from __future__ import annotations
 

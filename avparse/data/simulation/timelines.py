@@ -1,4 +1,4 @@
-"""When an event is active: distributions over all timelines of the LLP grid, of one modality and of both together.
+"""Distributions of the timelines of an event on the LLP grid, in one modality and in both together.
 
 With a grid of G segments there are 2^G - 1 timelines that are not empty. Each class and modality has the distribution
 of largest entropy over them that keeps the counted histograms, and a class that is both heard and seen the joint

@@ -1,4 +1,4 @@
-"""Simulated truth: which events a video holds, which of them are heard and seen, when, and which are labelled."""
+"""Simulated truth: events of a video, their modality and timeline, and the weak labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated world: what the classes look and sound like, which are confusable, and what else is in the features."""
+"""A simulated world: appearance of the classes in each modality, confusable groups, and nuisances of the features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCENES: Final = (
 
 
 class Knobs(Settings):
-    """How hard the simulated features are; the defaults bring the published HAN code near its published scores.
+    """Difficulty of the simulated features; the defaults bring the published HAN code near its published scores.
 
     Attributes:
         snr_audio, snr_visual: signal to noise in dB, in the audio space and in both visual spaces.
@@ -115,7 +115,7 @@ class Space:
 
 @dataclass(frozen=True)
 class World:
-    """The spaces of the streams, by name, and the knobs they were drawn with."""
+    """The spaces of the streams by name, and the settings that they were drawn with."""
 
     knobs: Knobs
     spaces: dict[str, Space]
@@ -129,7 +129,7 @@ class World:
         return cls(knobs, spaces)
 
 
-_WORLD: Final = 1_000_003  # keeps the numbers of the world apart from those of its videos
+_WORLD: Final = 1_000_003  # separates the random numbers of the world from those of its videos
 
 
 @dataclass(frozen=True)

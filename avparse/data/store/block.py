@@ -1,4 +1,4 @@
-"""A block of videos to append to a feature store, and every check that it can be stored as it is."""
+"""A block of videos to append to a feature store, with the checks that it can be stored unchanged."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def column_arrays(block: Block, manifest: Manifest, where: str) -> dict[str, npt
 
 
 def check_id(video: str, where: str) -> None:
-    """Refuse an id that could not safely be part of a file name.
+    """Refuse an id that is not safe as part of a file name.
 
     Raises:
         UserError: empty, a relative folder, longer than 200 characters, or with a separator or control character.

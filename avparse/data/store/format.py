@@ -1,15 +1,15 @@
-"""The feature store on disk: what the reader and the writer agree on.
+"""Format of a feature store on disk, shared by the reader and the writer.
 
 Layout of the folder::
 
-    manifest.json      settings, counts of committed videos and rows, a checksum a block and file
-    index.parquet      one row a video: id, split, first row, segments, duration, labels, source, annotated
-    NAME.npy           one a stream, [sum T, D]
-    present.npy        [sum T, 2] audio and visual present in that segment
-    truth.audio.npy    [sum T, C], and truth.visual.npy, where videos are annotated
+    manifest.json      settings, counts of committed videos and rows, checksums of every block and file
+        index.parquet      one row per video: id, split, first row, segments, duration, labels, source, annotated
+        NAME.npy           one file per stream, [sum T, D]
+        present.npy        [sum T, 2] audio and visual present in that segment
+        truth.audio.npy    [sum T, C], and truth.visual.npy, if videos are annotated
 
-The manifest is the truth: it counts what is committed. Every other file may be longer (an append that did not
-finish), never shorter, and its committed part never changes. So whoever reads the manifest first has a whole store.
+The manifest counts the committed rows. Every other file may be longer (after an append that did not finish) but never
+shorter, and its committed part never changes. A reader that reads the manifest first therefore finds a complete store.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ INDEX_SCHEMA = pa.schema(
 
 
 class StreamInfo(Settings):
-    """One stream of features: its width, its type on disk and what made it."""
+    """One stream of features: its width, its type on disk and its extractor."""
 
     dimension: int = Field(gt=0)
     dtype: Literal["float32", "float16"] = "float32"
@@ -102,7 +102,7 @@ class Manifest(Settings):
         return self
 
     def digest(self) -> str:
-        """Return the SHA-256 of all of it, checksums included: it stands for the content of the store."""
+        """Return the SHA-256 of the manifest, checksums included, which identifies the content of the store."""
         return hashlib.sha256(self.model_dump_json().encode("utf-8")).hexdigest()
 
     def columns(self) -> dict[str, Column]:
@@ -135,7 +135,7 @@ class Column:
         return HEADER_BYTES + rows * self.row_bytes
 
     def check(self, path: Path, rows: int) -> None:
-        """Check that ``path`` declares such rows and holds at least ``rows`` of them.
+        """Check that ``path`` declares rows of this type and holds at least ``rows`` of them.
 
         Raises:
             UserError: missing, another shape or dtype, or shorter than committed.
@@ -214,7 +214,7 @@ def index_lines(table: pa.Table) -> Iterator[bytes]:
 
 
 def digest(lines: Iterator[bytes], start: hashlib._Hash | None = None) -> hashlib._Hash:
-    """Return the SHA-256 of ``lines``, going on from a copy of ``start``."""
+    """Return the SHA-256 of ``lines``, continued from a copy of ``start``."""
     found = start.copy() if start is not None else hashlib.sha256()
     for line in lines:
         found.update(line)

@@ -1,4 +1,4 @@
-"""What is in a feature store, as text for people."""
+"""Description of a feature store as text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Headers of ``.npy`` files, checked before anything is allocated, and written so that they can grow in place.
+"""Reading and writing of ``.npy`` headers, checked before memory is allocated, and able to grow in place.
 
-A header is text of a Python dictionary (dtype, order, shape) that numpy reads with ``literal_eval``; nothing is
+A header is the text of a Python dictionary (dtype, order, shape) that numpy reads with ``literal_eval``. Nothing is
 unpickled here, and a file that declares more bytes than it has is refused without an allocation.
 """
 
@@ -29,7 +29,7 @@ _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 @dataclass(frozen=True)
 class Header:
-    """What an ``.npy`` file declares; the data begin at byte ``start``."""
+    """Content of the header of an ``.npy`` file; the data begin at byte ``start``."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -71,7 +71,7 @@ def read_npy(path: str | os.PathLike[str], most: int) -> npt.NDArray[Any]:
 def read_npz(path: str | os.PathLike[str], names: Sequence[str], most: int) -> dict[str, npt.NDArray[Any]]:
     """Read arrays of an ``.npz`` archive by name, each of at most ``most`` bytes; those that it lacks are left out.
 
-    What the archive's directory and the header of each array declare is judged before anything is unpacked.
+    The declared sizes in the archive's directory and in each array's header are checked before anything is unpacked.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.

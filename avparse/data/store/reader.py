@@ -1,4 +1,4 @@
-"""Reading a feature store: named streams of many videos of any length, opened by memory mapping."""
+"""Reading of feature stores by memory mapping."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SPLIT_WORDS = {"train": "training ", "val": "validation ", "test": "test "}
 
 
 class FeatureStore:
-    """An opened store; arrays are mapped read-only, so only what is touched is in memory.
+    """An opened feature store; arrays are memory-mapped read-only, so only the parts in use are in memory.
 
     Attributes:
         path: path of the store's folder.
@@ -48,6 +48,11 @@ class FeatureStore:
         weak: weak labels ``[N, C]``.
         annotated: whether the dense truth of each video is known, ``[N]``.
         origins: origin of each video.
+
+    Example:
+        >>> store = FeatureStore.open("features/llp")  # doctest: +SKIP
+        >>> test = store.select("test")  # doctest: +SKIP
+        >>> audio, visual, mask = store.dense_truth(test)  # doctest: +SKIP
     """
 
     def __init__(self, path: Path, manifest: Manifest, index: pa.Table) -> None:
@@ -101,7 +106,7 @@ class FeatureStore:
 
     @property
     def about(self) -> str:
-        """What the data are, for captions: the description without the simulator's settings; the path without one."""
+        """Description of the data for captions, without the simulator's settings; the path if there is none."""
         return self.manifest.description.partition(", knobs {")[0] or str(self.path)
 
     @property

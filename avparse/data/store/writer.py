@@ -1,8 +1,8 @@
-"""Writing a feature store: blocks of videos, each appended wholly or not at all.
+"""Writing of feature stores: blocks of videos, each appended completely or not at all.
 
-An append goes: rows behind the committed rows of every file, headers, sync, index by rename, manifest by rename. The
-last rename commits. A process killed before it leaves a longer file and the old manifest, which is the old store; the
-next writer cuts the rest off.
+The steps of an append are: rows after the committed rows of every file, headers, sync, index by rename, manifest by
+rename. The last rename commits. A process killed before it leaves a longer file and the old manifest, which is the old
+store; the next writer removes the rest.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class StoreWriter:
         segment_seconds: float | None = None,
         truth: bool | None = None,
     ) -> Self:
-        """Open an existing store to append more; what an unfinished append left is cut off.
+        """Open an existing store to append more; the remains of an unfinished append are removed.
 
         Settings that are given must be those of the store, so that a resumed job cannot mix two kinds of rows.
 
@@ -135,7 +135,7 @@ class StoreWriter:
         return cls(Path(path))
 
     def append(self, block: Block) -> None:
-        """Commit a block of videos: after this call it is in the store, before it nothing of it is.
+        """Commit a block of videos: the store contains it completely after this call, and nothing of it before.
 
         Raises:
             UserError: a bad or repeated id, a wrong shape, NaN or infinity (the video and stream are named), or the
@@ -149,13 +149,13 @@ class StoreWriter:
             with writing(self.path):
                 self._commit(arrays, rows)
         except BaseException:
-            # The manifest may or may not have been renamed: what is on the disk decides.
+            # The manifest may or may not have been renamed, so the state on disk decides.
             with contextlib.suppress(OSError, UserError):
                 self._recover()
             raise
 
     def close(self) -> None:
-        """Close the files and let other writers in."""
+        """Close the files and release the store for other writers."""
         for file in self._files.values():
             file.close()
         self._files = {}
@@ -170,7 +170,7 @@ class StoreWriter:
         self.close()
 
     def _recover(self) -> None:
-        """Take the committed state from the disk and cut off what lies behind it."""
+        """Read the committed state from the disk and remove everything after it."""
         self.manifest = read_manifest(self.path)
         self._index = read_index(self.path, self.manifest)
         self._digest = digest(index_lines(self._index))
@@ -180,7 +180,7 @@ class StoreWriter:
             column.check(self.path / name, self.manifest.rows)
             if name not in self._files:
                 self._files[name] = open(self.path / name, "r+b", buffering=0)  # noqa: SIM115 - held until close()
-            # The header shrinks first: at no instant does it declare rows that are gone.
+            # The header shrinks first, so that it never declares rows that are gone.
             write_at(self._files[name].fileno(), column.header(self.manifest.rows), 0)
             self._files[name].truncate(column.end(self.manifest.rows))
 

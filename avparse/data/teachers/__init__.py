@@ -1,1 +1,1 @@
-"""Teachers that look at and listen to the videos of a store."""
+"""Teachers: frozen networks that embed the audio or the pictures of a store's videos, listed by name."""

@@ -1,4 +1,4 @@
-"""Asking a frozen two-tower network about every segment of a store."""
+"""Embedding of every segment of a store by a frozen two-tower network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from avparse.media.towers.tower import Tower
 def ask(store: FeatureStore, config: TeacherConfig, tower: Tower) -> Iterator[Failed | TeacherScores]:
     """Yield the videos that could not be read, then the scores of the others.
 
-    What is embedded is kept on the way; a call after a killed one goes on. Videos whose embeddings were saved before,
-    by the same network with the same settings, are not looked at again, so other prompts cost little.
+    Finished embeddings are stored in a cache, so that a call after a killed one continues. Videos whose embeddings were
+    saved earlier, by the same network with the same settings, are not processed again, so other prompts are cheap.
 
     Raises:
         UserError: the folder of videos or the prompts cannot be read, or no video could be.

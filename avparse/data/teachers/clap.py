@@ -1,4 +1,4 @@
-"""CLAP as a teacher of what is heard."""
+"""CLAP as an audio teacher."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avparse.media.pipeline import Failed
 from avparse.media.towers.clap import ClapTower
 
 # VALOR's own weights (630k-fusion-best) are not published for transformers: these were trained on AudioSet as well.
-# Which ones VAPLAN takes is not known.
+# It is unknown which weights VAPLAN uses.
 _STYLES: dict[str, dict[str, Any]] = {
     "valor": {"checkpoint": "laion/clap-htsat-fused"},
     "vplan": {"checkpoint": "laion/clap-htsat-fused"},
@@ -24,10 +24,10 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 class ClapTeacher:
-    """Listens to the videos of a store; see :class:`~avparse.media.towers.clap.ClapTower`."""
+    """Embeds the audio of a store's videos with :class:`~avparse.media.towers.clap.ClapTower`."""
 
     class Config(TeacherConfig):
-        """Settings: those in common, and ``quantise`` of the tower."""
+        """Settings of the teacher ``clap``: those of every teacher, and ``quantise`` of the tower."""
 
         name: Literal["clap"] = "clap"
         quantise: bool = True

@@ -1,4 +1,4 @@
-"""CLIP as a teacher of what is seen."""
+"""CLIP as a visual teacher."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avparse.data.teachers.config import TeacherConfig, styled
 from avparse.media.pipeline import Failed
 from avparse.media.towers.clip import ClipTower, Frames, Resize
 
-# VPLAN's variant, frames and way of resizing, and LSLD's way of resizing, are our choice: not published, or not read.
+# VPLAN's variant, frames and way of resizing, and LSLD's way of resizing, are our choice: unpublished or unverified.
 _STYLES: dict[str, dict[str, Any]] = {
     "valor": {"checkpoint": "openai/clip-vit-large-patch14", "frames": "spread", "resize": "squash"},
     "vplan": {"checkpoint": "openai/clip-vit-base-patch32", "frames": "mean", "resize": "crop"},
@@ -23,10 +23,10 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 class ClipTeacher:
-    """Looks at the videos of a store; see :class:`~avparse.media.towers.clip.ClipTower` for frames and pictures."""
+    """Embeds the pictures of a store's videos with :class:`~avparse.media.towers.clip.ClipTower`."""
 
     class Config(TeacherConfig):
-        """Settings: those in common, and ``frames``, ``per_segment`` and ``resize`` of the tower."""
+        """Settings of the teacher ``clip``; ``frames``, ``per_segment`` and ``resize`` are those of the tower."""
 
         name: Literal["clip"] = "clip"
         frames: Frames = "spread"

@@ -1,4 +1,4 @@
-"""What teachers are asked with: settings in common, and the texts of classes and of label subsets."""
+"""Settings that teachers share, and the prompts of classes and of label subsets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import PartConfig
 from avparse.media.towers.tower import Device
 
-_MOST_LABELS = 10  # of a video, whose subsets are all put into words
+_MOST_LABELS = 10  # of a video, because all subsets of its labels get a prompt
 
 
 class TeacherConfig(PartConfig):
@@ -49,7 +49,7 @@ class TeacherConfig(PartConfig):
 
 
 def styled(values: Any, styles: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Fill in what the style of a teacher's settings implies and they do not say themselves."""
+    """Fill in the settings of a teacher that follow from its style and are not given."""
     if not isinstance(values, Mapping):
         return values
     style = values.get("style", "valor")

@@ -1,8 +1,8 @@
-"""What a teacher has embedded so far, so that a killed one continues.
+"""Cache of a teacher's embeddings, so that an interrupted run continues.
 
 ``STORE/teachers/.NAME.MODALITY-DIGEST/NNNNNN.safetensors`` holds the segments ``[T, E]`` of some videos, each by its
-id; a file is whole or not there. The digest is that of what makes the embeddings, so other settings have another
-folder. The folder is removed when the scores that it was for are saved.
+id; a file is complete or absent. The digest is that of the settings that determine the embeddings, so other settings
+use another folder. The folder is removed when the scores are saved.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMIT_VIDEOS = 16
 
 
 class EmbeddingCache:
-    """Embeddings by video; what was added is on the disk after every few videos and at the end of the block.
+    """Embeddings by video, which are written to disk after every few videos and at the end of the block.
 
     Videos of an earlier save count as done if they were embedded in the same way, whatever the prompts were then.
     """
@@ -52,7 +52,7 @@ class EmbeddingCache:
         return video in self._found
 
     def add(self, video: str, segments: Float32Array) -> None:
-        """Keep the segments ``[T, E]`` of a video."""
+        """Store the segments ``[T, E]`` of a video."""
         self._found[video] = self._waiting[video] = segments
         if len(self._waiting) >= _COMMIT_VIDEOS:
             self._flush()
@@ -64,7 +64,7 @@ class EmbeddingCache:
         return TeacherScores(info, videos, lengths, np.concatenate([self._found[video] for video in videos]), texts)
 
     def remove(self) -> None:
-        """Remove the folder, and those that the same teacher left with other settings."""
+        """Remove the folder, and those of the same teacher with other settings."""
         self._waiting = {}
         for folder in self._teachers.glob(self._all):
             shutil.rmtree(folder, ignore_errors=True)

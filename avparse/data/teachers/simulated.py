@@ -1,8 +1,8 @@
-"""A simulated teacher: scores drawn from the dense truth of a store and spoilt about as much as published teachers are.
+"""A simulated teacher: scores drawn from the dense truth of a store, with about as many errors as published teachers.
 
-It stands in for CLIP and CLAP where only a simulator's truth is there, so that methods on pseudo labels can be trained
-and compared. Its errors are independent of everything that a parser sees, which real teachers' are not. Say
-"simulated" wherever a figure of it is shown.
+It replaces CLIP and CLAP for simulated data, so that methods on pseudo labels can be trained and compared. Unlike those
+of real teachers, its errors are independent of everything that a parser reads. Results with it must be marked
+"simulated".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 
 _LOGIT_SCALE: Final = 100.0
-_TEACHER: Final = 3_000_017  # keeps its numbers apart from those of the world
+_TEACHER: Final = 3_000_017  # separates its random numbers from those of the world
 _CHECKPOINT: Final = "simulated, "  # what its checkpoint begins with
 
 
@@ -94,7 +94,7 @@ class SimulatedTeacher:
 
 
 def is_simulated(info: TeacherInfo) -> bool:
-    """Whether a simulated teacher said it, whatever the data are."""
+    """Whether the scores are those of a simulated teacher."""
     return info.checkpoint.startswith(_CHECKPOINT)
 
 
@@ -106,7 +106,7 @@ def _spoilt(
     modality: str,
     generator: np.random.Generator,
 ) -> BoolArray:
-    """Return what the teacher takes for active, ``[sum T, C]``."""
+    """Return the decisions of the teacher at its threshold, ``[sum T, C]``."""
     starts = active.copy()
     starts[1:] &= ~active[:-1]
     first = np.zeros(len(active), dtype=bool)

@@ -1,4 +1,4 @@
-"""Where a teacher's view of a video comes from: the file, decoded ahead on other threads, or published embeddings."""
+"""Source of a teacher's input: video files, decoded ahead on other threads, or published embeddings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
 
 
 def watched(store: FeatureStore, videos: list[str], folder: str | None, tower: Tower) -> Iterator[Result]:
-    """Yield what the tower makes of each video, ``[T, E]``, or why it could not, in order.
+    """Yield the tower's embeddings ``[T, E]`` of each video, or the reason why it has none, in order.
 
     Raises:
         UserError: there is no such folder, or the store names files without one.
