@@ -29,7 +29,7 @@ lint: $(INSTALLED)  ## style, types, and the import contract of the layers
 	$(BIN)/lint-imports
 
 docs: $(INSTALLED)  ## this documentation as a site: site/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 licences: $(INSTALLED)  ## the licences of all dependencies; fails on one that is unknown or not accepted
 	$(BIN)/python tools/licences.py

@@ -38,8 +38,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the tables into a page of results."""
-    return results_tables.with_tables(markdown, ROOT / "docs" / "results")
+    """Put the tables into a page of results, and let links to files beside docs/ lead to their pages."""
+    text = results_tables.with_tables(markdown, ROOT / "docs" / "results")
+    for made, source in _BESIDE.items():
+        text = re.sub(rf"\]\(((?:\.\./)*)\.\./{source}", rf"](\g<1>{made}", text)
+    return text
 
 
 def packages() -> list[str]:

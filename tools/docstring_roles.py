@@ -7,12 +7,19 @@ from typing import Any
 
 from griffe import Extension, Object
 
-_ROLE = re.compile(r":(?:func|class|meth|mod|data|attr|exc):`~?([\w.]+)`")
+_ROLE = re.compile(r":(func|class|meth|mod|exc|data|attr):`~?([\w.]+)`")
+_CONSTANTS = ("data", "attr")  # most have no docstring, hence no entry
 
 
 def linked(text: str) -> str:
-    """Return a docstring with its roles as Markdown: a full path as a link, any other name as code."""
-    return _ROLE.sub(lambda m: f"[`{m[1]}`][{m[1]}]" if m[1].startswith("avparse.") else f"`{m[1]}`", text)
+    """Return a docstring with its roles as Markdown: the full path of an object as a link, any other name as code."""
+
+    def markdown(role: re.Match[str]) -> str:
+        kind, name = role.groups()
+        has_entry = name.startswith("avparse.") and kind not in _CONSTANTS
+        return f"[`{name}`][{name}]" if has_entry else f"`{name}`"
+
+    return _ROLE.sub(markdown, text)
 
 
 class DocstringRoles(Extension):

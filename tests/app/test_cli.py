@@ -16,9 +16,8 @@ import av
 import numpy as np
 import pytest
 import torch
-import typer
 
-from avparse.app import cli, parsing
+from avparse.app import parsing
 from avparse.app.extracting import read_labels
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
@@ -429,20 +428,6 @@ def test_version_recipes_and_help(command: Command) -> None:
     assert "han" in command("recipes")[1]
     assert "parse" in command("--help")[1]
     assert command("prase")[0] == 2
-
-
-def _commands(readme: str) -> Sequence[str]:
-    return [line.strip() for line in readme.splitlines() if line.strip().startswith("avparse ")]
-
-
-def test_readme_names_only_commands_that_exist() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, typer.core.TyperGroup)
-    known = set(group.commands)
-    used = {line.split()[1] for line in _commands(readme)}
-    assert used
-    assert used <= known
 
 
 def test_unfinished_run_cannot_parse(work: Path, tmp_path: Path) -> None:

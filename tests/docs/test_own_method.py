@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import re
 import signal
@@ -193,3 +195,20 @@ def test_the_extractor_makes_its_streams_of_a_clip(program: dict[str, Any], tmp_
     made = extract_video(clip, make_streams("plain"))
     assert {name: values.shape for name, values in made.streams.items()} == {"level": (3, 4), "colour": (3, 3)}
     assert made.streams["level"][1] == pytest.approx(0.125, rel=0.1)
+
+
+def test_the_page_lists_every_registry() -> None:
+    """A registry is a dictionary by which settings or commands name a part; each is where the page says."""
+    readers = {"part_of", "lookup", "read_part", "build"}
+    used = set()
+    for path in sorted((DOCUMENT.parents[2] / "avparse").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in readers:
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Name) and first.id.isupper():
+                    used.add(first.id)
+    listed = re.findall(r"`(avparse\.[\w.]+)\.([A-Z_]+)`", DOCUMENT.read_text(encoding="utf-8"))
+    assert {"ENCODERS", "LOSSES", "TEACHERS"} <= used
+    assert used - {"THRESHOLDS"} <= {name for _, name in listed}  # published numbers are no parts
+    for module, name in listed:
+        assert isinstance(getattr(importlib.import_module(module), name), dict)

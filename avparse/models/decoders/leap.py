@@ -25,7 +25,7 @@ class LEAPDecoder(nn.Module):
 
     The logit of a class in a segment is the attention logit of the class query after the last block (before the
     softmax, mean over heads). Its logit in the modality is one linear map of the final query. No weight belongs to a
-    class, so the classes may change after training (:func:`avparse.models.parsers.build.with_classes`).
+    class, so the classes may change after training (:func:`avparse.models.parsers.classes.with_classes`).
 
     ``video`` is the higher of the two modalities' probabilities. With a gate of 0.5 that equals the union of the
     published decoder, which joins decisions instead of probabilities and therefore gives a loss no gradient.

@@ -34,7 +34,7 @@ def load_official(system: str, state_dict: StateDict) -> Parser:
 
     Returns:
         The parser, in evaluation mode. LEAP's has no class vectors yet: add them with
-        :func:`avparse.models.parsers.build.with_classes`.
+        :func:`avparse.models.parsers.classes.with_classes`.
 
     Raises:
         UserError: the system is unknown, or a tensor is missing, misshapen or neither used nor known as unused; each

@@ -17,7 +17,8 @@ class ParserPair(nn.Module):
     """Two parsers of the same settings, classes and streams.
 
     Args:
-        first, second: the two parsers; the settings of the first are the pair's.
+        first: one parser; its settings are those of the pair.
+        second: the other parser.
     """
 
     def __init__(self, first: Any, second: Any) -> None:
