@@ -22,6 +22,7 @@ from avparse.data.datasets.llp import LLP, read_llp
 from avparse.data.features import Features
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
+from avparse.foundation.progress import showing
 from avparse.models.stem import LinearStem
 from tests.conftest import Command
 from tests.llp_folders import published, video_name
@@ -237,7 +238,8 @@ def test_progress_and_dirt_are_told(tmp_path: Path, capfd: pytest.CaptureFixture
     features, tables = published(tmp_path, 3)
     with open(tables / "AVVP_eval_audio.csv", "a") as file:
         file.write("elsewhere\t0\t1\tDog\n")
-    report = import_llp(features, tables, tmp_path / "store")
+    with showing("bar"):
+        report = import_llp(features, tables, tmp_path / "store")
     assert report.notes == ["AVVP_eval_audio.csv: a row of a video outside these splits is ignored (1 row)"]
     assert "importing" in capfd.readouterr().err
 
