@@ -27,7 +27,7 @@ import torch
 from avparse.app.run_teacher import run_teacher
 from avparse.data.batching import batches
 from avparse.data.features import Step
-from avparse.data.llp_prompts import subsets_of
+from avparse.data.prompt_styles import subsets_of
 from avparse.data.scores import FOLDER, Subsets, TeacherInfo, TeacherScores
 from avparse.data.simulation.simulate import simulate
 from avparse.data.simulation.statistics import LabelStatistics

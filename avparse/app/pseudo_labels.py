@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avparse.data.batching import FeatureTable, Indices
-from avparse.data.scores import TeacherScores, segment_rows
+from avparse.data.scores import load_scores, segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import is_simulated
 from avparse.data.vocabulary import MODALITIES
@@ -133,7 +133,7 @@ def _pseudo_labels(recipe: Recipe, name: str) -> PseudoLabels.Config:
 def _about(config: PseudoLabels.Config, store: FeatureStore, indices: Indices, split: str) -> str:
     """Return a description of the videos, which says whether a teacher of their labels is simulated."""
     asked = [(side.teacher, modality) for modality in MODALITIES if (side := config.side(modality)) is not None]
-    simulated = any(is_simulated(TeacherScores.load(store, *teacher).info) for teacher in asked)
+    simulated = any(is_simulated(load_scores(store, *teacher).info) for teacher in asked)
     return f"{len(indices)} {split} videos" + (", simulated teacher" if simulated else "")
 
 

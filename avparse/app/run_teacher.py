@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avparse.data.scores import TeacherScores
 from avparse.data.store import FeatureStore
-from avparse.data.teachers.clap import ClapTeacher
-from avparse.data.teachers.clip import ClipTeacher
-from avparse.data.teachers.simulated import SimulatedTeacher
+from avparse.data.teachers import TEACHERS
 from avparse.foundation.settings import PartConfig, build, lookup
 from avparse.media.pipeline import Failed
 from avparse.training.recipe import apply_change
-
-Teacher = Callable[[FeatureStore], Iterable[TeacherScores | Failed]]
-TEACHERS: dict[str, Callable[[Any], Teacher]] = {
-    "clip": ClipTeacher,
-    "clap": ClapTeacher,
-    "simulated": SimulatedTeacher,
-}
 
 
 def run_teacher(
@@ -30,7 +20,7 @@ def run_teacher(
 
     Args:
         store: feature store whose segments are embedded.
-        teacher: name of the teacher in :data:`TEACHERS`.
+        teacher: name of the teacher in :data:`avparse.data.teachers.TEACHERS`.
         changes: settings of the teacher, each ``key=value``.
         settings: further settings of the teacher by name.
 

@@ -24,7 +24,7 @@ from avparse.app.bench.job import Attempts
 from avparse.app.bench.launcher import bench
 from avparse.app.bench.plan import PlannedRun, Table, plan
 from avparse.app.bench.table import MEASURED, RunResult, System, as_csv, as_markdown, noise_left
-from avparse.data.scores import TeacherScores
+from avparse.data.scores import load_scores
 from avparse.data.store import FeatureStore
 from avparse.evaluation.parsing import METRICS
 from avparse.foundation.errors import UserError
@@ -346,7 +346,7 @@ def test_teachers_of_the_simulated_store(tmp_path: Path, monkeypatch: pytest.Mon
     sizes = {"seed": 0, "train": 30, "val": 10, "test": 10, "segments": 10, "annotations": None, "dtype": "float32"}
     assert stores[0].path.name == hashlib.sha256(json.dumps(sizes, sort_keys=True).encode()).hexdigest()[:8]
     assert not (stores[0].path / "teachers").exists()
-    scores = [TeacherScores.load(store, "simulated", "visual") for store in stores[1:]]
+    scores = [load_scores(store, "simulated", "visual") for store in stores[1:]]
     assert '"seed":1' in scores[0].info.checkpoint
     assert not np.array_equal(scores[0].segments, scores[1].segments)
     # The runs of other scores are other runs, though the store's fingerprint is the same.

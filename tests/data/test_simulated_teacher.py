@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from avparse.app.run_teacher import run_teacher
-from avparse.data.llp_prompts import THRESHOLDS, class_prompts, subset_prompts, subsets_of
-from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
+from avparse.data.prompt_styles import prompt_style, published_thresholds, subsets_of
+from avparse.data.scores import Subsets, TeacherInfo, TeacherScores, load_scores
 from avparse.data.simulation.statistics import LabelStatistics
 from avparse.data.simulation.truth import draw_truth
 from avparse.data.store import FeatureStore
@@ -81,7 +81,7 @@ def test_what_is_cached_is_read(store: FeatureStore, dtype: str) -> None:
     scores = random_scores(store, train, dtype)
     path = scores.save(store)
     assert path == store.path / "teachers" / "random.visual.safetensors"
-    found = TeacherScores.load(store, "random", "visual")
+    found = load_scores(store, "random", "visual")
     assert found.info == scores.info
     assert found.videos == scores.videos
     assert found.segments.dtype == np.dtype(dtype)
@@ -116,26 +116,26 @@ def test_a_missing_damaged_or_foreign_cache_is_refused(store: FeatureStore, tmp_
     shutil.copytree(store.path, copied, ignore=shutil.ignore_patterns("teachers"))
     other = FeatureStore.open(copied)
     with pytest.raises(UserError, match="no teacher 'random' of visual there; run 'avparse teach'"):
-        TeacherScores.load(other, "random", "visual")
+        load_scores(other, "random", "visual")
     path = random_scores(other, other.select("train")).save(other)
     with pytest.raises(UserError, match="did you mean 'random'"):
-        TeacherScores.load(other, "randum", "visual")
+        load_scores(other, "randum", "visual")
     with pytest.raises(UserError, match=r"has not seen video 'toy0599'"):
-        TeacherScores.load(other, "random", "visual").rows(("toy0599",))
+        load_scores(other, "random", "visual").rows(("toy0599",))
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match="checksum is wrong"):
-        TeacherScores.load(other, "random", "visual")
+        load_scores(other, "random", "visual")
     path.write_bytes(content[:100])
     with pytest.raises(UserError, match="cannot be read as a teacher's scores"):
-        TeacherScores.load(other, "random", "visual")
+        load_scores(other, "random", "visual")
     foreign = toy_store(tmp_path / "foreign", videos=600, segments=9, ragged=True, seed=1)
     path = random_scores(store, store.select("train")).save(store)
     (foreign.path / "teachers").mkdir()
     shutil.copy(path, foreign.path / "teachers")
     with pytest.raises(UserError, match=r"video 'toy\d+' has \d segments, in the store \d"):
-        TeacherScores.load(foreign, "random", "visual")
+        load_scores(foreign, "random", "visual")
     scores = random_scores(store, store.select("train"))
     with pytest.raises(UserError, match=r"its segments last 2 s, in the store 1 s"):
         replace(scores, info=scores.info.model_copy(update={"segment_seconds": 2.0})).save(store)
@@ -157,24 +157,27 @@ def test_wrong_arrays_are_refused(store: FeatureStore) -> None:
 
 
 def test_the_prompts_of_the_published_methods() -> None:
-    valor = {m: dict(zip(LLP_CLASSES, class_prompts("valor", m, LLP_CLASSES), strict=True)) for m in MODALITIES}
+    valor = {
+        m: dict(zip(LLP_CLASSES, prompt_style("valor").prompts(m).class_prompts(LLP_CLASSES), strict=True))
+        for m in MODALITIES
+    }
     assert valor["visual"]["Vacuum_cleaner"] == "A photo of a vaccum cleaner."  # as released
     assert valor["audio"]["Chicken_rooster"] == "This is a sound of chicken, rooster"
-    assert class_prompts("vplan", "visual", ["Lawn_mower"]) == ("This photo contains the Lawn mower",)
-    assert class_prompts("lsld", "visual", ["Lawn_mower"]) == ("Lawn_mower",)
-    assert class_prompts("valor", "audio", ["Glass_break"]) == ("This is a sound of glass break",)
+    assert prompt_style("vplan").visual.class_prompts(["Lawn_mower"]) == ("This photo contains the Lawn mower",)
+    assert prompt_style("lsld").visual.class_prompts(["Lawn_mower"]) == ("Lawn_mower",)
+    assert prompt_style("valor").audio.class_prompts(["Glass_break"]) == ("This is a sound of glass break",)
     subsets = subsets_of([[9, 0], [4], []])
     assert subsets == [(), (0,), (4,), (9,), (0, 9)]
-    texts = subset_prompts("audio", LLP_CLASSES, subsets)
+    texts = prompt_style("lsld").audio.subset_prompts(LLP_CLASSES, subsets)
     assert texts[0] == "This is a sound of other"
     assert texts[-1] == "This is a sound of Speeching and playing the Cello"
-    assert subset_prompts("visual", LLP_CLASSES, subsets)[-1] == "Speeching and playing the Cello"
+    assert prompt_style("lsld").visual.subset_prompts(LLP_CLASSES, subsets)[-1] == "Speeching and playing the Cello"
     for modality, few in (
         ("audio", {"Cat": 6, "Frying_(food)": -2}),
         ("visual", {"Speech": 20, "Acoustic_guitar": 14}),
     ):
-        assert tuple(THRESHOLDS["valor"][modality]) == LLP_CLASSES
-        assert few.items() <= THRESHOLDS["valor"][modality].items()
+        assert tuple(published_thresholds("valor")[modality]) == LLP_CLASSES
+        assert few.items() <= published_thresholds("valor")[modality].items()
 
 
 # The simulated teacher
@@ -292,7 +295,7 @@ def test_the_command_line_asks_a_teacher(store: FeatureStore, command: Command) 
     code, out, _ = command("teach", store.path, "--teacher", "simulated", "--set", "seed=3")
     assert code == 0
     assert out.split() == [str(store.path / "teachers" / f"simulated.{m}.safetensors") for m in MODALITIES]
-    found = TeacherScores.load(store, "simulated", "visual")
+    found = load_scores(store, "simulated", "visual")
     np.testing.assert_array_equal(found.segments, simulated(store, seed=3)["visual"].segments)
     code, _, err = command("teach", store.path, "--teacher", "simulatd")
     assert code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avparse.data.scores import TeacherScores
+from avparse.data.scores import load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.vocabulary import MODALITIES
@@ -187,7 +187,7 @@ def test_other_classes_than_those_of_the_table_are_tuned_too(
     """The library's default recipe has VALOR's thresholds, which four toy classes are not among."""
     shutil.copytree(store.path, tmp_path / "store")
     for modality in MODALITIES:  # as if real teachers had been asked
-        scores = TeacherScores.load(store, "simulated", modality)
+        scores = load_scores(store, "simulated", modality)
         info = scores.info.model_copy(update={"teacher": "valor", "checkpoint": "theirs"})
         replace(scores, info=info).save(FeatureStore.open(tmp_path / "store"))
     out = tmp_path / "mine.yaml"

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from avparse.data.datasets.llp import read_llp
-from avparse.data.llp_prompts import THRESHOLDS, subsets_of
-from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
+from avparse.data.prompt_styles import published_thresholds, subsets_of
+from avparse.data.scores import Subsets, TeacherInfo, TeacherScores, load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
@@ -109,13 +109,13 @@ def test_a_threshold_for_each_class(store: FeatureStore) -> None:
     with pytest.raises(UserError, match=r"table 'valor' has no threshold for class 'Bark'; .*tune-thresholds"):
         labels(store, audio={**SIDE, "threshold": "valor"})
     llp = SideConfig.read({**SIDE, "threshold": "valor"}, "test").thresholds("visual", Vocabulary(LLP_CLASSES))
-    assert llp.tolist() == list(THRESHOLDS["valor"]["visual"].values())
+    assert llp.tolist() == list(published_thresholds("valor")["visual"].values())
 
 
 def test_softmax_at_a_scalar_threshold_is_a_margin_over_the_average(store: FeatureStore) -> None:
     """q > tau iff the cosine exceeds the log-mean-exp of all classes by ln(C tau) (spec of VPLAN)."""
     train = store.select("train")
-    teacher = TeacherScores.load(store, "simulated", "visual")
+    teacher = load_scores(store, "simulated", "visual")
     cosines = teacher.cosines(teacher.rows(tuple(store.videos[i] for i in train))).astype(np.float64)
     count, tau = cosines.shape[1], 0.256
     margin = cosines - np.log(np.exp(cosines).mean(axis=1, keepdims=True))
@@ -151,7 +151,7 @@ def test_the_most_probable_classes_within_a_mass() -> None:
 def test_top_mass_takes_one_softmax_of_the_scores(store: FeatureStore, temperature: float) -> None:
     """Not a softmax of shares, which are nearly equal, nor one that the temperature passes by."""
     val = store.select("val")
-    teacher = TeacherScores.load(store, "simulated", "audio")
+    teacher = load_scores(store, "simulated", "audio")
     logits = 100 * teacher.cosines(teacher.rows(tuple(store.videos[i] for i in val))).astype(np.float64)
     shares = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
     shares /= shares.sum(axis=1, keepdims=True)

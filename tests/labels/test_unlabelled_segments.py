@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from avparse.data.features import Batch, Features, Step
-from avparse.data.scores import TeacherScores
+from avparse.data.scores import load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.foundation.errors import UserError
@@ -61,7 +61,7 @@ def taught(store: FeatureStore) -> FeatureStore:
 
 def seen_in_part(store: FeatureStore, modality: str) -> None:
     """Take a training video out of a teacher's scores, and a segment out of another."""
-    scores = TeacherScores.load(store, "simulated", modality)
+    scores = load_scores(store, "simulated", modality)
     train = store.select("train")
     unseen, blink = (store.videos[train[n]] for n in (UNSEEN, BLINK))
     segments = scores.segments.copy()
@@ -117,7 +117,7 @@ def test_softening_reads_what_was_seen(store: FeatureStore, full: FeatureStore) 
     """What is unknown is neither a positive nor a negative: the rest is softened as if it were not there."""
     chosen = {"teacher": "simulated", "decide": "top_mass"}
     made, blind = labels(store, visual={**chosen, "target": "overlap"}).visual, unknown(store)
-    teacher = TeacherScores.load(full, "simulated", "visual")
+    teacher = load_scores(full, "simulated", "visual")
     train = full.select("train")
     rows = teacher.rows(tuple(full.videos[i] for i in train))[~blind]
     hard = labels(full, visual=chosen).visual

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from avparse.app.extracting import extract_store
 from avparse.app.run_teacher import run_teacher
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
-from avparse.data.llp_prompts import class_prompts
-from avparse.data.scores import TeacherScores
+from avparse.data.prompt_styles import prompt_style
+from avparse.data.scores import TeacherScores, load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers import embedding_cache
 from avparse.data.teachers.clap import ClapTeacher
@@ -213,7 +213,7 @@ def _taught(store: FeatureStore, teacher: str, models: Path, clips: Path, **sett
     modality = "visual" if teacher == "clip" else "audio"
     name = given.get("teacher", given.get("style", "valor"))
     assert files == [store.path / "teachers" / f"{name}.{modality}.safetensors"]
-    return TeacherScores.load(store, name, modality)
+    return load_scores(store, name, modality)
 
 
 # CLIP
@@ -231,7 +231,7 @@ def test_decoded_frames_are_those_of_the_file(models: Path, clips: Path) -> None
 @pytest.mark.parametrize("frames", ["mean", "raw_mean", "centre", "spread"])
 def test_clip_teacher_by_hand(frames: str, resize: str, models: Path, clips: Path, store: FeatureStore) -> None:
     scores = _taught(store, "clip", models, clips, frames=frames, resize=resize, batch_size=5)
-    prompts = class_prompts("valor", "visual", CLASSES)
+    prompts = prompt_style("valor").visual.class_prompts(CLASSES)
     assert (
         scores.info.prompts == prompts == ("A photo of a dog.", "A photo of a fire alarm.", "A photo of glass break.")
     )
@@ -293,7 +293,7 @@ def test_clap_teacher_by_hand(
     name: str, length: int, bands: int, models: Path, clips: Path, store: FeatureStore
 ) -> None:
     scores = _taught(store, "clap", models, clips, checkpoint=str(models / name), batch_size=2)
-    prompts = class_prompts("valor", "audio", CLASSES)
+    prompts = prompt_style("valor").audio.class_prompts(CLASSES)
     assert scores.info.prompts == prompts
     assert prompts[1:] == ("This is a sound of fire alarm", "This is a sound of glass break")
     assert scores.info.logit_scale == pytest.approx(np.exp(3))
@@ -435,12 +435,12 @@ def test_bad_videos_cost_themselves(
     assert f"{folder / 'mute.mp4'}: no file of video 'mute' there" in told[0]
     assert any(f"{folder / 'short.mkv'}: not a media file, or cut off" in line for line in told)
     assert any(f"{folder / 'dark.mkv'}: longer than the 2 segments of the store" in line for line in told)
-    assert TeacherScores.load(store, "valor", "audio").videos == ("both",)
+    assert load_scores(store, "valor", "audio").videos == ("both",)
     making = PseudoLabels(PseudoLabels.Config.read({"audio": {"teacher": "valor", "threshold": 0.1}}, "test"))
     assert making(store, np.arange(len(store))).audio is not None
     assert "has no scores of" in caplog.text
     command("teach", store.path, "--teacher", "clap", "--videos", clips, *given)  # the files restored
-    assert set(TeacherScores.load(store, "valor", "audio").videos) == set(store.videos)
+    assert set(load_scores(store, "valor", "audio").videos) == set(store.videos)
     code, _, err = command("teach", store.path, "--teacher", "clap", *given)
     assert code == 0  # nothing is left to look at
 
@@ -505,7 +505,7 @@ def test_styles_are_the_published_settings(models: Path, clips: Path, store: Fea
         "vplan": ("laion/clap-htsat-fused", True, False),
         "lsld": ("laion/clap-htsat-unfused", True, True),
     }
-    with pytest.raises(UserError, match="'style' is 'valour'; did you mean 'valor'"):
+    with pytest.raises(UserError, match="style: unknown prompt style 'valour'; did you mean 'valor'"):
         run_teacher(store, "clip", settings={"style": "valour"})
     scores = _taught(store, "clap", models, clips, style="lsld", checkpoint=str(models / "unfused"))
     assert scores.info.prompts == CLASSES
@@ -558,7 +558,7 @@ def test_published_embeddings_stand_in_for_videos(
     given = {"checkpoint": str(models / "clip"), "device": "cpu", "embeddings": str(folder)}
     files, failures = run_teacher(store, "clip", settings=given)
     assert failures == []
-    scores = TeacherScores.load(store, "valor", "visual")
+    scores = load_scores(store, "valor", "visual")
     mean = rows["both"].reshape(3, 8, 12).mean(axis=1)
     np.testing.assert_allclose(
         scores.segments[scores.rows(("both",))], mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-6
@@ -573,7 +573,7 @@ def test_published_embeddings_stand_in_for_videos(
     assert "both.npy: float32 of shape [3, 13], where the checkpoint's embeddings are [rows, 12]" in err
     assert "mute.npy: holds Python objects, which are never unpickled" in err
     assert "dark.npy: 3 rows for the 2 segments of the store" in err
-    assert TeacherScores.load(store, "valor", "visual").videos == ("short",)
+    assert load_scores(store, "valor", "visual").videos == ("short",)
 
 
 # Checkpoints

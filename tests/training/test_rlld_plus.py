@@ -11,7 +11,7 @@ import torch
 
 from avparse.data.batching import FeatureTable, Indices, task_spec
 from avparse.data.features import Features
-from avparse.data.scores import TeacherScores
+from avparse.data.scores import load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.vocabulary import MODALITIES
@@ -150,7 +150,7 @@ def test_what_scores_is_evidence(tmp_path: Path) -> None:
     for row, video in enumerate(videos):  # by hand, from the scores
         start, length = int(store.first_row[video]), int(store.lengths[video])
         for number, modality in enumerate(MODALITIES):
-            teacher = TeacherScores.load(store, "simulated", modality)
+            teacher = load_scores(store, "simulated", modality)
             above = teacher.cosines(np.arange(start, start + length)) * teacher.info.logit_scale > 20
             above &= store.weak[video] & store.present[start : start + length, number, None]
             np.testing.assert_array_equal(scores[row, :, 2 * number], above.any(axis=0))

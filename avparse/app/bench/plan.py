@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from avparse.app.run_teacher import TEACHERS, run_teacher
+from avparse.app.run_teacher import run_teacher
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.data.teachers import TEACHERS
 from avparse.evaluation.decoding_tuning import DecodingTuning
 from avparse.evaluation.parsing import METRICS
 from avparse.foundation.errors import UserError

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from avparse.data.llp_prompts import Style, class_prompts, subset_prompts, subsets_of
+from avparse.data.prompt_styles import prompt_style, subsets_of
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.arrays import BoolArray
@@ -18,6 +18,7 @@ from avparse.foundation.reading import read_yaml
 from avparse.foundation.settings import PartConfig
 from avparse.media.towers.tower import Device
 
+_DEFAULT_STYLE = "valor"
 _MOST_LABELS = 10  # of a video, because all subsets of its labels get a prompt
 
 
@@ -25,7 +26,8 @@ class TeacherConfig(PartConfig):
     """Settings that CLIP and CLAP have in common.
 
     Attributes:
-        style: method whose checkpoint, frames and prompts are used where others are not given.
+        style: method whose checkpoint, frames and prompts are taken where others are not given: the name of a style of
+            ``prompt_styles.yaml``, or a YAML file with one.
         teacher: name of the scores in recipes; None for that of the style.
         checkpoint: local folder, or name of a published model.
         prompts: path of a YAML file ``class: text`` with other prompts for some classes.
@@ -37,7 +39,7 @@ class TeacherConfig(PartConfig):
         device: device to compute on.
     """
 
-    style: Style = "valor"
+    style: str = _DEFAULT_STYLE
     teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
     checkpoint: str
     prompts: str | None = None
@@ -47,13 +49,24 @@ class TeacherConfig(PartConfig):
     batch_size: int = Field(32, ge=1)
     device: Device = "auto"
 
+    @field_validator("style")
+    @classmethod
+    def _known_style(cls, style: str) -> str:
+        prompt_style(style)
+        return style
 
-def styled(values: Any, styles: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Fill in the settings of a teacher that follow from its style and are not given."""
-    if not isinstance(values, Mapping):
-        return values
-    style = values.get("style", "valor")
-    return {"teacher": style, **styles.get(str(style), {}), **values}
+    @model_validator(mode="before")
+    @classmethod
+    def _styled(cls, values: Any) -> Any:
+        """Fill in what the style implies for this teacher and the settings do not say themselves."""
+        if not isinstance(values, Mapping):
+            return values
+        style = values.get("style", _DEFAULT_STYLE)
+        try:
+            implied = prompt_style(str(style)).teachers.get(cls.model_fields["name"].default, {})
+        except UserError:  # told with the field
+            implied = {}
+        return {"teacher": Path(str(style)).stem, **implied, **values}
 
 
 def worded_classes(config: TeacherConfig, modality: str, vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -62,7 +75,7 @@ def worded_classes(config: TeacherConfig, modality: str, vocabulary: Vocabulary)
     Raises:
         UserError: the file of prompts cannot be read, or names an unknown class.
     """
-    texts = dict(zip(vocabulary, class_prompts(config.style, modality, vocabulary), strict=True))
+    texts = dict(zip(vocabulary, prompt_style(config.style).prompts(modality).class_prompts(vocabulary), strict=True))
     if config.prompts is not None:
         for name, text in _read_prompts(Path(config.prompts)).items():
             vocabulary.index(name, config.prompts)
@@ -88,7 +101,7 @@ def worded_subsets(config: TeacherConfig, modality: str, store: FeatureStore) ->
     members = np.zeros((len(subsets), len(store.vocabulary)), dtype=bool)
     for row, subset in zip(members, subsets, strict=True):
         row[list(subset)] = True
-    return subset_prompts(modality, store.vocabulary.names, subsets), members
+    return prompt_style(config.style).prompts(modality).subset_prompts(store.vocabulary.names, subsets), members
 
 
 def _read_prompts(path: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
 
-from avparse.data.scores import FOLDER, TeacherInfo, TeacherScores
+from avparse.data.scores import FOLDER, TeacherInfo, TeacherScores, load_scores
 from avparse.data.store import FeatureStore
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
@@ -87,10 +87,10 @@ class EmbeddingCache:
 
 def _saved(store: FeatureStore, teacher: str, modality: str, identity: str) -> dict[str, Float32Array]:
     try:
-        before = TeacherScores.load(store, teacher, modality)
+        before = load_scores(store, teacher, modality)
     except UserError:
         return {}
-    if before.info.checkpoint != identity:
+    if not isinstance(before, TeacherScores) or before.info.checkpoint != identity:
         return {}
     ends: Sequence[int] = np.cumsum(before.lengths)[:-1].tolist()
     return dict(zip(before.videos, np.split(before.segments, ends), strict=True))

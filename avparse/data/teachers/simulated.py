@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import Field
 
-from avparse.data.llp_prompts import OTHER, subsets_of
+from avparse.data.prompt_styles import OTHER, subsets_of
 from avparse.data.scores import Subsets, TeacherInfo, TeacherScores, segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES

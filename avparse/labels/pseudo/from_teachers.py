@@ -25,13 +25,13 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from avparse.data.llp_prompts import THRESHOLDS
-from avparse.data.scores import TeacherScores, segment_rows
+from avparse.data.prompt_styles import published_thresholds
+from avparse.data.scores import TeacherScores, load_scores, segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import PartConfig, Settings, lookup
+from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
 from avparse.labels.segments import SegmentLabels
 
@@ -79,7 +79,7 @@ class SideConfig(Settings):
     @classmethod
     def _numbers(cls, threshold: Any) -> Any:
         if isinstance(threshold, str):
-            lookup(THRESHOLDS, threshold, "table of thresholds")
+            published_thresholds(threshold)
         elif isinstance(threshold, Mapping):
             for name, value in threshold.items():
                 if not _is_number(value):
@@ -116,7 +116,10 @@ class SideConfig(Settings):
 
     def names_all(self, modality: str, vocabulary: Vocabulary) -> bool:
         """Whether the thresholds, if they are a published table, have a value for every class."""
-        return not isinstance(self.threshold, str) or set(vocabulary) <= THRESHOLDS[self.threshold][modality].keys()
+        return (
+            not isinstance(self.threshold, str)
+            or set(vocabulary) <= published_thresholds(self.threshold)[modality].keys()
+        )
 
     def thresholds(self, modality: str, vocabulary: Vocabulary) -> Float32Array:
         """Return the threshold of each class, ``[C]``.
@@ -126,7 +129,7 @@ class SideConfig(Settings):
         """
         where, given = f"pseudo_labels.{modality}.threshold", self.threshold
         if isinstance(given, str):
-            table = THRESHOLDS[given][modality]
+            table = published_thresholds(given)[modality]
             for name in vocabulary:
                 if name not in table:
                     raise UserError(
@@ -215,7 +218,7 @@ class _Side:
 
     def __init__(self, config: SideConfig, modality: str, store: FeatureStore, indices: IntArray) -> None:
         self.config, self.modality, self.vocabulary = config, modality, store.vocabulary
-        self.teacher = TeacherScores.load(store, config.teacher, modality)
+        self.teacher = load_scores(store, config.teacher, modality)
         self.lengths, self.weak = store.lengths[indices], store.weak[indices]
         videos = tuple(store.videos[i] for i in indices)
         seen = self.teacher.seen(videos)
@@ -224,7 +227,7 @@ class _Side:
         self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video without scores
         self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
         present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
-        self.embedded: BoolArray = np.asarray(self.teacher.segments.any(axis=1))[self.rows] & of_seen
+        self.embedded: BoolArray = self.teacher.known(self.rows) & of_seen
         possible = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
         possible = possible & present[:, None]  # [sum T, C]
         self.allowed: BoolArray = possible & self.embedded[:, None]
@@ -232,9 +235,8 @@ class _Side:
 
     @cached_property
     def scores(self) -> Float32Array:
-        scores = self.teacher.cosines(self.rows)
-        if self.config.score == "logit":
-            scores *= np.float32(self.teacher.info.logit_scale)
+        logit = self.config.score == "logit"
+        scores = self.teacher.logits(self.rows) if logit else self._embeddings("score").cosines(self.rows)
         shared = self.config.norm == "softmax" or self.config.decide == "top_mass"
         return softmax(scores, self.config.temperature) if shared else scores
 
@@ -251,17 +253,33 @@ class _Side:
             return margins * self.allowed
         if self.config.target == "overlap":
             softened, seen = chosen.astype(np.float32), self.embedded
-            softened[seen] = overlap(chosen[seen], self.teacher.cosines(self.rows[seen]), *self.config.overlap)
+            cosines = self._embeddings("target").cosines(self.rows[seen])
+            softened[seen] = overlap(chosen[seen], cosines, *self.config.overlap)
             return softened
         return chosen.astype(np.float32)
 
     def _chosen(self) -> BoolArray:
         if self.config.decide == "subset_argmax":
-            return best_subset(self.teacher, self.rows, self.weak, self.lengths)
+            return best_subset(self._embeddings("decide"), self.rows, self.weak, self.lengths)
         if self.config.decide == "top_mass":
             return most_probable(self.scores, self.config.mass)
         above: BoolArray = self.scores > self.config.thresholds(self.modality, self.vocabulary)
         return above
+
+    def _embeddings(self, setting: str) -> TeacherScores:
+        """Return the embeddings that a setting needs.
+
+        Raises:
+            UserError: the teacher gives class logits.
+        """
+        if not isinstance(self.teacher, TeacherScores):
+            value = getattr(self.config, setting)
+            other = {"score": "logit", "decide": "threshold", "target": "hard"}[setting]
+            raise UserError(
+                f"pseudo_labels.{self.modality}.{setting}: '{value}' needs embeddings, and teacher "
+                f"'{self.config.teacher}' gives class logits; set '{setting}: {other}'"
+            )
+        return self.teacher
 
     def _tell_unseen(self, videos: tuple[str, ...], seen: BoolArray) -> None:
         if not seen.all():

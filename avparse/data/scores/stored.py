@@ -1,0 +1,173 @@
+"""What every teacher leaves beside a store, in memory and on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from safetensors.numpy import save as to_bytes
+
+from avparse.data.store import FeatureStore
+from avparse.data.vocabulary import Vocabulary
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
+from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file
+from avparse.foundation.settings import Settings
+
+FOLDER = "teachers"
+
+
+class TeacherInfo(Settings):
+    """What a teacher is.
+
+    Attributes:
+        teacher: its name in recipes.
+        modality: what it judges.
+        checkpoint: network and settings that computed the scores.
+        logit_scale: factor from a cosine to the logit that the network was trained with; 1 for a teacher of logits.
+        segment_seconds: length of a segment in seconds.
+        classes: names of the classes, in order.
+        prompts: the text of each class; none for a teacher that is not asked by texts.
+        subset_prompts: the texts of label subsets, if any.
+    """
+
+    teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
+    modality: Literal["audio", "visual"]
+    checkpoint: str
+    logit_scale: float = Field(1.0, gt=0)
+    segment_seconds: float = Field(gt=0)
+    classes: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+    subset_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentScores(ABC):
+    """What a teacher says of the segments of some videos, in whichever form.
+
+    Attributes:
+        info: what the teacher is.
+        videos: N ids.
+        lengths: ``[N]`` number of segments of each video; the rows of all arrays are these segments, one video after
+            the other.
+    """
+
+    info: TeacherInfo
+    videos: tuple[str, ...]
+    lengths: IntArray
+
+    @abstractmethod
+    def logits(self, rows: IntArray) -> Float32Array:
+        """Return the logits ``[n, C]`` of the classes in some segments; zero where the teacher cannot tell."""
+
+    @abstractmethod
+    def known(self, rows: IntArray) -> BoolArray:
+        """Return in which of some segments ``[n]`` the teacher can tell anything."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what is written to the file beside videos and lengths, by name."""
+
+    def seen(self, videos: tuple[str, ...]) -> BoolArray:
+        """Return ``[N]``, which of ``videos`` the teacher has seen.
+
+        Raises:
+            UserError: the teacher has seen none of them.
+        """
+        seen = np.array([video in self._at for video in videos], dtype=bool)
+        if len(seen) and not seen.any():
+            raise UserError(
+                f"teacher '{self.info.teacher}': has seen none of {len(videos)} videos (such as '{videos[0]}'); "
+                "ask it again ('avparse teach')"
+            )
+        return seen
+
+    def rows(self, videos: tuple[str, ...]) -> IntArray:
+        """Return the rows of the segments of ``videos``, one video after the other.
+
+        Raises:
+            UserError: the teacher has not seen a video.
+        """
+        unseen = next((video for video in videos if video not in self._at), None)
+        if unseen is not None:
+            raise UserError(
+                f"teacher '{self.info.teacher}': has not seen video '{unseen}'; ask it again ('avparse teach')"
+            )
+        at = np.array([self._at[video] for video in videos], dtype=np.int64)
+        return segment_rows((np.cumsum(self.lengths) - self.lengths)[at], self.lengths[at])
+
+    def save(self, store: FeatureStore) -> Path:
+        """Write the scores beside a store, atomically, in place of earlier ones; return the file.
+
+        Raises:
+            UserError: they do not fit the store, or the file cannot be written.
+        """
+        path = scores_path(store, self.info.teacher, self.info.modality)
+        self.check(store, path)
+        about = {"about": self.info.model_dump_json(), "videos": json.dumps(self.videos, ensure_ascii=False)}
+        arrays = {name: np.ascontiguousarray(x) for name, x in {"lengths": self.lengths, **self.arrays()}.items()}
+        with atomic_file(path) as file:
+            file.write(to_bytes(arrays, {**about, "sha256": scores_digest(arrays, about)}))
+        return path
+
+    def check(self, store: FeatureStore, path: Path) -> None:
+        """Check that the scores were made for a store.
+
+        Raises:
+            UserError: they are of other classes, of segments of another length, or of other videos; ``path`` is named.
+        """
+        if Vocabulary(self.info.classes) != store.vocabulary:
+            raise UserError(f"{path}: made for other classes than the store has; ask the teacher again")
+        if self.info.segment_seconds != store.segment_seconds:
+            seconds = f"{self.info.segment_seconds:g} s, in the store {store.segment_seconds:g} s"
+            raise UserError(f"{path}: its segments last {seconds}; ask the teacher again")
+        where = np.array([store.position(video) for video in self.videos], dtype=np.int64)
+        for wrong in np.flatnonzero(store.lengths[where] != self.lengths):
+            raise UserError(
+                f"{path}: video '{self.videos[wrong]}' has {self.lengths[wrong]} segments, in the store "
+                f"{store.lengths[where[wrong]]}; ask the teacher again"
+            )
+
+    def _check_shapes(self, expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+        """Refuse arrays whose shape is not the expected one: name -> shape, expected shape."""
+        shapes = {"lengths": (self.lengths.shape, (len(self.videos),)), **expected}
+        for name, (found, right) in shapes.items():
+            if found != right:
+                wrong = f"'{name}' has shape {found}, expected {right}"
+                raise UserError(f"teacher '{self.info.teacher}': {wrong}; ask the teacher again")
+
+    @cached_property
+    def _at(self) -> dict[str, int]:
+        return {video: position for position, video in enumerate(self.videos)}
+
+
+def segment_rows(first: IntArray, lengths: IntArray) -> IntArray:
+    """Return the rows of some videos, one after the other: ``first[n] + arange(lengths[n])``."""
+    offset = np.cumsum(lengths) - lengths
+    rows: IntArray = np.repeat(first - offset, lengths) + np.arange(int(lengths.sum()))
+    return rows
+
+
+def scores_path(store: FeatureStore, teacher: str, modality: str) -> Path:
+    """Return the file in which a store keeps the scores of a teacher."""
+    return store.path / FOLDER / f"{teacher}.{modality}.safetensors"
+
+
+def scores_digest(arrays: dict[str, npt.NDArray[Any]], about: dict[str, str]) -> str:
+    """Return the checksum of the arrays and the metadata of a file of scores."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    for name in sorted(about):
+        found.update(f"{name} {about[name]}\n".encode())
+    return found.hexdigest()
