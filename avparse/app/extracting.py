@@ -66,7 +66,7 @@ def extract_store(
     A video is the file whose name without ending is its id.
 
     Args:
-        folder: folder of the video files; subfolders are searched too.
+        folder: folder of the video files, each named by the id of its video.
         labels: annotations of the videos.
         out: path of the feature store; an existing one with the same settings is continued.
         extractor: name of the feature extractor in ``EXTRACTORS``.
