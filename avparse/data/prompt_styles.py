@@ -27,8 +27,8 @@ class Wording(Settings):
 
     Attributes:
         template: the text, in which ``{}`` stands for the phrase of the class.
-        naming: how a class without a phrase is called: by its ``label``, by the ``words`` of the label with spaces for
-            underscores, or by these in ``lower`` case.
+        naming: name of a class without a phrase: its ``label``, the ``words`` of the label with spaces for underscores,
+            or these words in ``lower`` case.
         phrases: class -> phrase.
     """
 
@@ -78,7 +78,7 @@ class PromptStyle(Settings):
     """A published way, or one of one's own, of asking teachers.
 
     Attributes:
-        source: where it was published.
+        source: paper or code that published the style.
         audio: words for teachers that listen.
         visual: words for teachers that look.
         teachers: teacher -> the settings of it that the method takes.

@@ -19,7 +19,7 @@ def load_scores(store: FeatureStore, teacher: str, modality: str) -> SegmentScor
     """Read what a teacher said of a store: its embeddings or its logits.
 
     Args:
-        store: the store.
+        store: feature store that the teacher was run on.
         teacher: name of the teacher in recipes.
         modality: "audio" or "visual".
 

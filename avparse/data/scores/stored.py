@@ -29,8 +29,8 @@ class TeacherInfo(Settings):
     """What a teacher is.
 
     Attributes:
-        teacher: its name in recipes.
-        modality: what it judges.
+        teacher: name of the teacher in recipes.
+        modality: modality that the teacher scores.
         checkpoint: network and settings that computed the scores.
         logit_scale: factor from a cosine to the logit that the network was trained with; 1 for a teacher of logits.
         segment_seconds: length of a segment in seconds.
@@ -54,8 +54,8 @@ class SegmentScores(ABC):
     """What a teacher says of the segments of some videos, in whichever form.
 
     Attributes:
-        info: what the teacher is.
-        videos: N ids.
+        info: description of the teacher.
+        videos: ids of the N videos.
         lengths: ``[N]`` number of segments of each video; the rows of all arrays are these segments, one video after
             the other.
     """
@@ -108,7 +108,7 @@ class SegmentScores(ABC):
         """Write the scores beside a store, atomically, in place of earlier ones; return the file.
 
         Raises:
-            UserError: they do not fit the store, or the file cannot be written.
+            UserError: the scores do not fit the store, or the file cannot be written.
         """
         path = scores_path(store, self.info.teacher, self.info.modality)
         self.check(store, path)
@@ -122,7 +122,7 @@ class SegmentScores(ABC):
         """Check that the scores were made for a store.
 
         Raises:
-            UserError: they are of other classes, of segments of another length, or of other videos; ``path`` is named.
+            UserError: the scores are of other classes, of segments of another length, or of other videos; ``path`` is named.
         """
         if Vocabulary(self.info.classes) != store.vocabulary:
             raise UserError(f"{path}: made for other classes than the store has; ask the teacher again")

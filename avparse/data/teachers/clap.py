@@ -28,7 +28,7 @@ class ClapTeacher(TowerTeacher):
         """Return the network.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the checkpoint cannot be read.
         """
         config = self.config
         return ClapTower(

@@ -18,9 +18,9 @@ class ClipTeacher(TowerTeacher):
         """Settings of a teacher that looks.
 
         Attributes:
-            frames: which frames of a segment are looked at, and how their embeddings become one.
+            frames: choice of the frames of a segment, and way of joining their embeddings.
             per_segment: number of frames a segment.
-            resize: how a frame is brought to the size that the network reads.
+            resize: way of bringing a frame to the size that the network reads.
         """
 
         name: Literal["clip"] = "clip"
@@ -34,7 +34,7 @@ class ClipTeacher(TowerTeacher):
         """Return the network.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the checkpoint cannot be read.
         """
         config = self.config
         return ClipTower(

@@ -17,5 +17,5 @@ class Teacher(Protocol):
         """Yield the videos that could not be read, and the scores of each modality that it judges.
 
         Raises:
-            UserError: it cannot judge the store.
+            UserError: the teacher cannot score the videos of the store.
         """

@@ -28,7 +28,7 @@ class TowerTeacher(ABC):
         """Return the network.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the checkpoint cannot be read.
         """
 
     def __call__(self, store: FeatureStore) -> Iterator[Failed | TeacherScores]:
