@@ -122,7 +122,8 @@ class SegmentScores(ABC):
         """Check that the scores were made for a store.
 
         Raises:
-            UserError: the scores are of other classes, of segments of another length, or of other videos; ``path`` is named.
+            UserError: the scores are of other classes, of segments of another length, or of other videos; ``path`` is
+                named.
         """
         if Vocabulary(self.info.classes) != store.vocabulary:
             raise UserError(f"{path}: made for other classes than the store has; ask the teacher again")
