@@ -24,8 +24,8 @@ import torch
 from avparse.data.batching import epoch_order
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.foundation.interrupt import StopRequest
 from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
-from avparse.training.interrupt import StopRequest
 from avparse.training.preparation import prepare
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run

@@ -17,6 +17,7 @@ from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
+from avparse.foundation.locks import LOCK, Lock
 from avparse.foundation.progress import Progress, showing
 from avparse.foundation.settings import build, current_name, lookup
 from avparse.labels.statistics.rates import RightRates
@@ -146,7 +147,8 @@ def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: 
             raise UserError(
                 f"{work}: was begun with another method, recipe, setting or seed; give the same or remove it"
             )
-    labels = prepare(run, store, Compute(device)).labels
+    with Lock(work / LOCK, work):
+        labels = prepare(run, store, Compute(device)).labels
     assert labels is not None, "a denoiser that leaves labels returns them"
     return labels
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from avparse.app.parsing import Only, Parsed, media_files, parse_videos
-from avparse.app.report.csv import write_events_csv
+from avparse.app.report.csv import kept_rows, write_events_csv
 from avparse.app.report.page import ReportVideo, write_report
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import writing
+from avparse.foundation.locks import LOCK, Lock
 from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.feature_cache import FeatureCache
 from avparse.media.pipeline import Failed
@@ -37,6 +38,8 @@ def parse_files(
     workers: int | None = None,
 ) -> list[Failed]:
     """Parse videos into ``out``: ``NAME.json`` for each, ``events.csv`` of all, and ``report.html``.
+
+    Rows of ``events.csv`` of videos that an earlier call parsed are kept.
 
     A call that was interrupted continues when it is repeated: until the end, features are stored in ``out/.parsing``.
 
@@ -63,21 +66,23 @@ def parse_files(
     failures: list[Failed] = []
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
-    results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, cache=cache)
-    for name, title, result in zip(names, titles, results, strict=True):
-        if isinstance(result, Failed):
-            failures.append(result)
-        else:
-            parsed.append(replace(result, timeline=replace(result.timeline, video=title)))
-            parsed[-1].timeline.save(out / f"{name}.json")
-    if not parsed:
-        raise UserError(failures[0].reason)
-    write_events_csv(out / "events.csv", [p.timeline for p in parsed])
-    note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
-    entries = [report_video(p, note=note) for p in parsed]
-    write_report(out / "report.html", entries, title="avparse", rule=trained.rule)
-    cache.remove()
+    with Lock(out / LOCK, out):
+        cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
+        results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, cache=cache)
+        for name, title, result in zip(names, titles, results, strict=True):
+            if isinstance(result, Failed):
+                failures.append(result)
+            else:
+                parsed.append(replace(result, timeline=replace(result.timeline, video=title)))
+                parsed[-1].timeline.save(out / f"{name}.json")
+        if not parsed:
+            raise UserError(failures[0].reason)
+        events = out / "events.csv"
+        write_events_csv(events, [p.timeline for p in parsed], kept_rows(events, titles))
+        note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
+        entries = [report_video(p, note=note) for p in parsed]
+        write_report(out / "report.html", entries, title="avparse", rule=trained.rule)
+        cache.remove()
     return failures
 
 

@@ -16,6 +16,7 @@ from avparse.foundation import platform
 from avparse.foundation.errors import UserError, printable
 from avparse.foundation.files import writing
 
+LOCK = ".lock"  # in the folder that is written to
 _log = logging.getLogger(__name__)
 _MOST_BYTES, _MOST_CHARACTERS = 4096, 120
 

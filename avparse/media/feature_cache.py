@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from avparse import __version__
+from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_bytes
 from avparse.foundation.reading import parse_json
 from avparse.media.pipeline import Extracted
@@ -33,6 +34,8 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, extractor: str | Mapping[str, str], segment_seconds: float) -> None:
+        if folder.is_symlink():
+            raise UserError(f"{folder}: a link stands there, which would be written through; remove it")
         self._folder, self._segment_seconds = folder, segment_seconds
         self._extractor = json.dumps(extractor, sort_keys=True)
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
-from avparse.foundation.platform import cores, interrupts_held
+from avparse.foundation.platform import cores, interrupts_held, leave_signals_to_parent
 from avparse.media.decoding.chunks import read_chunks
 from avparse.media.extractors import Stream, make_streams
 
@@ -136,7 +136,7 @@ def _attempt(path: str | Path, streams: Mapping[str, Stream], segment_seconds: f
 
 def _serve(link: Connection, wanted: str | Mapping[str, str], segment_seconds: float) -> None:
     """Run in a child: answer paths with results until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    leave_signals_to_parent()
     _log.setLevel(logging.ERROR)  # warnings travel with the result
     streams = make_streams(wanted)
     link.send(None)

@@ -11,6 +11,7 @@ from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.evaluation.comparison import compare_with_labels
 from avparse.evaluation.sufficiency import doubts
+from avparse.foundation.locks import LOCK, Lock
 from avparse.foundation.progress import Progress, showing
 from avparse.labels.table import RefinedLabels
 from avparse.training.devices import Compute
@@ -66,27 +67,26 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
-    if resume and Path(out).exists():
-        run = Run.open(out)
-        run.check_data(store)
-        _tell_difference(run, recipe, seed, labels, init)
-        if run.finished:
-            return run
-    else:
-        run = begin(recipe, store, out, seed, labels, init)
+    going_on = resume and Path(out).exists()
+    run = Run.open(out) if going_on else begin(recipe, store, out, seed, labels, init)
     compute = Compute(device, resident)
-    with showing(progress):
+    with Lock(run.path / LOCK, run.path), showing(progress):
+        if going_on:
+            run.check_data(store)
+            _tell_difference(run, recipe, seed, labels, init)
+            if run.finished:
+                return run
         trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
         trainer.fit()
         trainer.finish()
-    finished = Run.open(run.path)
-    if store.annotated[trainer.val_indices].all():
-        parser = finished.parser(trainer.fabric.device)
-        scores = compare_with_labels(parser, trainer.table, trainer.val_indices, finished.recipe.decoding)
-        for doubt in doubts(scores, "validation"):
-            _log.warning("%s: %s", run.path, doubt)
-    finished.finish()
-    return finished
+        finished = Run.open(run.path)
+        if store.annotated[trainer.val_indices].all():
+            parser = finished.parser(trainer.fabric.device)
+            scores = compare_with_labels(parser, trainer.table, trainer.val_indices, finished.recipe.decoding)
+            for doubt in doubts(scores, "validation"):
+                _log.warning("%s: %s", run.path, doubt)
+        finished.finish()
+        return finished
 
 
 def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels | None, init: Run | None) -> None:

@@ -16,6 +16,7 @@ from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import compare_with_labels, score_table, validation_metrics
 from avparse.evaluation.decoding_tuning import tune_decoding
 from avparse.foundation.errors import UserError
+from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import build
 from avparse.losses import LOSSES
@@ -26,7 +27,6 @@ from avparse.models.weights import load_weights
 from avparse.training.batch_targets import BatchTargets
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.devices import AUTO, Compute
-from avparse.training.interrupt import StopRequest
 from avparse.training.logs import RunLog
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import LAST

@@ -25,9 +25,9 @@ from avparse.app.bench.table import RunResult, System, as_csv, as_markdown, read
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
+from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.platform import cores
 from avparse.foundation.progress import Tracker, track
-from avparse.training.interrupt import StopRequest
 
 _POLL_SECONDS = 0.1
 

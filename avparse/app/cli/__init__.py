@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from avparse import __version__
 from avparse.app.cli import data, labels, parse, training
-from avparse.foundation.errors import UserError
+from avparse.foundation.errors import UserError, printable
+from avparse.foundation.interrupt import Interrupted, signals_end_the_program
 from avparse.foundation.progress import showing
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_GOES_ON = {"extract", "import", "parse", "train", "denoise", "bench", "demo", "synth", "teach"}
 
 app = typer.Typer(
     help="Which events are heard, which are seen and which are both, second by second.",
@@ -37,18 +41,41 @@ def main() -> None:
     # Read when torch loads: idle threads sleep instead of spinning, many times faster when another process shares the
     # cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(format="avparse: %(message)s", level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Printable("avparse: %(message)s"))
     try:
-        with showing("bar"):
+        with signals_end_the_program(), showing("bar"):
             app()
     except UserError as error:
         traceback.clear_frames(error.__traceback__)  # releases a progress bar, which then ends its line
-        print(f"avparse: error: {error}", file=sys.stderr)
+        print(f"avparse: error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        traceback.clear_frames(stop.__traceback__)
+        _tell_interrupted()
+        sys.exit(128 + (stop.signal if isinstance(stop, Interrupted) else signal.SIGINT))
     except SystemExit as end:
         if end.code in _INTERRUPTED:
-            print("avparse: interrupted", file=sys.stderr)
+            _tell_interrupted()
         raise
+
+
+class _Printable(logging.Formatter):
+    """Shows what is logged without characters that a terminal obeys; names of files are others' to choose."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def _tell_interrupted() -> None:
+    """Say in one line that the program was stopped, and how to go on."""
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    again = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if command == "train" and "--resume" not in again:
+        again.append("--resume")
+    rest = f"; go on with: {printable(shlex.join(again))}" if command in _GOES_ON else ""
+    print(f"avparse: interrupted{rest}", file=sys.stderr)
 
 
 def _version(show: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from avparse.foundation.errors import UserError
+from avparse.foundation.errors import UserError, printable
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Workers = Annotated[
@@ -55,6 +55,6 @@ def print_store(path: Path) -> None:
 def tell_failures(failures: Sequence[tuple[str, str]]) -> None:
     """Name the files that could not be read and exit with 3, so that a script can tell partial from full success."""
     for path, reason in failures:
-        print(f"skipped {path}: {reason.removeprefix(f'{path}: ')}", file=sys.stderr)
+        print(printable(f"skipped {path}: {reason.removeprefix(f'{path}: ')}"), file=sys.stderr)
     if failures:
         raise typer.Exit(3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from avparse.foundation.cells import unguarded
 from avparse.foundation.errors import UserError
+from avparse.foundation.platform import open_regular
 
 PathLike = str | os.PathLike[str]
 
@@ -25,7 +28,7 @@ def read_rows(
         UserError: the file cannot be read, lacks a column or has one twice, or a row has more or fewer cells than it.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             yield from _cells(file, str(path), columns, optional)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
@@ -67,4 +70,4 @@ def _cells(
         line = reader.line_num + 1
         if len(cells) != len(header):
             raise UserError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}; mend the row")
-        yield line, {name: cells[at[name]] if name in at else "" for name in (*columns, *optional)}
+        yield line, {name: unguarded(cells[at[name]]) if name in at else "" for name in (*columns, *optional)}

@@ -20,6 +20,7 @@ from avparse.data.batching import FeatureTable, Indices, stream_statistics, task
 from avparse.data.features import Batch, Step
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.comparison import score_split
+from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import PartConfig, build, part_of
 from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample, sampled_targets
@@ -30,7 +31,6 @@ from avparse.losses import LOSSES
 from avparse.models.parsers.build import build_parser
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
-from avparse.training.interrupt import StopRequest
 from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
 from avparse.training.workspace import Workspace
@@ -144,6 +144,7 @@ class _Learner:
         self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
         self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
+        self.request = StopRequest()
         self.episode, self.rewards = 0, list[float]()
         found = load_checkpoint(workspace.folder / "checkpoints")
         if found is not None:
@@ -153,11 +154,11 @@ class _Learner:
                 self.baselines[modality].load(state)
 
     def learn(self) -> None:
-        """Run episodes until the last or until convergence; a signal stops after the checkpoint of the current one."""
+        """Run episodes until the last or until convergence; a signal drops the current one, to be repeated."""
         log = JsonLines(self.workspace.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
         bar: Tracker[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
-        with StopRequest() as request, bar:
+        with self.request, bar:
             while self.episode < total and not self._converged():
                 transitions, metrics = self._roll_out()
                 metrics |= self._update(transitions, metrics)
@@ -167,8 +168,7 @@ class _Learner:
                 self._checkpoint()
                 bar.note(f"reward {self.rewards[-1]:.2f}")
                 bar.update()
-                if request.signal is not None:
-                    request.stop()
+                self.request.stop_if_asked()
 
     @torch.no_grad()
     def keep_logits(self) -> Tensor:
@@ -200,6 +200,7 @@ class _Learner:
             quality.add(index, actions)
             self._task_step(optimizer, batch, actions, Step(0, number, config.steps))
             transitions.append(_Transition(index, actions.keep))
+            self.request.stop_if_asked()
         self.task.eval()
         with self.fabric.autocast():
             f = score_split(self.task, self.table, self.reward_videos, self.workspace.recipe.decoding).as_dict()
@@ -242,6 +243,7 @@ class _Learner:
             batch = self.table.batch(transition.index)
             log_pi = log_probability(self._logits(batch), transition.keep, batch.weak, self.config.all_classes)
             self.fabric.backward(-(weights * log_pi).sum() / count)
+            self.request.stop_if_asked()
         self.optimizer.step()
         return advantages
 
