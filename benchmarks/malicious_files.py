@@ -147,7 +147,11 @@ CASES = (
     Case("weights, a dictionary inside itself", _cycle, _IMPORT),
     Case("weights, stride 0", _saved({"a": torch.ones(1).expand(1 << 32)}), _IMPORT),
     Case("weights, meta", _saved({"a": torch.ones(1 << 40, device="meta")}), _IMPORT),
-    Case("weights, sparse", _saved({"a": torch.sparse_coo_tensor(torch.tensor([[0]]), torch.tensor([1.0]), (1 << 40,))}), _IMPORT),
+    Case(
+        "weights, sparse",
+        _saved({"a": torch.sparse_coo_tensor(torch.tensor([[0]]), torch.tensor([1.0]), (1 << 40,))}),
+        _IMPORT,
+    ),
     Case("weights, NaN", _saved({"a": torch.tensor([float("nan")])}), _IMPORT),
     Case("weights, 12 GiB of holes", _holes("w.pt"), _IMPORT),
     Case("weights, a pipe", _pipe("w.pt"), _IMPORT),
