@@ -310,7 +310,7 @@ def test_an_attempt_without_end_lasted_until_its_last_sign_of_life(store: Featur
     os.utime(run.beside(".log"), (1030.0, 1030.0))
     assert Attempts.load(run).seconds == pytest.approx(37.0)
     run.beside(".json").write_text("{")
-    with pytest.raises(UserError, match=r"HAN-seed0-.*json: cannot be read"):
+    with pytest.raises(UserError, match=r"HAN-seed0-.*json: not JSON"):
         Attempts.load(run)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avparse.data.store.npy import read_header, read_npy, read_npz
 from avparse.foundation.errors import UserError
+from avparse.foundation.npy import read_header, read_npy, read_npz
 from avparse.models.class_vectors.tensor import TensorVectors
 
 MOST = 1 << 20

@@ -71,7 +71,7 @@ def test_a_table_is_read_as_it_was_written_whatever_its_columns(tmp_path: Path) 
     assert found.schema.metadata == table.schema.metadata
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    with pytest.raises(pa.ArrowInvalid, match="column 'a' is there twice"):
+    with pytest.raises(pa.ArrowInvalid, match="column 'a' occurs twice"):
         read_parquet(tmp_path / "twice.parquet", ["a"])
 
 

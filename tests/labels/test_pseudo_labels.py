@@ -451,8 +451,15 @@ def test_a_denoiser_takes_segment_labels_away_too(store: FeatureStore, tmp_path:
         assert prepared.segments is not None
         expected = labels(store, audio=SIDE, visual=SIDE).masked(prepared.labels)
         np.testing.assert_array_equal(prepared.segments.visual, expected.visual)
-    targets = Trainer(run, store, prepared=prepared).target_source
-    assert targets.video_level is False  # type: ignore[attr-defined]
+    from avparse.data.features import Step
+
+    trainer = Trainer(run, store, prepared=prepared)
+    batch = trainer.table.batch(store.select("train")[:8])
+    targets = trainer.targets(batch, Step(0, 0, 1), trainer.parser(batch.features), trainer.model)
+    rows = prepared.labels.rows(store.videos, store.weak)
+    at = [list(rows).index(int(position)) for position in batch.index]
+    assert not torch.equal(targets.visual, batch.weak), "the oracle took labels away"
+    assert not ((targets.visual.numpy() > 0.5) & (prepared.labels.visual[at] < 0.5)).any()
 
 
 def train_spec(store: FeatureStore) -> Any:

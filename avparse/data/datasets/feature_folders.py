@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from avparse.data.store.npy import read_data, read_header
 from avparse.foundation.errors import UserError
+from avparse.foundation.npy import read_data, read_header
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from avparse.data.store.npy import HEADER_BYTES, grown_header, read_header
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
+from avparse.foundation.npy import HEADER_BYTES, grown_header, read_header
 from avparse.foundation.parquet import read_parquet
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import Settings

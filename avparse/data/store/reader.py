@@ -22,10 +22,10 @@ from avparse.data.store.format import (
     read_manifest,
     truth_file,
 )
-from avparse.data.store.npy import HEADER_BYTES
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
+from avparse.foundation.npy import HEADER_BYTES
 from avparse.foundation.settings import lookup
 
 __all__ = ["FeatureStore", "StreamInfo"]

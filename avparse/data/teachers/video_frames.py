@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from avparse.data.datasets.annotations import YOUTUBE_ID
 from avparse.data.store import FeatureStore
-from avparse.data.store.npy import read_data, read_header
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
+from avparse.foundation.npy import read_data, read_header
 from avparse.foundation.platform import cores
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Piece, Tower, unit

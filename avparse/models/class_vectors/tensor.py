@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
-from avparse.data.store.npy import read_npy, read_npz
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.npy import read_npy, read_npz
 from avparse.foundation.reading import check_file, parse_json
 from avparse.models.class_vectors.config import ClassVectorConfig, check_dimension, unreadable, words
 
