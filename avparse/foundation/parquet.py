@@ -29,7 +29,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
         pyarrow.ArrowException: the file is not a Parquet table, is damaged, has two columns of one name, or holds more
-        rows or longer texts than a file of its size can sensibly hold.
+            rows or longer texts than a file of its size can sensibly hold.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
