@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from avparse.app import cli
@@ -130,6 +131,7 @@ def after_the_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "clip.mp4").symlink_to(first)
     (folder / "videos/clip2.mp4").symlink_to(second)
     (folder / "store").symlink_to(store)
+    torch.save({"weight": torch.ones(2)}, folder / "pytorch_model.bin")
     _avparse(folder, "denoise", "store", "--method", "class-prior", "-o", "labels.parquet", "--device", "cpu")
     return folder
 
