@@ -34,8 +34,11 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         limits = {"thrift_string_size_limit": _FOOTER_BYTES, "thrift_container_size_limit": _FOOTER_ENTRIES}
-        footer = pq.ParquetFile(file, pre_buffer=False, **limits)
-        schema = footer.schema_arrow
+        try:
+            footer = pq.ParquetFile(file, pre_buffer=False, **limits)
+            schema = footer.schema_arrow
+        except UnicodeDecodeError:
+            raise pa.ArrowInvalid("its footer is damaged") from None
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
             raise pa.ArrowInvalid(f"column '{twice[0]}' occurs twice")
@@ -47,24 +50,34 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str]) -> pa.Tab
         wanted = set(columns)
         named = [name for name in schema.names if name in wanted]
         table = source.read(columns=named, use_threads=False)
+        table.validate(full=True)  # a damaged index into a dictionary would be followed out of its memory
     if (
         sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
         > _TEXT_BYTES + _TEXT_BYTES_A_BYTE * size
     ):
         raise pa.ArrowInvalid("its texts are longer than those of such a table can be")
+    listed = max((_listed(chunk) for column in table.columns for chunk in column.chunks), default=0)
+    if listed > _VALUES + _VALUES_A_BYTE * size:
+        raise pa.ArrowInvalid(f"it lists {listed} values in {size} bytes")
     return table.cast(pa.schema([schema.field(name) for name in named], schema.metadata))
 
 
 def _check_declared(footer: pq.FileMetaData, size: int) -> None:
-    """Refuse a footer that declares more values, or longer ones, than a file of ``size`` bytes can sensibly hold."""
-    groups = [footer.row_group(g) for g in range(footer.num_row_groups)]
-    for number in range(footer.num_columns):
-        chunks = [group.column(number) for group in groups]
-        values, stored = sum(c.num_values for c in chunks), sum(c.total_uncompressed_size for c in chunks)
-        if max(values, footer.num_rows) > _VALUES + _VALUES_A_BYTE * size:
-            raise pa.ArrowInvalid(f"it declares {max(values, footer.num_rows)} rows in {size} bytes")
-        if stored > _COLUMN_BYTES + _COLUMN_BYTES_A_VALUE * values:
-            raise pa.ArrowInvalid(f"it declares {stored} bytes of {values} values in one column")
+    """Refuse a footer that declares more rows, or longer ones, than a file of ``size`` bytes can sensibly hold.
+
+    Only fields of the row groups are read: pyarrow aborts the program over those of a damaged column.
+    """
+    rows, columns = footer.num_rows, footer.num_columns
+    if rows > _VALUES + _VALUES_A_BYTE * size:
+        raise pa.ArrowInvalid(f"it declares {rows} rows in {size} bytes")
+    stored = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
+    if stored > columns * (_COLUMN_BYTES + _COLUMN_BYTES_A_VALUE * rows):
+        raise pa.ArrowInvalid(f"it declares {stored} bytes of {rows} rows")
+
+
+def _listed(values: pa.Array) -> int:
+    """Return the number of values in the lists of a column, 0 for a column of single values."""
+    return len(values.flatten()) if isinstance(values, pa.ListArray | pa.LargeListArray) else 0
 
 
 def _text_bytes(values: pa.Array) -> int:

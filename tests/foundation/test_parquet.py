@@ -40,10 +40,10 @@ def _long_lists(path: Path) -> None:
     ("make", "problem"),
     [
         (_equal_rows, "declares 2000000 rows in"),
-        (_long_text, "bytes of 2 values in one column"),
+        (_long_text, "bytes of 2 rows"),
         (_one_text_in_many_rows, "texts are longer"),
         (_one_text_in_many_lists, "texts are longer"),
-        (_long_lists, "declares 2000000 rows in"),
+        (_long_lists, "lists 2000000 values in"),
     ],
 )
 def test_a_table_larger_than_its_file_can_sensibly_hold_is_refused(make, problem: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
