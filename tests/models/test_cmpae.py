@@ -113,7 +113,7 @@ def test_golden_train_step() -> None:
     parameters, arrays = golden.one_case("cmpae_losses", "train_step")
     weights = {loss.name: loss.weight for loss in load_recipe("cmpae").losses[3:]}
     weights |= {loss.of: loss.weight for loss in load_recipe("cmpae").losses[:3]}
-    refiner = JoMoLD(JoMoLD.Config(warmup_epochs=parameters["warm_up_epoch"]))
+    refiner = JoMoLD(warmup_epochs=parameters["warm_up_epoch"])
     refiner.set_ratios(arrays["in/noise_ratio_audio"], arrays["in/noise_ratio_visual"])
     for i in range(parameters["batches"]):
         given = {name: arrays[f"in/{name}_{i}"] for name in ("label", "a_prob", "v_prob", "global_prob")}

@@ -323,7 +323,7 @@ def test_static_jomold_is_the_refiner_on_all_videos_at_once(store: FeatureStore,
     config = JointModalityDenoising.Config(static=True, epochs=6, audio_threshold=0.9, visual_threshold=1.0)
     labels = JointModalityDenoising(config).prepare(workspace).labels
     assert labels is not None
-    refiner = JoMoLD(JoMoLD.Config(warmup_epochs=0))
+    refiner = JoMoLD(warmup_epochs=0)
     dynamic = JointModalityDenoising(config.model_copy(update={"static": False})).prepare(workspace).refiners[0]
     refiner.load_state_dict(dynamic.state_dict())
     parser = Run.open(workspace.folder / "estimator").parser()

@@ -41,7 +41,7 @@ def _batch(labels: Tensor, audio_mask: Tensor | None = None, visual_mask: Tensor
 
 
 def _jomold(audio: Tensor, visual: Tensor, **config: Any) -> JoMoLD:
-    refiner = JoMoLD(JoMoLD.Config(**config))
+    refiner = JoMoLD(**config)
     refiner.set_ratios(audio, visual)
     return refiner
 
@@ -258,7 +258,7 @@ def test_queue_lets_rare_classes_be_denoised_and_resumes() -> None:
 
 
 def test_jomold_says_what_it_needs() -> None:
-    refiner = JoMoLD(JoMoLD.Config())
+    refiner = JoMoLD()
     assert refiner.reads == "unimodal"
     labels = torch.ones(1, 1)
     with pytest.raises(RuntimeError, match="set_ratios"):

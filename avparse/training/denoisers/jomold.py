@@ -33,6 +33,8 @@ from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe
 from avparse.training.workspace import Workspace
 
+Warmup = Literal["step", "linear"]
+
 # A ratio is a quotient of counts; its product with a count must not fall below a whole number by rounding.
 _ROUNDING = 1e-4
 
@@ -90,28 +92,19 @@ class JoMoLD:
     """Removes labels anew in every batch by the losses of a unimodal pass, without attention between the modalities.
 
     A video that lacks a modality cannot be compared: its labels are kept, and it does not count.
+
+    Args:
+        warmup: growth of the ratios. ``step`` is what the released code does, whose factor compounds from batch to
+            batch, so that nothing is removed in the first epoch; ``linear`` is its evident intent.
+        warmup_epochs: number of epochs of the growth, zero for none.
+        queue: number of previous videos that a batch is ranked together with. In a single batch most classes have so
+            few positives that their share rounds down to none.
     """
-
-    class Config(PartConfig):
-        """Settings of the refiner.
-
-        Attributes:
-            warmup: growth of the ratios. ``step`` is what the released code does, whose factor compounds from batch to
-                batch, so that nothing is removed in the first epoch; ``linear`` is its evident intent.
-            warmup_epochs: number of epochs of the growth, zero for none.
-            queue: number of previous videos that a batch is ranked together with. In a single batch most classes have
-                so few positives that their share rounds down to none.
-        """
-
-        name: Literal["jomold"] = "jomold"
-        warmup: Literal["step", "linear"] = "step"
-        warmup_epochs: float = Field(0.9, ge=0)
-        queue: int = Field(0, ge=0)
 
     reads: Reads = "unimodal"
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, warmup: Warmup = "step", warmup_epochs: float = 0.9, queue: int = 0) -> None:
+        self.warmup, self.warmup_epochs, self.queue = warmup, warmup_epochs, queue
         self._state: dict[str, Tensor] = {}
 
     def set_ratios(self, audio: Tensor, visual: Tensor) -> None:
@@ -141,7 +134,7 @@ class JoMoLD:
         losses = losses.masked_fill(~_comparable(targets, batch), math.nan)
         pool = torch.cat((recent, losses), dim=1)
         noisy = noisy_labels(pool, ratios * self._growth(step))[:, recent.shape[1] :]
-        self._state = {"ratios": ratios, "recent": pool[:, max(pool.shape[1] - self.config.queue, 0) :]}
+        self._state = {"ratios": ratios, "recent": pool[:, max(pool.shape[1] - self.queue, 0) :]}
         return replace(
             targets,
             audio=targets.audio.masked_fill(noisy[0], 0),
@@ -149,10 +142,10 @@ class JoMoLD:
         )
 
     def _growth(self, step: Step) -> float:
-        epochs = self.config.warmup_epochs
+        epochs = self.warmup_epochs
         if epochs == 0:
             return 1.0
-        if self.config.warmup == "linear":
+        if self.warmup == "linear":
             return min(1.0, step.progress / epochs)
         # The released code multiplies the ratio of the previous batch, and restores it only between epochs.
         return math.prod(min(1.0, replace(step, step=s).progress / epochs) for s in range(step.step + 1))
@@ -184,7 +177,7 @@ class JointModalityDenoising:
                 modalities, below which a label counts as wrong (the released values).
             keep_audio, keep_visual: share of the label that smoothing keeps, in the estimator's targets and in that
                 comparison.
-            warmup, queue: growth of the ratios and size of the queue, as in :class:`JoMoLD.Config`.
+            warmup, warmup_epochs, queue: growth of the ratios and size of the queue, as in :class:`JoMoLD`.
             terms: names of the losses that the estimator is trained with, without guides; None: all of the recipe's. A
                 loss that the recipe switches off (weight 0) is off here as well.
             static: whether to decide on all labels once, by the estimator, instead of anew in every batch. It is not
@@ -197,7 +190,8 @@ class JointModalityDenoising:
         visual_threshold: float = Field(1.8, gt=0)
         keep_audio: float = Field(1.0, gt=0, le=1)
         keep_visual: float = Field(0.9, gt=0, le=1)
-        warmup: Literal["step", "linear"] = "step"
+        warmup: Warmup = "step"
+        warmup_epochs: float = Field(0.9, ge=0)
         queue: int = Field(0, ge=0)
         terms: tuple[str, ...] | None = None
         static: bool = False
@@ -229,7 +223,7 @@ class JointModalityDenoising:
         return (self._refiner(nothing, nothing),)
 
     def _refiner(self, audio: Tensor, visual: Tensor) -> JoMoLD:
-        refiner = JoMoLD(JoMoLD.Config(warmup=self.config.warmup, queue=self.config.queue))
+        refiner = JoMoLD(self.config.warmup, self.config.warmup_epochs, self.config.queue)
         refiner.set_ratios(audio, visual)
         return refiner
 
