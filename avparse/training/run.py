@@ -197,15 +197,20 @@ class Run:
         return (self.path / _FINISHED).is_file()
 
     def finish(self, keep_weights: bool = True) -> None:
-        """Mark the run as finished and remove what only an unfinished one needs: optimisers and earlier weights.
-
-        The runs that a denoiser trained on the way are marked already; their weights go unless they asked to keep
-        them. With ``training.keep_checkpoints`` everything stays.
+        """Mark the run as finished, then tidy it.
 
         Args:
             keep_weights: whether the weights stay once the run that this one belongs to is finished.
         """
         write_json(self.path / _FINISHED, {"keep_weights": keep_weights})
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs: optimisers and earlier weights.
+
+        The runs that a denoiser trained on the way are marked already; their weights go unless they asked to keep
+        them. With ``training.keep_checkpoints`` everything stays.
+        """
         if self.recipe.training.keep_checkpoints:
             return
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)

@@ -75,18 +75,25 @@ def train(
             run.check_data(store)
             _tell_difference(run, recipe, seed, labels, init)
             if run.finished:
+                run.tidy()
                 return run
         trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
         trainer.fit()
         trainer.finish()
         finished = Run.open(run.path)
-        if store.annotated[trainer.val_indices].all():
-            parser = finished.parser(trainer.fabric.device)
-            scores = compare_with_labels(parser, trainer.table, trainer.val_indices, finished.recipe.decoding)
-            for doubt in doubts(scores, "validation"):
-                _log.warning("%s: %s", run.path, doubt)
+        _tell_doubts(finished, trainer)
         finished.finish()
         return finished
+
+
+def _tell_doubts(run: Run, trainer: Trainer) -> None:
+    """Warn of what the scores on validation cannot show, where its truth is known."""
+    table, videos = trainer.table, trainer.val_indices
+    if not table.store.annotated[videos].all():
+        return
+    scores = compare_with_labels(run.parser(trainer.fabric.device), table, videos, run.recipe.decoding)
+    for doubt in doubts(scores, "validation"):
+        _log.warning("%s: %s", run.path, doubt)
 
 
 def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels | None, init: Run | None) -> None:
@@ -108,7 +115,9 @@ def _tell_difference(run: Run, recipe: Recipe, seed: int, labels: RefinedLabels 
     threads = torch.get_num_threads()
     if run.info.threads not in (None, threads):
         _log.warning(
-            "%s: was begun with %d threads and goes on with %d, whose sums round otherwise; "
-            "for the weights of an unbroken run to the last bit, set OMP_NUM_THREADS=%d",
-            *(run.path, run.info.threads, threads, run.info.threads),
+            "%s: was begun with %d threads and goes on with %d, whose sums round otherwise; for the weights of an "
+            "unbroken run to the last bit, set OMP_NUM_THREADS to the number that it was begun with",
+            run.path,
+            run.info.threads,
+            threads,
         )
