@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,29 +99,36 @@ def extract_store(
     begun = out.exists()
     if begun:
         _check_labels(FeatureStore.open(out), labels)
-    failures: list[Failed] = []
     with _open(out, labels.vocabulary, streams, segment_seconds, description) as writer:
         done = writer.done
         waiting = [path for path in paths if path.stem not in done]
         results = extract_videos(waiting, extractor, segment_seconds=segment_seconds, workers=workers)
-        pending: list[Extracted] = []
         with showing(progress):
             tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
-        for result in tracked:
-            if isinstance(result, Failed):
-                failures.append(result)
-                continue
-            pending.append(result)
-            if len(pending) == _COMMIT_VIDEOS:
-                writer.append(_block(pending, labels, segment_seconds))
-                pending = []
-        if pending:
-            writer.append(_block(pending, labels, segment_seconds))
+        failures = _append(writer, tracked, labels, segment_seconds)
     if not begun and len(failures) == len(paths):
         shutil.rmtree(out)
         raise UserError(
             f"{folder}: none of {len(paths)} videos could be read, so no store was made; {failures[0].reason}"
         )
+    return failures
+
+
+def _append(
+    writer: StoreWriter, results: Iterable[Extracted | Failed], labels: Annotations, segment_seconds: float
+) -> list[Failed]:
+    """Append what was extracted, some videos at a time, and return what could not be."""
+    failures, pending = list[Failed](), list[Extracted]()
+    for result in results:
+        if isinstance(result, Failed):
+            failures.append(result)
+            continue
+        pending.append(result)
+        if len(pending) == _COMMIT_VIDEOS:
+            writer.append(_block(pending, labels, segment_seconds))
+            pending = []
+    if pending:
+        writer.append(_block(pending, labels, segment_seconds))
     return failures
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
-from avparse.foundation.platform import STOP_SIGNALS
+# Those of the system, on Windows SIGBREAK among them. They stand here because every start of the program reads them,
+# and the module of the platform loads far more.
+STOP_SIGNALS = tuple(s for name in ("SIGINT", "SIGTERM", "SIGBREAK") if (s := getattr(signal, name, None)) is not None)
 
 
 class StopRequest:

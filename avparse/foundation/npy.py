@@ -86,9 +86,9 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str], most: int) -> d
                 members = {m.filename: m for m in archive.infolist()}
                 found = {name: member for name in names if (member := members.get(f"{name}.npy")) is not None}
                 return {name: _read_member(archive, member, path, most) for name, member in found.items()}
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
+        except UserError:  # a ValueError too
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
             raise UserError(f"{path}: not a readable archive of arrays ({_one_line(error)}); make it again") from None
 
 

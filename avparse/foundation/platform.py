@@ -23,13 +23,14 @@ from typing import Any, BinaryIO, Self
 
 import psutil
 
+from avparse.foundation.interrupt import STOP_SIGNALS
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
     import msvcrt
 
-STOP_SIGNALS = tuple(s for name in ("SIGINT", "SIGTERM", "SIGBREAK") if (s := getattr(signal, name, None)) is not None)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _LOCKED_BYTE = 1 << 30  # far behind the content, because on Windows others cannot read a locked byte
 _REPLACE_TRIES, _REPLACE_PAUSE_S = 20, 0.05

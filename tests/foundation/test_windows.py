@@ -53,7 +53,7 @@ signal.SIGBREAK = signal.SIGUSR1
 signal.CTRL_BREAK_EVENT = signal.SIGUSR1
 subprocess.CREATE_NEW_PROCESS_GROUP = 0
 
-from avparse.foundation import platform
+from avparse.foundation import interrupt, platform
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_folder, write_json
 from avparse.foundation.locks import Lock
@@ -85,7 +85,7 @@ with Lock(folder / ".lock", "it"):
 with platform.interrupts_held():
     pass
 assert platform.cores() >= 1
-assert signal.SIGUSR1 in platform.STOP_SIGNALS
+assert signal.SIGUSR1 in interrupt.STOP_SIGNALS
 assert platform.own_group() == {"creationflags": 0}
 try:
     read_json(folder)
