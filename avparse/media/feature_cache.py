@@ -19,6 +19,7 @@ from avparse import __version__
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_bytes
 from avparse.foundation.reading import parse_json
+from avparse.media.decoding.problems import MediaWarning
 from avparse.media.pipeline import Extracted
 
 _STREAM = "stream."
@@ -54,12 +55,13 @@ class FeatureCache:
                 video=path.stem,
                 path=str(path),
                 duration_s=made["duration_s"],
-                warnings=tuple(made["warnings"]),
+                origin_s=made["origin_s"],
+                warnings=tuple(MediaWarning.read(warning) for warning in made["warnings"]),
                 streams={n.removeprefix(_STREAM): x for n, x in tensors.items() if n.startswith(_STREAM)},
                 audio_present=tensors["audio_present"],
                 visual_present=tensors["visual_present"],
             )
-        except (OSError, SafetensorError, KeyError):  # gone or damaged meanwhile
+        except (OSError, SafetensorError, KeyError, TypeError):  # gone or damaged meanwhile
             return None
 
     def keep(self, extracted: Extracted) -> None:
@@ -70,9 +72,10 @@ class FeatureCache:
         """
         path = Path(extracted.path)
         try:
-            made = {"of": self._identity(path), "duration_s": extracted.duration_s, "warnings": extracted.warnings}
+            made = {"of": self._identity(path), "duration_s": extracted.duration_s, "origin_s": extracted.origin_s}
         except OSError:
             return
+        made["warnings"] = [warning.as_dict() for warning in extracted.warnings]
         tensors: dict[str, npt.NDArray[Any]]
         tensors = {f"{_STREAM}{name}": np.ascontiguousarray(x) for name, x in extracted.streams.items()}
         tensors |= {"audio_present": extracted.audio_present, "visual_present": extracted.visual_present}

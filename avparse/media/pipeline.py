@@ -7,22 +7,29 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 from threadpoolctl import threadpool_limits
 
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.platform import cores, interrupts_held, leave_signals_to_parent
 from avparse.media.decoding.chunks import read_chunks
+from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits, tell_busy
+from avparse.media.decoding.problems import MediaError, MediaWarning, Reason
 from avparse.media.extractors import Stream, make_streams
 
 _log = logging.getLogger(__name__)
 _AHEAD = 4  # files in flight per worker: bounds what waits for its turn in memory
+_CHILD_MB = 4096  # mebibytes that a child may have beside what decoding adds: networks and features
+_WATCH_S = 1.0  # between two looks at children that are stuck
 _PROCESSES = multiprocessing.get_context("spawn")
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _NO_START = (
@@ -40,8 +47,9 @@ class Extracted:
         path: path of the file.
         duration_s: seconds as decoded.
         streams: name -> float32 ``[T, D]``.
-        audio_present, visual_present: whether the modality is present in each segment, boolean ``[T]``.
-        warnings: damage that was met; what could be decoded is in the streams.
+        audio_present, visual_present: bool ``[T]``.
+        origin_s: what the file's own clock shows at time 0 of the streams.
+        warnings: what cannot be trusted; what could be decoded is in the streams.
     """
 
     video: str
@@ -50,34 +58,46 @@ class Extracted:
     streams: dict[str, Float32Array]
     audio_present: BoolArray
     visual_present: BoolArray
-    warnings: tuple[str, ...] = ()
+    origin_s: float = 0.0
+    warnings: tuple[MediaWarning, ...] = ()
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A file without features, and why, in one line that names it."""
+    """A file without features.
+
+    Attributes:
+        path: the file.
+        reason: why, in one line that names it.
+        kind: why, in one word; see :class:`avparse.media.decoding.problems.MediaError`.
+    """
 
     path: str
     reason: str
+    kind: Reason = "error"
 
 
 def extract_video(
-    path: str | Path, streams: Mapping[str, Stream], segment_seconds: float = 1.0, threads: int = 1
+    path: str | Path,
+    streams: Mapping[str, Stream],
+    segment_seconds: float = 1.0,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
     """Decode a file and extract the features of its segments; memory grows with the features only.
 
     Raises:
-        UserError: the file cannot be opened, exceeds a limit, or nothing in it can be decoded.
+        MediaError: the file cannot be opened, exceeds a limit, costs too much, or nothing in it can be decoded.
+        UserError: its segments are too short for a stream.
     """
     chunks = read_chunks(
         path,
         [stream.view for stream in streams.values()],
         segment_seconds=segment_seconds,
-        threads=threads,
+        limits=limits,
     )
     parts, audio, visual = [], [], []
-    warnings: list[str] = []
-    end_s = 0.0
+    warnings: list[MediaWarning] = []
+    end_s = origin_s = 0.0
     for chunk in chunks:
         # The split of a matrix product over threads changes its last bits; features must not depend on the cores.
         with threadpool_limits(limits=1, user_api="blas"):
@@ -85,7 +105,7 @@ def extract_video(
         audio.append(chunk.audio_present)
         visual.append(chunk.visual_present)
         warnings.extend(chunk.warnings)
-        end_s = chunk.end_s
+        end_s, origin_s = chunk.end_s, chunk.origin_s
     return Extracted(
         video=Path(path).stem,
         path=str(path),
@@ -93,6 +113,7 @@ def extract_video(
         streams={name: np.concatenate([part[name] for part in parts]) for name in streams},
         audio_present=np.concatenate(audio),
         visual_present=np.concatenate(visual),
+        origin_s=origin_s,
         warnings=tuple(warnings),
     )
 
@@ -103,54 +124,74 @@ def extract_videos(
     *,
     segment_seconds: float = 1.0,
     workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Extracted | Failed]:
     """Extract many files and yield the results in the order of ``paths``, the same for every number of workers.
 
-    Files are decoded in child processes of one thread each, so that a file on which the decoder crashes, or the
-    system runs out of memory, costs that file only.
+    Files are decoded in child processes of one thread each, so that a file on which the decoder crashes or hangs, or
+    the system runs out of memory, costs that file only: its process is ended and replaced.
 
     Args:
         paths: read lazily; only a few files a worker are in flight.
         wanted: the extractor, or the streams with their extractors; see :func:`make_streams`.
         segment_seconds: length of a segment.
-        workers: child processes; None for all cores, 0 to work in this process (a crash then ends it).
+        workers: child processes; None for all cores, 0 to work in this process (a crash then ends it, and a single
+            call of the decoder may take as long as it likes).
+        limits: what a file may ask for and cost.
 
     Raises:
         UserError: an unknown extractor or stream, or an extractor that cannot start.
     """
     streams = make_streams(wanted)
+    job = _Job(wanted, segment_seconds, limits)
     if workers == 0:
-        return (_attempt(path, streams, segment_seconds) for path in paths)
-    return _in_children(paths, wanted, segment_seconds, workers or cores())
+        return (_attempt(path, streams, job) for path in paths)
+    return _in_children(paths, job, workers or cores())
 
 
-def _attempt(path: str | Path, streams: Mapping[str, Stream], segment_seconds: float) -> Extracted | Failed:
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done with each file."""
+
+    wanted: str | Mapping[str, str]
+    segment_seconds: float
+    limits: Limits
+
+
+def _attempt(path: str | Path, streams: Mapping[str, Stream], job: _Job) -> Extracted | Failed:
     try:
-        return extract_video(path, streams, segment_seconds)
+        return extract_video(path, streams, job.segment_seconds, job.limits)
+    except MediaError as error:
+        return Failed(str(path), str(error), error.reason)
     except UserError as error:
         return Failed(str(path), str(error))
+    except MemoryError:
+        return Failed(str(path), f"{path}: the memory of this machine does not suffice for it; cut it", "budget")
     except Exception as error:  # one bad file must not cost the others; the reason keeps the error's name
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Failed(str(path), f"{path}: could not be extracted ({reason})")
 
 
-def _serve(link: Connection, wanted: str | Mapping[str, str], segment_seconds: float) -> None:
+def _serve(link: Connection, busy_since: Any, job: _Job) -> None:
     """Run in a child: answer paths with results until the parent is gone."""
-    leave_signals_to_parent()
-    _log.setLevel(logging.ERROR)  # warnings travel with the result
-    streams = make_streams(wanted)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    logging.getLogger("avparse").setLevel(logging.ERROR)  # warnings travel with the result
+    tell_busy(busy_since)
+    streams = make_streams(job.wanted)
     link.send(None)
     with contextlib.suppress(EOFError):
         while True:
-            link.send(_attempt(link.recv(), streams, segment_seconds))
+            link.send(_attempt(link.recv(), streams, job))
 
 
 class _Worker:
     """A child process and the one file that it is on."""
 
-    def __init__(self, wanted: str | Mapping[str, str], segment_seconds: float) -> None:
+    def __init__(self, job: _Job) -> None:
         self.link, far_end = _PROCESSES.Pipe()
-        self.process = _PROCESSES.Process(target=_serve, args=(far_end, wanted, segment_seconds), daemon=True)
+        self._limits = job.limits
+        self._busy_since = _PROCESSES.Value("d", 0.0, lock=False)
+        self.process = _PROCESSES.Process(target=_serve, args=(far_end, self._busy_since, job), daemon=True)
         with _one_thread(), interrupts_held():
             self.process.start()
         far_end.close()
@@ -171,9 +212,29 @@ class _Worker:
             code = self.process.exitcode or 0
             cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             hint = "; it may have run out of memory" if code == -signal.SIGKILL else ""
-            return Failed(self.path, f"{self.path}: the process that decoded it died ({cause}){hint}")
+            return Failed(self.path, f"{self.path}: the process that decoded it died ({cause}){hint}", "crash")
         self.started = True
         return result
+
+    def overdue(self) -> Failed | None:
+        """End the child where a single call of the decoder takes too much; return what to say of its file."""
+        since, limits = self._busy_since.value, self._limits
+        if not since or self.link.poll():
+            return None
+        if time.monotonic() - since > limits.stuck_seconds:
+            what = f"was stuck for {limits.stuck_seconds:.0f} s; it may be damaged: convert it, or raise 'stuck_seconds'"
+        elif self._memory_mb() > _CHILD_MB + limits.max_memory_mb:
+            what = "took too much memory; it may be damaged: convert it, or raise 'max_memory_mb'"
+        else:
+            return None
+        self.process.kill()
+        return Failed(self.path, f"{self.path}: the decoder {what}", "budget")
+
+    def _memory_mb(self) -> float:
+        try:
+            return float(psutil.Process(self.process.pid).memory_info().rss / (1 << 20))
+        except psutil.Error:  # it died meanwhile, which its answer tells
+            return 0.0
 
     def stop(self) -> None:
         self.process.kill()
@@ -181,9 +242,7 @@ class _Worker:
         self.link.close()
 
 
-def _in_children(
-    paths: Iterable[str | Path], wanted: str | Mapping[str, str], segment_seconds: float, count: int
-) -> Iterator[Extracted | Failed]:
+def _in_children(paths: Iterable[str | Path], job: _Job, count: int) -> Iterator[Extracted | Failed]:
     tasks = enumerate(map(str, paths))
     task = next(tasks, None)
     turn = 0
@@ -193,7 +252,7 @@ def _in_children(
     try:
         while task or busy or done:
             while task and len(busy) < count and len(busy) + len(done) < _AHEAD * count:
-                busy.append(idle.pop() if idle else _Worker(wanted, segment_seconds))
+                busy.append(idle.pop() if idle else _Worker(job))
                 busy[-1].give(*task)
                 task = next(tasks, None)
             if turn in done:
@@ -203,15 +262,15 @@ def _in_children(
                     _log.warning("%s: %s", result.path, warning)
                 yield result
                 continue
-            answered = wait([worker.link for worker in busy])
-            for worker in [w for w in busy if w.link in answered]:
-                answer = worker.answer()
+            answered = wait([worker.link for worker in busy], timeout=_WATCH_S)
+            for worker in list(busy):
+                answer = worker.answer() if worker.link in answered else worker.overdue()
                 if answer is not None:
                     if not (worker.started or turn or done):
                         raise RuntimeError(_NO_START)
                     done[worker.position] = answer
                     busy.remove(worker)
-                    if worker.process.is_alive():
+                    if worker.process.is_alive() and worker.link in answered:
                         idle.append(worker)
                     else:
                         worker.stop()

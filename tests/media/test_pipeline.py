@@ -109,7 +109,7 @@ def test_damage_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         (result,) = extract_videos([path], "light", workers=workers)
         assert isinstance(result, Extracted)
         assert 2 <= len(result.audio_present) <= 6
-        assert any("states 8.0" in warning for warning in result.warnings)
+        assert any("states 8.0" in warning.message for warning in result.warnings)
         assert sum("states 8.0" in record.message for record in caplog.records) == 1
 
 

@@ -1,90 +1,90 @@
-"""Opening a media file: what it may ask for, what is wrong with it, and which of its streams count."""
+"""Opening a media file: which containers are read, what a header may ask for, and which streams count."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer
 
-from avparse.foundation.errors import UserError
+from avparse.foundation.platform import open_regular
+from avparse.media.decoding.guard import Guard
+from avparse.media.decoding.problems import MediaError
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may ask for; checked on its header, before anything is decoded."""
-
-    max_seconds: float = 24 * 3600.0
-    max_pixels: int = 64_000_000
-    max_streams: int = 64
-    max_sample_rate: int = 768_000
-    max_channels: int = 64
-
-
-DEFAULT_LIMITS = Limits()
-
-
-class Warnings:
-    """Damage found in one file: each kind is logged once, under the logger ``avparse``, and kept for the caller."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
-        self._kinds: set[str] = set()
-        self._fresh: list[str] = []
-
-    def add(self, kind: str, message: str) -> None:
-        """Report ``message`` unless something of this ``kind`` was reported before."""
-        if kind not in self._kinds:
-            self._kinds.add(kind)
-            self._fresh.append(message)
-            _log.warning("%s: %s", self.path, message)
-
-    def take(self) -> tuple[str, ...]:
-        """Return what was added since the last call."""
-        fresh, self._fresh = tuple(self._fresh), []
-        return fresh
+_OPEN_S, _READ_S = 30.0, 30.0  # for opening a file, and for one read from it
+# Every demuxer that may be used. None of them opens another file: no playlists, no lists, no patterns of pictures, no
+# session descriptions, no subtitles beside an index; and none takes a plain text for a picture.
+DEMUXERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux"),
+    *("asf", "asf_o", "ogg", "rm", "nut", "mxf", "gxf", "wtv", "nsv", "nuv", "dv", "ivf", "dhav", "lxf", "pva", "ty"),
+    *("wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "loas", "ac3", "eac3", "ac4", "dts", "dtshd", "truehd"),
+    *("mlp", "amr", "amrnb", "amrwb", "ape", "wv", "tta", "tak", "mpc", "mpc8", "shn", "oma", "dsf", "dss", "voc"),
+    *("gsm", "sox", "ircam", "avr", "rso", "ast", "qcp", "mmf", "xwma", "iff", "nistsphere", "sbc", "spdif", "lc3"),
+    *("h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "vc1", "vc1test", "av1", "obu", "cavsvideo"),
+    *("mjpeg", "dirac", "dnxhd", "yuv4mpegpipe", "gif", "apng", "flic", "swf", "smk", "bink", "roq", "vivo", "xmv"),
+)
+_REFUSED = "use mp4, mkv, webm, mov, avi, ts, wav, mp3, flac or another container of sound or pictures"
 
 
-def open_media(path: str | Path, limits: Limits) -> InputContainer:
-    """Open a media file and check its header against ``limits``.
+class Chosen(NamedTuple):
+    """The streams of a file that count; None where it has none."""
+
+    audio: Any
+    video: Any
+
+
+def open_media(guard: Guard) -> InputContainer:
+    """Open a media file and check its header.
 
     Raises:
-        UserError: no such file, not a regular file, empty, not media, or beyond a limit.
+        MediaError: no such file, not a regular file, empty, not media, or beyond a limit.
     """
-    file = Path(path)
+    path, file = guard.path, Path(guard.path)
     if file.is_dir():
-        raise UserError(f"{path}: is a folder; name a video file")
+        raise MediaError("missing", f"{path}: is a folder; name a video file")
     if not file.exists():
-        raise UserError(f"{path}: no such file; check the path")
+        raise MediaError("missing", f"{path}: no such file; check the path")
     if not file.is_file():
-        raise UserError(f"{path}: not a regular file; copy the video to a file first")
+        raise MediaError("missing", f"{path}: not a regular file; copy the video to a file first")
     if file.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty; copy or download it again")
+        raise MediaError("missing", f"{path}: the file is empty; copy or download it again")
+    # 'file:' makes any name a name. The whitelists keep playlists that pose as videos from opening anything.
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
     try:
-        # 'file:' and the whitelist keep names such as 'http:x', and playlists posing as videos, off the network.
-        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        with guard.working(), open_regular(file):  # the latter refuses what turned into a pipe meanwhile
+            container = av.open(
+                f"file:{os.fspath(file)}", options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S)
+            )
     except PermissionError:
-        raise UserError(f"{path}: permission denied; choose a file you may read") from None
+        raise MediaError("missing", f"{path}: permission denied; choose a file you may read") from None
+    except av.ArgumentError:
+        raise MediaError("not media", f"{path}: no container of sound or pictures; {_REFUSED}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{path}: not a media file, or cut off ({reason}); replace it or convert it to mp4") from None
+        cause = getattr(error, "strerror", None) or str(error)
+        message = f"{path}: not a media file, or cut off ({cause}); replace it or convert it to mp4"
+        raise MediaError("not media", message) from None
     try:
-        _check_header(path, container, limits)
+        _check_header(guard, container)
     except BaseException:
         container.close()
         raise
     return container
 
 
-def find_stream(container: InputContainer, kind: str) -> Any:
-    """Return the stream of ``kind`` ("audio" or "video") that players choose, or None; cover art is not a video."""
-    able = [s for s in container.streams if s.type == kind and s.codec_context is not None and not _is_cover(s)]
-    return next((s for s in able if s.disposition & av.stream.Disposition.default), able[0] if able else None)
+def choose_streams(container: InputContainer, guard: Guard) -> Chosen:
+    """Return the sound and the pictures that players choose: the default or first ones of one programme.
+
+    Cover art is not a video. A stream without a decoder is passed over, with a warning if there is no other of its
+    kind.
+    """
+    video = _find(container, "video", guard)
+    audio = _find(container, "audio", guard)
+    if audio is not None and video is not None and container.format.name == "mpegts":
+        # A transport stream may carry several programmes: the sound is that of the pictures.
+        audio = container.streams.best("audio", related=video) or audio
+    return Chosen(audio, video)
 
 
 def header_seconds(container: InputContainer) -> float | None:
@@ -92,25 +92,26 @@ def header_seconds(container: InputContainer) -> float | None:
     return None if container.duration is None else float(container.duration / av.time_base)
 
 
+def _find(container: InputContainer, kind: str, guard: Guard) -> Any:
+    those = [s for s in container.streams if s.type == kind and not _is_cover(s)]
+    able = [s for s in those if s.codec_context is not None]
+    if those and not able:
+        guard.warn("no decoder", f"it has {kind} in a codec without a decoder, which is left out; convert it to mp4")
+    return next((s for s in able if s.disposition & av.stream.Disposition.default), able[0] if able else None)
+
+
 def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _check_header(path: str | Path, container: InputContainer, limits: Limits) -> None:
-    if container.format.name == "tty":  # the demuxer that draws any text as moving letters
-        raise UserError(f"{path}: a text file, not a media file; name a video file")
-    asked: list[tuple[str, float, float]] = [
-        ("streams", len(container.streams), limits.max_streams),
-        ("seconds", header_seconds(container) or 0.0, limits.max_seconds),
-    ]
+def _check_header(guard: Guard, container: InputContainer) -> None:
+    limits = guard.limits
+    guard.refuse("streams", len(container.streams), limits.max_streams)
+    guard.refuse("seconds", header_seconds(container) or 0.0, limits.max_seconds)
     for stream in container.streams:
         context: Any = stream.codec_context
         if context is not None and stream.type == "video":
-            asked.append(("pixels a frame", context.width * context.height, limits.max_pixels))
+            guard.refuse("pixels a frame", context.width * context.height, limits.max_pixels)
         elif context is not None and stream.type == "audio":
-            asked.append(("samples a second", context.sample_rate or 0, limits.max_sample_rate))
-            asked.append(("channels", context.channels or 0, limits.max_channels))
-    for what, value, limit in asked:
-        if value > limit:
-            asks = f"{value:.0f} {what}, where {limit:.0f} are allowed"
-            raise UserError(f"{path}: the header asks for {asks}; cut or convert the file, or raise the limit")
+            guard.refuse("samples a second", context.sample_rate or 0, limits.max_sample_rate)
+            guard.refuse("channels", context.channels or 0, limits.max_channels)

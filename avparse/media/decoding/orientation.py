@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from avparse.foundation.arrays import UInt8Array
 from avparse.media.decoding.views import PictureView
 
 _EXACT_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every processor
+_MOST_UNNAMED = 16  # kinds of side data without a name in one frame
 _LONGEST = 16  # times the shorter side: how much of a long thin picture is scaled before its middle is cut out
 
 
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     """Return (a, b, c, d), each -1, 0 or 1: a stored point (x, y) is shown at (a x + c y, b x + d y), y downwards."""
-    for data in frame.side_data:
+    for data in _side_data(frame):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(data, dtype=np.int32)[:5].tolist()
             if abs(b) > abs(a):
@@ -25,7 +30,37 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     return 1, 0, 0, 1
 
 
-def oriented(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UInt8Array:
+def _side_data(frame: Any) -> Iterator[Any]:
+    """Yield the side data of a frame without those that PyAV cannot name, such as the EXIF block of a camera.
+
+    PyAV names all side data of a frame or none, so a filter takes the nameless ones out first.
+    """
+    for _ in range(_MOST_UNNAMED):
+        try:
+            yield from frame.side_data
+        except ValueError as error:
+            number = re.match(r"\d+", str(error))
+            if number is None:
+                raise
+            frame = _without(frame, number[0])
+        else:
+            return
+
+
+def _without(frame: Any, kind: str) -> Any:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
+    )
+    taken_out, sink = graph.add("sidedata", f"mode=delete:type={kind}"), graph.add("buffersink")
+    source.link_to(taken_out)
+    taken_out.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    return graph.pull()
+
+
+def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UInt8Array:
     """Return the frame as RGB ``[height, width, 3]`` of the view's size, as shown."""
     a, b, c, d = display_matrix(frame)
     shown = (frame.width, frame.height) if a else (frame.height, frame.width)

@@ -11,6 +11,12 @@ import numpy as np
 from avparse.foundation.arrays import Float64Array
 
 Modality = Literal["audio", "visual"]
+TAIL = 0.1  # a last part of a segment shorter than this is dropped
+
+
+def segment_count(duration_s: float, segment_seconds: float) -> int:
+    """Return the number of segments; a last part below a tenth of a segment counts only if it is the only one."""
+    return max(1, math.ceil(duration_s / segment_seconds - TAIL))
 
 
 @dataclass(frozen=True)

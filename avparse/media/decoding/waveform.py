@@ -8,35 +8,37 @@ from pathlib import Path
 import numpy as np
 
 from avparse.foundation.arrays import Float32Array
-from avparse.media.decoding.chunks import probe, set_clock
-from avparse.media.decoding.container import DEFAULT_LIMITS, Warnings
-from avparse.media.decoding.tracks import AudioTrack, VideoTrack
+from avparse.media.decoding.guard import DEFAULT_LIMITS, Guard, Limits
+from avparse.media.decoding.opened import open_tracks, probe
 
 _RATE = 8000  # samples a second; peaks of a drawing need no more
 _BLOCK = 60 * _RATE
 
 
-def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None) -> Float32Array:
+def waveform_peaks(
+    path: str | Path, bins: int, duration_s: float | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Float32Array:
     """Return the lowest and highest sample in each of ``bins`` equal parts of the file, in constant memory.
 
     Args:
         path: the media file.
         bins: parts that span the time from 0 to ``duration_s`` on the file's clock.
-        duration_s: duration in seconds as decoded; None for that of the header.
+        duration_s: seconds as decoded, where they are known; otherwise what the header states, which may be wrong.
+        limits: what the file may ask for and cost.
 
     Returns:
         float32 ``[bins, 2]`` (minimum, maximum), zero where there is no sound; ``[0, 2]`` for a file without audio.
 
     Raises:
-        UserError: the file cannot be opened or decoded.
+        MediaError: the file cannot be opened or decoded, or costs too much.
     """
-    info = probe(path)
+    info = probe(path, limits=limits)
     if not info.has_audio:
         return np.zeros((0, 2), dtype=np.float32)
     low, high = np.full(bins, np.inf, np.float32), np.full(bins, -np.inf, np.float32)
     total = max(1.0, (info.duration_s if duration_s is None else duration_s) * _RATE)
     first = 0
-    for samples in _sound(path):
+    for samples in _sound(path, limits):
         bin_of = ((np.arange(first, first + len(samples)) + 0.5) * (bins / total)).astype(np.int64)
         first += len(samples)
         samples, bin_of = samples[bin_of < bins], bin_of[bin_of < bins]
@@ -47,14 +49,10 @@ def waveform_peaks(path: str | Path, bins: int, duration_s: float | None = None)
     return peaks
 
 
-def _sound(path: str | Path) -> Iterator[Float32Array]:
+def _sound(path: str | Path, limits: Limits) -> Iterator[Float32Array]:
     """Yield the mono sound from time 0 of the clock on, block after block, zero where there is none."""
-    warnings = Warnings(path)
-    with (
-        AudioTrack(path, [_RATE], DEFAULT_LIMITS, warnings) as audio,
-        VideoTrack(path, {}, DEFAULT_LIMITS, warnings) as video,
-    ):
-        set_clock(path, audio, video)
+    with open_tracks(Guard(path, limits), [_RATE]) as opened:
+        audio = opened.audio
         first = 0
         while not audio.ended or first < round(audio.end_s * _RATE):
             audio.read_until((first + _BLOCK) / _RATE)

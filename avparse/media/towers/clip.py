@@ -13,7 +13,8 @@ from PIL import Image
 from avparse.foundation.arrays import Float32Array, IntArray, UInt8Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import read_json
-from avparse.media.decoding.chunks import Chunk, probe, read_chunks
+from avparse.media.decoding.chunks import Chunk, read_chunks
+from avparse.media.decoding.opened import probe
 from avparse.media.decoding.views import PictureView
 from avparse.media.towers.pretrained import find_checkpoint
 from avparse.media.towers.tower import Device, Piece, choose_device, embed_texts, identity, unit
