@@ -96,7 +96,7 @@ def report_video(
     return ReportVideo(
         timeline=parsed.timeline,
         media=parsed.path,
-        waveform=waveform_peaks(parsed.path, _WAVEFORM_BINS),
+        waveform=waveform_peaks(parsed.path, _WAVEFORM_BINS, parsed.timeline.duration),
         truth=truth,
         weak_labels=weak_labels,
         note=note,

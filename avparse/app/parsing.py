@@ -226,5 +226,7 @@ def parse_extracted(
         segments=segments,
         events=sorted(events, key=lambda e: (e.onset, e.offset, e.class_name, e.modality)),
         attention=None if output.attention is None else sides(tuple(output.attention)),
+        media_start=extracted.origin_s,
+        warnings=extracted.warnings,
     )
     return Parsed(path, timeline, {m: gates[m][0].numpy() for m in MODALITIES}, only)

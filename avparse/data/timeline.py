@@ -14,6 +14,7 @@ from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import RECORDS, read_json
+from avparse.media.decoding.problems import MediaWarning
 
 _SHOWN = 20  # events in the text of a timeline: one screen
 
@@ -77,13 +78,11 @@ class Timeline:
         classes: class names, in the order of the columns of ``segments``.
         segments: probabilities ``[T, C]`` of each modality; ``None`` for a modality that the video lacks.
         events: decoded events of both modalities, ordered by onset.
-        attention: attention ``[T, C]`` of each class over the segments, by modality, if the parser decodes by
-            attention; None otherwise.
-
-    Example:
-        >>> timeline = Timeline.load("out/clip.json")  # doctest: +SKIP
-        >>> timeline.segments["audio"].shape  # doctest: +SKIP
-        (10, 25)
+        attention: per modality how each class spreads its attention over the segments ``[T, C]``, of a parser that
+            decodes by attention; None of any other.
+        media_start: seconds that the file's own clock shows at time 0 of the timeline; players that keep to that clock
+            show second ``t`` of the timeline at ``media_start + t``.
+        warnings: what of the file cannot be trusted; empty for a sound file, and in timelines of earlier versions.
     """
 
     video: str
@@ -93,6 +92,12 @@ class Timeline:
     segments: dict[str, Float32Array | None]
     events: list[Event] = field(default_factory=list)
     attention: dict[str, Float32Array | None] | None = None
+    media_start: float = 0.0
+    warnings: tuple[MediaWarning, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Bytes of a file name that are no UTF-8 are escaped, so that every file that names the video can be written.
+        object.__setattr__(self, "video", self.video.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def __repr__(self) -> str:
         head = f"Timeline {self.video}: {self.duration:.1f} s, {len(self.classes)} classes, {len(self.events)} events"
@@ -102,7 +107,7 @@ class Timeline:
             for e in self.events[:_SHOWN]
         ]
         more = [f"     ... and {len(self.events) - _SHOWN} more"] if len(self.events) > _SHOWN else []
-        return "\n".join([head, *lines, *more])
+        return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self.warnings)])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
@@ -117,6 +122,8 @@ class Timeline:
                 for e in self.events
             ],
             **({} if self.attention is None else {"attention": _rounded(self.attention)}),
+            "media_start": round(self.media_start, 3),
+            "warnings": [warning.as_dict() for warning in self.warnings],
         }
 
     def save(self, path: str | Path) -> None:
@@ -140,7 +147,9 @@ class Timeline:
                 for e in raw["events"]
             ]
             duration, unit = float(raw["duration"]), float(raw["segment_seconds"])
-            return cls(raw["video"], duration, unit, classes, segments, events, attention)
+            start = float(raw.get("media_start", 0.0))
+            warnings = tuple(MediaWarning.read(warning) for warning in raw.get("warnings", ()))
+            return cls(raw["video"], duration, unit, classes, segments, events, attention, start, warnings)
         except UserError:
             raise
         except (KeyError, TypeError, ValueError) as error:

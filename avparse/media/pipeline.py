@@ -222,7 +222,9 @@ class _Worker:
         if not since or self.link.poll():
             return None
         if time.monotonic() - since > limits.stuck_seconds:
-            what = f"was stuck for {limits.stuck_seconds:.0f} s; it may be damaged: convert it, or raise 'stuck_seconds'"
+            what = (
+                f"was stuck for {limits.stuck_seconds:.0f} s; it may be damaged: convert it, or raise 'stuck_seconds'"
+            )
         elif self._memory_mb() > _CHILD_MB + limits.max_memory_mb:
             what = "took too much memory; it may be damaged: convert it, or raise 'max_memory_mb'"
         else:

@@ -22,9 +22,11 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
+from avparse.media.decoding.rebased import rebased
 from avparse.models.decoding import DecodingRule, Threshold
 
 EMBED_LIMIT_BYTES = 30_000_000
+_WORTH_MOVING_S = 0.05  # a smaller difference between player and timeline is not seen
 _PAGE_LIMIT_FACTOR = 4  # browsers grow slow on pages of several hundred megabytes
 
 
@@ -115,12 +117,12 @@ def write_report(
         raise ValueError("a report shows at least one video")
     room = _PAGE_LIMIT_FACTOR * embed_limit_bytes
     entries: list[dict[str, Any]] = []
-    embedded: list[tuple[int, Path]] = []
+    embedded: list[tuple[int, Path, float]] = []
     for number, video in enumerate(videos):
         media = _media(video.media, Path(path).parent, min(embed_limit_bytes, room))
         if video.media is not None and media is not None and media["embedded"]:
             room -= media["bytes"]
-            embedded.append((number, video.media))
+            embedded.append((number, video.media, video.timeline.media_start))
         entries.append({**_entry(video, rule), "media": media})
     chunks = _template().generate(
         title=title,
@@ -153,12 +155,16 @@ def _media(media: Path | None, folder: Path, embed_limit_bytes: int) -> dict[str
     return {"embedded": size <= embed_limit_bytes, "bytes": size, "link": link, "url": quote(os.fsencode(link))}
 
 
-def _data_uris(embedded: Sequence[tuple[int, Path]]) -> Iterator[tuple[int, Markup]]:
-    """Yield the number of a video and its file as a data URI, one at a time, so that only one is in memory."""
-    for number, media in embedded:
+def _data_uris(embedded: Sequence[tuple[int, Path, float]]) -> Iterator[tuple[int, Markup]]:
+    """Yield the number of a video and its file as a data URI, one at a time, so that only one is in memory.
+
+    The clock of a file that starts after 0 is moved, so that the player shows the seconds of the timeline.
+    """
+    for number, media, start_s in embedded:
         kind = mimetypes.guess_type(media.name)[0] or "video/mp4"
         try:
-            content = base64.b64encode(media.read_bytes()).decode("ascii")
+            moved = rebased(media, start_s) if start_s > _WORTH_MOVING_S else None
+            content = base64.b64encode(media.read_bytes() if moved is None else moved).decode("ascii")
         except OSError as error:
             raise UserError(f"{media}: cannot be put into the report ({error.strerror}); check the file") from None
         yield number, Markup(f"data:{kind};base64,{content}")
@@ -183,6 +189,8 @@ def _entry(video: ReportVideo, rule: DecodingRule) -> dict[str, Any]:
         "weak_labels": None if video.weak_labels is None else list(video.weak_labels),
         "only": None if video.only is None else list(video.only),
         "note": video.note,
+        "warnings": [warning.message for warning in timeline.warnings],
+        "lead": max(0.0, timeline.media_start),
         "waveform": None
         if video.waveform is None or not video.waveform.size
         else _base64(video.waveform.clip(-1, 1) * 127, "i1"),

@@ -17,7 +17,7 @@ _OPEN_S, _READ_S = 30.0, 30.0  # for opening a file, and for one read from it
 # Every demuxer that may be used. None of them opens another file: no playlists, no lists, no patterns of pictures, no
 # session descriptions, no subtitles beside an index; and none takes a plain text for a picture.
 DEMUXERS = (
-    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux"),
+    *("mov", "mp4", "3gp", "3g2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux"),
     *("asf", "asf_o", "ogg", "rm", "nut", "mxf", "gxf", "wtv", "nsv", "nuv", "dv", "ivf", "dhav", "lxf", "pva", "ty"),
     *("wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "loas", "ac3", "eac3", "ac4", "dts", "dtshd", "truehd"),
     *("mlp", "amr", "amrnb", "amrwb", "ape", "wv", "tta", "tak", "mpc", "mpc8", "shn", "oma", "dsf", "dss", "voc"),
@@ -25,6 +25,7 @@ DEMUXERS = (
     *("h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "vc1", "vc1test", "av1", "obu", "cavsvideo"),
     *("mjpeg", "dirac", "dnxhd", "yuv4mpegpipe", "gif", "apng", "flic", "swf", "smk", "bink", "roq", "vivo", "xmv"),
 )
+_PATTERN = set("%*?[{")  # of picture names
 _REFUSED = "use mp4, mkv, webm, mov, avi, ts, wav, mp3, flac or another container of sound or pictures"
 
 
@@ -50,13 +51,13 @@ def open_media(guard: Guard) -> InputContainer:
         raise MediaError("missing", f"{path}: not a regular file; copy the video to a file first")
     if file.stat().st_size == 0:
         raise MediaError("missing", f"{path}: the file is empty; copy or download it again")
-    # 'file:' makes any name a name. The whitelists keep playlists that pose as videos from opening anything.
+    # The whitelists keep playlists that pose as videos from opening anything; 'file:' makes addresses into names. A name
+    # of a picture that FFmpeg could take for a pattern is kept from it.
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
     try:
-        with guard.working(), open_regular(file):  # the latter refuses what turned into a pipe meanwhile
-            container = av.open(
-                f"file:{os.fspath(file)}", options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S)
-            )
+        with guard.working():
+            source = open_regular(file) if _PATTERN & set(file.name) else f"file:{os.fspath(file)}"
+            container = av.open(source, options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S))
     except PermissionError:
         raise MediaError("missing", f"{path}: permission denied; choose a file you may read") from None
     except av.ArgumentError:

@@ -100,7 +100,11 @@ class Track(ABC):
             yield time_s, frame
 
     def _ordered(self, frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
-        if self.kind == "video" and self.container.format.name == "avi" and not self.stream.codec_context.codec.intra_only:
+        if (
+            self.kind == "video"
+            and self.container.format.name == "avi"
+            and not self.stream.codec_context.codec.intra_only
+        ):
             frames = ranked(frames)
         return settled(frames, self._length_s, self.jitter_s, self.guard)
 
@@ -109,7 +113,9 @@ class Track(ABC):
         for time_s, frame in frames:
             start_s = time_s if start_s is None else start_s
             if time_s - start_s > limit:
-                raise MediaError("limit", f"{self.guard.path}: longer than {limit:.0f} seconds; cut it or raise the limit")
+                raise MediaError(
+                    "limit", f"{self.guard.path}: longer than {limit:.0f} seconds; cut it or raise the limit"
+                )
             yield time_s, frame
 
     @abstractmethod
