@@ -174,7 +174,7 @@ def _attempt(path: str | Path, streams: Mapping[str, Stream], job: _Job) -> Extr
 
 def _serve(link: Connection, busy_since: Any, job: _Job) -> None:
     """Run in a child: answer paths with results until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    leave_signals_to_parent()
     logging.getLogger("avparse").setLevel(logging.ERROR)  # warnings travel with the result
     tell_busy(busy_since)
     streams = make_streams(job.wanted)

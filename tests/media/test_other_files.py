@@ -131,7 +131,7 @@ def test_data_of_a_movie_that_lie_in_another_file_are_not_read(target: Path) -> 
     posing = target.with_name("posing.mov")
     posing.write_bytes(grown(movie, inside, struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias))
     with av.open(str(posing), options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
-        assert sum(len(packet.decode()) for packet in container.demux()) > 100  # FFmpeg would follow the alias
+        assert sum(packet.size for packet in container.demux()) > 1000  # FFmpeg would follow the alias
     with pytest.raises(UserError, match="neither sound nor pictures"):
         read_whole(posing)
 

@@ -51,13 +51,15 @@ def open_media(guard: Guard) -> InputContainer:
         raise MediaError("missing", f"{path}: not a regular file; copy the video to a file first")
     if file.stat().st_size == 0:
         raise MediaError("missing", f"{path}: the file is empty; copy or download it again")
-    # The whitelists keep playlists that pose as videos from opening anything; 'file:' makes addresses into names. A name
-    # of a picture that FFmpeg could take for a pattern is kept from it.
+    # The whitelists keep playlists that pose as videos from opening anything; 'file:' makes addresses into names. A
+    # name of a picture that FFmpeg could take for a pattern is kept from it.
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
     try:
         with guard.working():
             source = open_regular(file) if _PATTERN & set(file.name) else f"file:{os.fspath(file)}"
-            container = av.open(source, options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S))
+            container = av.open(
+                source, mode="r", options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S)
+            )
     except PermissionError:
         raise MediaError("missing", f"{path}: permission denied; choose a file you may read") from None
     except av.ArgumentError:

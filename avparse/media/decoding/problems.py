@@ -1,4 +1,4 @@
-"""What can be wrong with a media file: errors, after which it is left out, and warnings, which stay with its results."""
+"""What can be wrong with a media file: errors, which leave it out, and warnings, which stay with its results."""
 
 from __future__ import annotations
 
