@@ -13,6 +13,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
+from avparse.foundation.names import writable
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.media.decoding.problems import MediaWarning
 
@@ -78,11 +79,16 @@ class Timeline:
         classes: class names, in the order of the columns of ``segments``.
         segments: probabilities ``[T, C]`` of each modality; ``None`` for a modality that the video lacks.
         events: decoded events of both modalities, ordered by onset.
-        attention: per modality how each class spreads its attention over the segments ``[T, C]``, of a parser that
-            decodes by attention; None of any other.
+        attention: attention ``[T, C]`` of each class over the segments, by modality, if the parser decodes by
+            attention; None otherwise.
         media_start: seconds that the file's own clock shows at time 0 of the timeline; players that keep to that clock
             show second ``t`` of the timeline at ``media_start + t``.
-        warnings: what of the file cannot be trusted; empty for a sound file, and in timelines of earlier versions.
+        warnings: parts of the file that cannot be trusted; empty for an undamaged file.
+
+    Example:
+        >>> timeline = Timeline.load("out/clip.json")  # doctest: +SKIP
+        >>> timeline.segments["audio"].shape  # doctest: +SKIP
+        (10, 25)
     """
 
     video: str
@@ -96,8 +102,7 @@ class Timeline:
     warnings: tuple[MediaWarning, ...] = ()
 
     def __post_init__(self) -> None:
-        # Bytes of a file name that are no UTF-8 are escaped, so that every file that names the video can be written.
-        object.__setattr__(self, "video", self.video.encode("utf-8", "backslashreplace").decode("utf-8"))
+        object.__setattr__(self, "video", writable(self.video))
 
     def __repr__(self) -> str:
         head = f"Timeline {self.video}: {self.duration:.1f} s, {len(self.classes)} classes, {len(self.events)} events"

@@ -47,9 +47,9 @@ class Extracted:
         path: path of the file.
         duration_s: seconds as decoded.
         streams: name -> float32 ``[T, D]``.
-        audio_present, visual_present: bool ``[T]``.
-        origin_s: what the file's own clock shows at time 0 of the streams.
-        warnings: what cannot be trusted; what could be decoded is in the streams.
+        audio_present, visual_present: presence of the modality in each segment, bool ``[T]``.
+        origin_s: reading of the file's own clock at time 0 of the streams, in seconds.
+        warnings: parts of the file that cannot be trusted; the streams hold everything that could be decoded.
     """
 
     video: str
@@ -67,7 +67,7 @@ class Failed:
     """A file without features.
 
     Attributes:
-        path: the file.
+        path: path of the file.
         reason: why, in one line that names it.
         kind: why, in one word; see :class:`avparse.media.decoding.problems.MediaError`.
     """
@@ -87,7 +87,7 @@ def extract_video(
 
     Raises:
         MediaError: the file cannot be opened, exceeds a limit, costs too much, or nothing in it can be decoded.
-        UserError: its segments are too short for a stream.
+        UserError: the segments are too short for a stream.
     """
     chunks = read_chunks(
         path,
@@ -137,7 +137,7 @@ def extract_videos(
         segment_seconds: length of a segment.
         workers: child processes; None for all cores, 0 to work in this process (a crash then ends it, and a single
             call of the decoder may take as long as it likes).
-        limits: what a file may ask for and cost.
+        limits: limits of the size and cost of a file.
 
     Raises:
         UserError: an unknown extractor or stream, or an extractor that cannot start.

@@ -14,7 +14,7 @@ from avparse.data.features import TaskSpec
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
-from avparse.media.decoding import tracks
+from avparse.media.decoding import track
 from avparse.media.decoding.chunks import Chunk, read_chunks
 from avparse.media.decoding.views import PictureView, SoundView, View
 from avparse.media.extractors import EXTRACTORS, Stream, make_streams
@@ -73,8 +73,8 @@ def test_an_extractor_of_three_different_streams_extracts_a_clip(three: None, cl
 
 def test_a_file_is_decoded_once_for_all_streams(three: None, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    real = tracks.open_media
-    monkeypatch.setattr(tracks, "open_media", lambda *given: opened.append(given) or real(*given))
+    real = track.open_media
+    monkeypatch.setattr(track, "open_media", lambda *given: opened.append(given) or real(*given))
     extract_video(clip, make_streams({"heard": "three", "moved": "three", "audio": "light", "clips": "light"}))
     assert len(opened) == 2  # one reader of the sound, one of the pictures
 

@@ -11,6 +11,7 @@ from avparse.data.timeline import Timeline
 from avparse.foundation.cells import guarded
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
+from avparse.foundation.names import writable
 from avparse.foundation.reading import RECORDS, read_text
 
 EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score")
@@ -24,7 +25,7 @@ def kept_rows(path: Path, videos: Sequence[str]) -> list[list[str]]:
         header, *rows = csv.reader(io.StringIO(read_text(path, RECORDS.size), newline=""))
     except (UserError, ValueError, csv.Error):
         return []
-    again = {guarded(video.encode("utf-8", "replace").decode("utf-8")) for video in videos}
+    again = {guarded(writable(video)) for video in videos}
     known = tuple(header) == EVENT_COLUMNS
     return [row for row in rows if known and len(row) == len(EVENT_COLUMNS) and row[0] not in again]
 
@@ -39,8 +40,7 @@ def write_events_csv(path: str | Path, timelines: Sequence[Timeline], before: Se
         UserError: the file cannot be written.
     """
     with atomic_file(path) as file:
-        # A file name that is not valid Unicode must not prevent the table; its invalid bytes become question marks.
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(EVENT_COLUMNS)
         rows.writerows(before)

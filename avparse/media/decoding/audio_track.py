@@ -22,7 +22,7 @@ class AudioTrack(Track):
     Args:
         guard: the file, its limits and its warnings.
         sample_rates: samples a second, each for a reader of its own; the sound is decoded once for all.
-        threads: decoder threads.
+        threads: number of decoder threads.
     """
 
     kind = "audio"

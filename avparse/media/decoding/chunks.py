@@ -39,8 +39,8 @@ class Chunk:
         pictures: pictures of each view, uint8 ``[segments, pictures, H, W, 3]``, zero in segments without any.
         audio_present: bool ``[segments]``, at least half of the segment (of its part before the end) has sound.
         visual_present: bool ``[segments]``, at least half of the segment has pictures.
-        origin_s: what the file's own clock shows at time 0.
-        warnings: what was found wrong since the chunk before.
+        origin_s: reading of the file's own clock at time 0, in seconds.
+        warnings: faults found since the previous chunk.
     """
 
     start_s: float
@@ -70,11 +70,11 @@ def read_chunks(
 
     Args:
         path: the media file, in one of the containers of :data:`avparse.media.decoding.container.DEMUXERS`.
-        views: what is wanted of the sound and of the pictures; equal ones are made once.
+        views: views of the sound and of the pictures; equal views are made once.
         segment_seconds: length of a segment.
         chunk_segments: segments a chunk, of which the last chunk may have fewer; None takes up to 60, fewer where
             those would take more than 128 MiB.
-        limits: what the file may ask for and cost.
+        limits: limits of the size and cost of the file.
         threads: threads of the decoder; 0 lets it choose.
 
     Raises:

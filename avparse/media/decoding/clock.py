@@ -40,6 +40,7 @@ class _Line:
     offset_s: float = 0.0
     piece: int = 0
     expected_s: float | None = None
+    back_s: float = BACK_S  # a step back by less is none
 
 
 class Clock:
@@ -94,12 +95,14 @@ class Clock:
             return
         line = self._lines[packet.stream_index]
         length_s = packet_seconds(packet)
+        if packet.dts is None:  # times of showing stand in, which step back where frames are stored out of order
+            line.back_s = max(line.back_s, _REORDERED * length_s)
         if line.expected_s is None:
             line.expected_s = raw_s
             if self._first_is_odd(packet, raw_s):
                 return
         ahead_s = raw_s + line.offset_s - line.expected_s
-        if not -BACK_S <= ahead_s <= AHEAD_S:
+        if not -line.back_s <= ahead_s <= AHEAD_S:
             if self._returns(packet, line, ahead_s):
                 line.expected_s += length_s  # one odd stamp; see settled()
             else:
@@ -121,7 +124,7 @@ class Clock:
                 return
         at = f"at {line.expected_s:.1f} s"
         if ahead_s < 0:
-            line.offset_s = max(line.expected_s - raw_s, *self._shifts_of_others(line))
+            line.offset_s = max([line.expected_s - raw_s, *self._shifts_of_others(line)])
             self._guard.warn("restart", f"its clock starts again {at}; what follows is put after what was there")
         elif ahead_s > self._gap_s or (self._last_s is not None and raw_s + line.offset_s > self._last_s):
             line.offset_s = line.expected_s - raw_s
@@ -141,7 +144,7 @@ class Clock:
                 later_s = _stamp_s(packet) if packet.stream_index == index else None
                 if later_s is None:
                     continue
-                if later_s + other.offset_s < expected_s - BACK_S:
+                if later_s + other.offset_s < expected_s - other.back_s:
                     yield expected_s - later_s
                     break
                 expected_s = later_s + other.offset_s + packet_seconds(packet)
@@ -216,7 +219,7 @@ def settled(frames: Frames, length_s: Callable[[Any], float], jitter_s: float, g
         frames: time in seconds, and frame.
         length_s: gives the seconds that a frame lasts.
         jitter_s: differences that do not matter.
-        guard: takes warnings.
+        guard: receiver of warnings.
     """
     queue: deque[tuple[float, Any]] = deque()
 

@@ -26,13 +26,13 @@ class Limits(Settings):
     """What a media file may ask for, which its header tells before anything is decoded, and what decoding it may cost.
 
     Attributes:
-        max_seconds: duration.
+        max_seconds: longest duration, in seconds.
         max_pixels: pixels of a picture.
         max_streams: streams in the file.
         max_sample_rate: samples a second of the sound.
         max_channels: channels of the sound.
         max_segments: segments of the result.
-        max_gap_seconds: how long a picture may stand, and a pause between two times may last; a longer one is closed.
+        max_gap_seconds: longest time that a picture stands or a pause lasts; a longer pause is closed.
         max_idle_packets: packets of a stream, one after the other, that decode to nothing; the rest is left out.
         busy_seconds: computing time of the decoder before anything is decoded.
         busy_per_second: computing time that each second of decoded content allows in addition.
@@ -65,7 +65,7 @@ class Guard:
 
     Args:
         path: the media file, for messages.
-        limits: what it may cost.
+        limits: limits of the size and cost of the file.
     """
 
     def __init__(self, path: str | Path, limits: Limits = DEFAULT_LIMITS) -> None:

@@ -22,7 +22,7 @@ class MediaInfo:
     """What a file holds, from its header and the first frame of each stream.
 
     Attributes:
-        path: the file.
+        path: path of the file.
         duration_s: seconds on the clock, as the header states them (a damaged file may decode to less); 0 in bare
             streams without times, where only decoding can tell.
         has_audio, has_video: whether such a stream exists and begins to decode.
@@ -56,7 +56,7 @@ class Opened:
     Attributes:
         guard: the file, its limits and its warnings.
         audio, video: the tracks, which count time from the earlier of their starts.
-        origin_s: that start on the file's own clock.
+        origin_s: reading of the file's own clock at time 0, in seconds.
         stated_s: the duration that the header states, or failing that the last packet; None where nothing tells.
     """
 
@@ -88,7 +88,7 @@ def open_tracks(
     Args:
         guard: the file, its limits and its warnings.
         sample_rates: rates at which the sound is wanted, samples a second.
-        steps: for each view of the pictures, the seconds from one picture to the next.
+        steps: view of the pictures -> seconds from one picture to the next.
         threads: threads of the decoder; 0 lets it choose.
 
     Raises:

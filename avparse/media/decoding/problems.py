@@ -56,7 +56,7 @@ class MediaWarning:
         """Read the JSON form.
 
         Raises:
-            KeyError, TypeError: it is not one.
+            KeyError, TypeError: the data do not describe a warning.
         """
         kind, message = value["kind"], value["message"]
         if not isinstance(message, str):

@@ -22,7 +22,7 @@ def rebased(path: str | Path, origin_s: float, limits: Limits = DEFAULT_LIMITS) 
     Args:
         path: the media file.
         origin_s: seconds on the file's own clock that become 0.
-        limits: what the file may ask for and cost.
+        limits: limits of the size and cost of the file.
 
     Returns:
         The content of a file in the same kind of container; None where that cannot be written.

@@ -26,7 +26,7 @@ class Track(ABC):
 
     Args:
         guard: the file, its limits and its warnings.
-        threads: decoder threads.
+        threads: number of decoder threads.
 
     Attributes:
         stream: the stream that is read, None where the file has none.

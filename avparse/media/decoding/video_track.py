@@ -28,8 +28,8 @@ class VideoTrack(Track):
 
     Args:
         guard: the file, its limits and its warnings.
-        steps: for each view, the seconds from one of its pictures to the next; the file is decoded once for all.
-        threads: decoder threads.
+        steps: view -> seconds from one of its pictures to the next; the file is decoded once for all views.
+        threads: number of decoder threads.
     """
 
     kind = "video"

@@ -24,7 +24,7 @@ def waveform_peaks(
         path: the media file.
         bins: parts that span the time from 0 to ``duration_s`` on the file's clock.
         duration_s: seconds as decoded, where they are known; otherwise what the header states, which may be wrong.
-        limits: what the file may ask for and cost.
+        limits: limits of the size and cost of the file.
 
     Returns:
         float32 ``[bins, 2]`` (minimum, maximum), zero where there is no sound; ``[0, 2]`` for a file without audio.
