@@ -208,6 +208,19 @@ def ranked(frames: Frames) -> Frames:
         yield heapq.heappop(times), waiting.popleft()
 
 
+def unbroken(frames: Frames, length_s: Callable[[Any], float], gap_s: float, guard: Guard) -> Frames:
+    """Close pauses between frames, in the order of showing, that are longer than ``gap_s`` seconds."""
+    closed_s, expected_s = 0.0, None
+    for time_s, frame in frames:
+        at_s = time_s - closed_s
+        if expected_s is not None and at_s - expected_s > gap_s:
+            guard.warn("jump", f"its times leap ahead by {at_s - expected_s:.0f} s; the gap is left out")
+            closed_s += at_s - expected_s
+            at_s = expected_s
+        yield at_s, frame
+        expected_s = at_s + length_s(frame) if expected_s is None else max(expected_s, at_s + length_s(frame))
+
+
 def settled(frames: Frames, length_s: Callable[[Any], float], jitter_s: float, guard: Guard) -> Frames:
     """Replace the times of single frames that contradict their neighbours.
 

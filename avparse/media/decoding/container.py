@@ -25,6 +25,7 @@ DEMUXERS = (
     *("h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "vc1", "vc1test", "av1", "obu", "cavsvideo"),
     *("mjpeg", "dirac", "dnxhd", "yuv4mpegpipe", "gif", "apng", "flic", "swf", "smk", "bink", "roq", "vivo", "xmv"),
 )
+_TRANSPORT_BYTES = (188, 192, 204)  # of a packet of a transport stream, which states no length: plain, timed, protected
 _PATTERN = set("%*?[{")  # of picture names
 _REFUSED = "use mp4, mkv, webm, mov, avi, ts, wav, mp3, flac or another container of sound or pictures"
 
@@ -109,6 +110,9 @@ def _is_cover(stream: Any) -> bool:
 
 def _check_header(guard: Guard, container: InputContainer) -> None:
     limits = guard.limits
+    size = os.path.getsize(guard.path)
+    if container.format.name == "mpegts" and all(size % packet for packet in _TRANSPORT_BYTES):
+        guard.warn("break", "the file breaks off within a packet; what comes before is kept")
     guard.refuse("streams", len(container.streams), limits.max_streams)
     guard.refuse("seconds", header_seconds(container) or 0.0, limits.max_seconds)
     for stream in container.streams:

@@ -137,8 +137,9 @@ def _stated_end_s(guard: Guard, audio: AudioTrack, video: VideoTrack) -> float |
     if container.format.name == "avi":  # a cut one states a shorter duration, but still how many frames it had
         ends += [float(s.frames / s.average_rate) for s in kept if s.type == "video" and s.average_rate]
     stated_s = header_seconds(container)
-    if not ends and stated_s is not None:
-        ends = [stated_s]  # Matroska counts it from zero, not from the first frame
+    if stated_s is not None and (not ends or len(kept) == len(container.streams)):
+        # Counted from zero in Matroska. Where a damaged index hides a stream, only the whole file's length tells.
+        ends.append(stated_s)
     if not ends:
         with open_media(guard) as scanned:
             streams = [scanned.streams[stream.index] for stream in kept]

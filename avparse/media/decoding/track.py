@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import av
 
-from avparse.media.decoding.clock import Clock, ranked, settled
+from avparse.media.decoding.clock import Clock, ranked, settled, unbroken
 from avparse.media.decoding.container import choose_streams, open_media
 from avparse.media.decoding.guard import Guard
 from avparse.media.decoding.problems import MediaError
@@ -84,6 +84,8 @@ class Track(ABC):
                 return
             except (av.FFmpegError, ValueError):
                 self.guard.warn("damage", f"damaged {self.kind} data left out")
+            if any(frame.is_corrupt for frame in frames):
+                self.guard.warn("damage", f"damaged {self.kind} data; what the decoder could not read is guessed")
             yield from frames
             if packet is None:
                 return
@@ -106,7 +108,8 @@ class Track(ABC):
             and not self.stream.codec_context.codec.intra_only
         ):
             frames = ranked(frames)
-        return settled(frames, self._length_s, self.jitter_s, self.guard)
+        frames = settled(frames, self._length_s, self.jitter_s, self.guard)
+        return unbroken(frames, self._length_s, self.guard.limits.max_gap_seconds, self.guard)
 
     def _within_limits(self, frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
         limit, start_s = self.guard.limits.max_seconds, None
