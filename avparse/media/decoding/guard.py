@@ -66,10 +66,11 @@ class Guard:
     Args:
         path: the media file, for messages.
         limits: limits of the size and cost of the file.
+        tells: whether warnings are logged; False for a second reading of the same file.
     """
 
-    def __init__(self, path: str | Path, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path, self.limits = path, limits
+    def __init__(self, path: str | Path, limits: Limits = DEFAULT_LIMITS, tells: bool = True) -> None:
+        self.path, self.limits, self._tells = path, limits, tells
         self.kinds: set[Kind] = set()
         self._fresh: list[MediaWarning] = []
         self._spent_s = self._earned_s = self._looked_s = 0.0
@@ -82,7 +83,8 @@ class Guard:
         if kind not in self.kinds:
             self.kinds.add(kind)
             self._fresh.append(MediaWarning(kind, message))
-            _log.warning("%s: %s", self.path, message)
+            if self._tells:
+                _log.warning("%s: %s", self.path, message)
 
     def take_warnings(self) -> tuple[MediaWarning, ...]:
         """Return what was reported since the last call."""

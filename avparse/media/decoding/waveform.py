@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from avparse.foundation.arrays import Float32Array
+from avparse.media.decoding.audio_track import AudioTrack
 from avparse.media.decoding.guard import DEFAULT_LIMITS, Guard, Limits
-from avparse.media.decoding.opened import open_tracks, probe
+from avparse.media.decoding.opened import open_tracks
 
 _RATE = 8000  # samples a second; peaks of a drawing need no more
 _BLOCK = 60 * _RATE
@@ -32,30 +33,28 @@ def waveform_peaks(
     Raises:
         MediaError: the file cannot be opened or decoded, or costs too much.
     """
-    info = probe(path, limits=limits)
-    if not info.has_audio:
-        return np.zeros((0, 2), dtype=np.float32)
     low, high = np.full(bins, np.inf, np.float32), np.full(bins, -np.inf, np.float32)
-    total = max(1.0, (info.duration_s if duration_s is None else duration_s) * _RATE)
-    first = 0
-    for samples in _sound(path, limits):
-        bin_of = ((np.arange(first, first + len(samples)) + 0.5) * (bins / total)).astype(np.int64)
-        first += len(samples)
-        samples, bin_of = samples[bin_of < bins], bin_of[bin_of < bins]
-        np.minimum.at(low, bin_of, samples)
-        np.maximum.at(high, bin_of, samples)
+    with open_tracks(Guard(path, limits, tells=False), [_RATE]) as opened:
+        if opened.audio.start_s is None:
+            return np.zeros((0, 2), dtype=np.float32)
+        total = max(1.0, ((opened.stated_s or 0.0) if duration_s is None else duration_s) * _RATE)
+        first = 0
+        for samples in _sound(opened.audio):
+            bin_of = ((np.arange(first, first + len(samples)) + 0.5) * (bins / total)).astype(np.int64)
+            first += len(samples)
+            samples, bin_of = samples[bin_of < bins], bin_of[bin_of < bins]
+            np.minimum.at(low, bin_of, samples)
+            np.maximum.at(high, bin_of, samples)
     peaks = np.stack([low, high], axis=1)
     peaks[low > high] = 0.0
     return peaks
 
 
-def _sound(path: str | Path, limits: Limits) -> Iterator[Float32Array]:
+def _sound(audio: AudioTrack) -> Iterator[Float32Array]:
     """Yield the mono sound from time 0 of the clock on, block after block, zero where there is none."""
-    with open_tracks(Guard(path, limits), [_RATE]) as opened:
-        audio = opened.audio
-        first = 0
-        while not audio.ended or first < round(audio.end_s * _RATE):
-            audio.read_until((first + _BLOCK) / _RATE)
-            count = min(_BLOCK, round(audio.end_s * _RATE) - first)
-            yield np.nan_to_num(audio.take(_RATE, first, count))
-            first += count
+    first = 0
+    while not audio.ended or first < round(audio.end_s * _RATE):
+        audio.read_until((first + _BLOCK) / _RATE)
+        count = min(_BLOCK, round(audio.end_s * _RATE) - first)
+        yield np.nan_to_num(audio.take(_RATE, first, count))
+        first += count
