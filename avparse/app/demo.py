@@ -21,6 +21,7 @@ from avparse.evaluation.comparison import COLUMNS, score_table
 from avparse.evaluation.denoising import score_denoising
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
+from avparse.foundation.progress import Stages
 from avparse.labels.table import RefinedLabels
 from avparse.media.pipeline import Failed
 from avparse.training.recipe import load_recipe
@@ -31,6 +32,15 @@ DESCRIPTION = "synthetic corpus of real encoded videos"
 # The same parser, trained on the weak labels as they are and on those of another denoiser.
 _RIVALS = {"HAN": "denoiser=null", "JoMoLD": "denoiser={name: jomold}"}
 _SHOWN = 6
+_OWN = "RLLD-plus"
+_SHARES = {
+    "synthesise": 50.0,
+    "extract": 60.0,
+    "HAN": 20.0,
+    "JoMoLD": 16.0,
+    _OWN: 95.0,
+    "parse": 5.0,
+}  # measured seconds
 
 
 def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] = (), workers: int | None = None) -> Run:
@@ -50,21 +60,28 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
         if not clip.is_file():
             raise UserError(f"{clip}: no such video")
     data = out.parent / f"{out.name}-data"
-    synthesise(data / "corpus", videos, seed, workers=workers)
+    stages = Stages(_SHARES)
+    with stages.at("synthesise"):
+        synthesise(data / "corpus", videos, seed, workers=workers)
     labels = read_llp(data / "corpus")
-    failures = extract_store(
-        data / "corpus" / "videos", labels, data / "features", workers=workers, description=DESCRIPTION
-    )
+    with stages.at("extract"):
+        failures = extract_store(
+            data / "corpus" / "videos", labels, data / "features", workers=workers, description=DESCRIPTION
+        )
     if failures:
         raise UserError(f"{failures[0].path}: {failures[0].reason}; remove {data} and run the demo again")
     store = FeatureStore.open(data / "features")
-    rivals = {name: load_recipe("demo", [change]) for name, change in _RIVALS.items()}
-    runs = {name: train(r, store, data / "runs" / name, seed=seed, resume=True) for name, r in rivals.items()}
-    run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
+    runs = {}
+    for name, change in _RIVALS.items():
+        with stages.at(name):
+            runs[name] = train(load_recipe("demo", [change]), store, data / "runs" / name, seed=seed, resume=True)
+    with stages.at(_OWN):
+        run = train(load_recipe("demo"), store, out, seed=seed, resume=True)
     _compare({**runs, run.recipe.title: run}, store, run)
     unseen = [data / "corpus" / "videos" / store.origins[i] for i in _worth_showing(store)]
-    parsed = parse_videos([*clips, *unseen], run.trained(), workers=workers)
-    entries = [_entry(result, labels) for result in parsed]
+    with stages.at("parse"):
+        parsed = parse_videos([*clips, *unseen], run.trained(), workers=workers)
+        entries = [_entry(result, labels) for result in parsed]
     write_report(
         run.path / "report.html",
         entries,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from avparse.data.vocabulary import Vocabulary
 from avparse.evaluation.comparison import compare_with_labels
 from avparse.evaluation.sufficiency import doubts
 from avparse.foundation.locks import LOCK, Lock
-from avparse.foundation.progress import Progress, showing
+from avparse.foundation.progress import Progress, Stages, showing
 from avparse.labels.table import RefinedLabels
 from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
@@ -77,8 +78,13 @@ def train(
             if run.finished:
                 run.tidy()
                 return run
-        trainer = Trainer(run, store, prepare(run, store, compute), compute, checkpoint_seconds)
-        trainer.fit()
+        # A denoiser takes about as long as training; how far both are corrects this while they run.
+        stages = Stages({**({"denoise": 1.0} if run.recipe.denoiser else {}), "train": 1.0})
+        with stages.at("denoise") if run.recipe.denoiser else nullcontext():
+            prepared = prepare(run, store, compute)
+        trainer = Trainer(run, store, prepared, compute, checkpoint_seconds)
+        with stages.at("train"):
+            trainer.fit()
         trainer.finish()
         finished = Run.open(run.path)
         _tell_doubts(finished, trainer)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from avparse.foundation.progress import Tracker, showing, track
+from avparse.foundation import progress
+from avparse.foundation.progress import Stages, Tracker, showing, track
 
 Calls = list[tuple[int, int | None, str]]
 
@@ -58,3 +61,39 @@ def test_an_error_of_the_function_ends_the_work() -> None:
 
     with showing(stop), pytest.raises(KeyboardInterrupt):
         list(track("ab", "letters"))
+
+
+def test_a_bar_says_its_stage_and_how_long_all_of_them_take(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = Stages({"extract": 3.0, "train": 1.0})
+    with showing("bar"):
+        with stages.at("extract"):
+            bar: Tracker[None] = track(None, "videos", total=3)
+            with bar:
+                bar.update(2)
+                time.sleep(0.01)
+                bar.note("half a note", now=True)
+        with stages.at("train"):
+            inner = Stages({"first": 1.0, "second": 1.0})
+            with inner.at("second"), track(None, "HAN", total=2) as bar:
+                bar.note("", now=True)
+    shown = capsys.readouterr().err
+    assert "1/2 extract: videos" in shown
+    assert "half a note, all done in about 0:0" in shown
+    assert "2/2 train, 2/2 second: HAN" in shown
+
+
+def test_one_stage_has_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing("bar"), Stages({"train": 1.0}).at("train"), track(None, "HAN", total=2) as bar:
+        bar.update()
+    shown = capsys.readouterr().err
+    assert "HAN: " in shown
+    assert "1/1" not in shown
+    assert "all done" not in shown
+
+
+def test_what_remains_is_judged_by_what_was_seen() -> None:
+    """An operation that is resumed at half of its work does not count the half that it did not do."""
+    clock = progress._Clock()
+    clock.left(0.5)
+    clock.since_s = time.monotonic() - 10.0
+    assert clock.left(0.75) == "all done in about 0:10"

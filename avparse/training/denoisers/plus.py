@@ -27,7 +27,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
-from avparse.foundation.progress import track
+from avparse.foundation.progress import Stages, track
 from avparse.foundation.settings import PartConfig, build
 from avparse.labels.pseudo import PSEUDO_LABELS
 from avparse.labels.reinforced.actions import greedy, repair_union
@@ -138,11 +138,13 @@ class PlusDenoiser:
             splits = (workspace.train, reward)
             teacher_scores = [teacher_evidence(teachers, workspace.store, videos) for videos in splits]
         unknown, known = list[Tensor](), list[Tensor]()
+        stages = Stages({f"part {number + 1}": 1.0 for number in range(self.config.parts)})
         for number in range(self.config.parts):
             mine = part == number
             unimodal = workspace.recipe.plain(self.config.epochs, cross=False)
             others = Prepared(only=workspace.train[(~mine).numpy()])
-            parser = workspace.fit(f"unimodal{number}", unimodal, others)
+            with stages.at(f"part {number + 1}"):
+                parser = workspace.fit(f"unimodal{number}", unimodal, others)
             unseen_videos = (workspace.train[mine.numpy()], reward)
             unseen = [evidence(predict(parser, table, videos)) for videos in unseen_videos]
             if self.config.finetune_epochs:
