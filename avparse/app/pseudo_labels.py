@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avparse.data.batching import FeatureTable, Indices
-from avparse.data.scores import load_scores, segment_rows
+from avparse.data.scores import load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.simulated import is_simulated
 from avparse.data.vocabulary import MODALITIES
@@ -17,7 +17,7 @@ from avparse.evaluation.comparison import COPIED, score_table
 from avparse.evaluation.prediction import predict
 from avparse.evaluation.pseudo_quality import PseudoQuality, score_segment_labels
 from avparse.evaluation.teacher_thresholds import ScoredVideos, Thresholds, Tuning, cross_validate, tune
-from avparse.foundation.arrays import Float32Array
+from avparse.foundation.arrays import Float32Array, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
 from avparse.labels.pseudo import PseudoLabels

@@ -1,4 +1,4 @@
-"""Type aliases of NumPy arrays, by the type of their elements."""
+"""Type aliases of NumPy arrays, by the type of their elements; rows of videos that lie one after the other."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ Float16Array = npt.NDArray[np.float16]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def segment_rows(first: IntArray, lengths: IntArray) -> IntArray:
+    """Return the rows of some videos, one after the other: ``first[n] + arange(lengths[n])``."""
+    offset = np.cumsum(lengths) - lengths
+    rows: IntArray = np.repeat(first - offset, lengths) + np.arange(int(lengths.sum()))
+    return rows

@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as arrays
 
 from avparse.data.store import FeatureStore
 from avparse.data.store import writer as store_writer
-from avparse.data.store.format import Manifest, read_manifest, write_manifest
+from avparse.data.store.format import Manifest, write_manifest
 from avparse.data.store.info import describe
 from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import Vocabulary
@@ -83,7 +83,6 @@ def test_numpy_reads_every_file(tmp_path: Path) -> None:
     store = FeatureStore.open(path)
     for name in store.streams:
         np.testing.assert_array_equal(np.load(path / f"{name}.npy", allow_pickle=False), store.stream(name))
-    assert np.load(path / "truth.audio.npy", mmap_mode="r").dtype == bool
 
 
 def test_maps_are_read_only(tmp_path: Path) -> None:
@@ -286,8 +285,7 @@ def _too_large_for_half(b: Block) -> Block:
 BAD_BLOCKS: dict[str, tuple[Callable[[Block], Block], str]] = {
     "nan": (_with_nan, "video 'video_9_1', stream 'frames': NaN or infinity"),
     "overflow": (_too_large_for_half, "video 'video_9_0', stream 'frames': NaN or infinity in float16"),
-    "there already": (lambda b: replace(b, videos=["video_0_0", *b.videos[1:]]), "'video_0_0' is there already"),
-    "twice": (lambda b: replace(b, videos=[b.videos[1], *b.videos[1:]]), "'video_9_1' is there already"),
+    "twice": (lambda b: replace(b, videos=[b.videos[1], *b.videos[1:]]), "'video_9_1' is twice in what is to be"),
     "separator": (lambda b: replace(b, videos=["../x", *b.videos[1:]]), "unsafe video id '../x'"),
     "backslash": (lambda b: replace(b, videos=["a\\x", *b.videos[1:]]), "unsafe video id"),
     "parent": (lambda b: replace(b, videos=["..", *b.videos[1:]]), "unsafe video id"),
@@ -380,7 +378,7 @@ def _flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["audio.npy", "frames.npy", "present.npy", "truth.audio.npy", "truth.visual.npy"])
+@pytest.mark.parametrize("name", ["audio.npy", "frames.npy", "present.npy"])
 @pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
 def test_verify_finds_one_flipped_bit(name: str, where: float, tmp_path: Path) -> None:
     path = make(tmp_path / "store", 4)
@@ -400,7 +398,8 @@ def test_a_damaged_index_or_manifest_never_passes(
 ) -> None:
     path = make(tmp_path_factory.mktemp("damage") / "store", 2)
     whole = FeatureStore.open(path)
-    for name in ("index.parquet", "manifest.json"):
+    (annotations,) = (file.name for file in path.glob("annotations-*.parquet"))
+    for name in ("features.parquet", "manifest.json", "annotations.json", annotations):
         content = bytearray((path / name).read_bytes())
         content[position % len(content)] ^= 1 << bit
         (path / name).write_bytes(content)
@@ -410,7 +409,7 @@ def test_a_damaged_index_or_manifest_never_passes(
         except UserError as error:
             assert "\n" not in str(error)  # noqa: PT017 - a few positions are harmless
         else:  # a byte of the index without meaning, such as padding
-            assert name == "index.parquet"
+            assert name == "features.parquet"
             assert store.videos == whole.videos
             assert store.splits.tolist() == whole.splits.tolist()
             np.testing.assert_array_equal(store.lengths, whole.lengths)
@@ -465,12 +464,12 @@ def test_a_file_unlike_the_manifest_is_refused(spoil: Callable[[Path], None], me
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "store format 2, this avparse reads 1"),
+        ({"format": 3}, "store format 3, this avparse reads 1 and 2"),
         ({"format": None}, "store format None"),
         ({"videos": 99}, "do not add up"),
         ({"rows": -1}, "'rows'"),
         ({"segment_seconds": 2.0}, "its checksum is wrong"),
-        ({"vocabulary": ["Dog", "Dog"]}, "named twice"),
+        ({"vocabulary": ["Dog", "Dog"]}, "unknown key 'vocabulary'"),
         ({"streams": {"audio": {"dimension": 5, "dtype": "float64"}}}, "float64"),
         ({"surprise": 1}, "unknown key 'surprise'"),
     ],
@@ -486,14 +485,14 @@ def test_a_manifest_that_does_not_fit_is_refused(change: dict[str, Any], message
 
 def test_an_index_of_another_store_is_refused(tmp_path: Path) -> None:
     path, other = make(tmp_path / "store", 2), make(tmp_path / "other", 3)
-    (path / "index.parquet").write_bytes((other / "index.parquet").read_bytes())
+    (path / "features.parquet").write_bytes((other / "features.parquet").read_bytes())
     assert_holds_blocks(FeatureStore.open(path), 2)  # the same rows and more: an append that did not finish
-    write_manifest(path, read_manifest(path).model_copy(update={"index_sha256": "0" * 64}))
-    with pytest.raises(UserError, match=r"index.parquet: checksum differs"):
+    write_manifest(path, FeatureStore.open(path).manifest.model_copy(update={"index_sha256": "0" * 64}))
+    with pytest.raises(UserError, match=r"features.parquet: checksum differs"):
         FeatureStore.open(path)
     make(tmp_path / "shorter", 1)
-    (path / "index.parquet").write_bytes((tmp_path / "shorter" / "index.parquet").read_bytes())
-    with pytest.raises(UserError, match=r"index.parquet: not the index of this store"):
+    (path / "features.parquet").write_bytes((tmp_path / "shorter" / "features.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"features.parquet: not the table of this store"):
         FeatureStore.open(path)
 
 

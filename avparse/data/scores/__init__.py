@@ -14,7 +14,7 @@ touched. Videos that are appended to it later have no scores until the teacher i
 from avparse.data.scores.embeddings import Subsets, TeacherScores
 from avparse.data.scores.loading import load_scores
 from avparse.data.scores.logits import ScoreTable
-from avparse.data.scores.stored import FOLDER, SegmentScores, TeacherInfo, segment_rows
+from avparse.data.scores.stored import FOLDER, SegmentScores, TeacherInfo
 
 __all__ = [
     "FOLDER",
@@ -24,5 +24,4 @@ __all__ = [
     "TeacherInfo",
     "TeacherScores",
     "load_scores",
-    "segment_rows",
 ]

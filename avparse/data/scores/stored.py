@@ -17,7 +17,7 @@ from safetensors.numpy import save as to_bytes
 
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import Vocabulary
-from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 from avparse.foundation.settings import Settings
@@ -148,13 +148,6 @@ class SegmentScores(ABC):
     @cached_property
     def _at(self) -> dict[str, int]:
         return {video: position for position, video in enumerate(self.videos)}
-
-
-def segment_rows(first: IntArray, lengths: IntArray) -> IntArray:
-    """Return the rows of some videos, one after the other: ``first[n] + arange(lengths[n])``."""
-    offset = np.cumsum(lengths) - lengths
-    rows: IntArray = np.repeat(first - offset, lengths) + np.arange(int(lengths.sum()))
-    return rows
 
 
 def scores_path(store: FeatureStore, teacher: str, modality: str) -> Path:

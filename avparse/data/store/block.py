@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from avparse.data.store.format import PRESENT, SPLITS, Column, Manifest, truth_file
+from avparse.data.store.annotations import AnnotationsInfo, annotation_rows, with_truth
+from avparse.data.store.format import PRESENT, SPLITS, Column, Manifest
+from avparse.data.store.stamp import UNKNOWN, Stamp
+from avparse.data.store.truth import runs_column
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
@@ -32,6 +36,7 @@ class Block:
         present: ``[sum T, 2]`` audio, visual present in the segment; everywhere if not given.
         truth: dense truth ``[sum T, C]`` of the annotated videos, by modality.
         annotated: whether each video is annotated, ``[n]``; None: every video if ``truth`` is given, otherwise none.
+        stamps: stamp of the source of each video; None if the sources are not known.
     """
 
     videos: Sequence[str]
@@ -44,22 +49,28 @@ class Block:
     present: BoolArray | None = None
     truth: Mapping[str, BoolArray] | None = None
     annotated: BoolArray | None = None
+    stamps: Sequence[Stamp] | None = None
 
 
-def index_rows(block: Block, manifest: Manifest, done: Collection[str], where: str) -> list[dict[str, Any]]:
-    """Return the index rows of a block that follows the committed videos ``done``.
+def index_rows(block: Block, manifest: Manifest, where: str) -> list[dict[str, Any]]:
+    """Return the index rows of a block that follows the committed rows.
 
     Raises:
         UserError: a bad or repeated id, a bad length, duration or split, or lists of different lengths.
     """
-    weak, annotated = _flags(block, manifest, where)
-    vocabulary = Vocabulary(manifest.vocabulary)
+    stamps = [UNKNOWN] * len(block.videos) if block.stamps is None else block.stamps
+    lists = (block.splits, block.lengths, block.durations, block.origins, stamps)
+    if any(len(values) != len(block.videos) for values in lists):
+        raise UserError(
+            f"{where}: splits, lengths, durations, origins and stamps need one value for each of "
+            f"{len(block.videos)} videos"
+        )
     first, rows, seen = manifest.rows, [], set[str]()
     for n, video in enumerate(block.videos):
         check_id(video, where)
         length, duration, split = int(block.lengths[n]), float(block.durations[n]), block.splits[n]
-        if video in seen or video in done:
-            raise UserError(f"{where}: video '{video}' is there already; each id may be appended once")
+        if video in seen:
+            raise UserError(f"{where}: video '{video}' is twice in what is to be appended; give it once")
         if length < 1 or not 0 <= duration < np.inf or split not in SPLITS:
             raise UserError(
                 f"{where}: video '{video}' has {length} segments, {duration} s, split '{split}'; "
@@ -69,16 +80,39 @@ def index_rows(block: Block, manifest: Manifest, done: Collection[str], where: s
         rows.append(
             {
                 "video": video,
-                "split": split,
                 "first_row": first,
                 "segments": length,
                 "duration": duration,
-                "labels": vocabulary.decode(weak[n]),
                 "source": block.origins[n].encode("utf-8", "backslashreplace").decode("utf-8"),
-                "annotated": bool(annotated[n]),
+                "source_bytes": stamps[n].size,
+                "source_sha256": stamps[n].sha256,
+                "source_modified_ns": stamps[n].modified_ns,
             }
         )
         first += length
+    return rows
+
+
+def labelled_rows(block: Block, info: AnnotationsInfo, where: str) -> pa.Table:
+    """Return the rows of annotations of a block.
+
+    Raises:
+        UserError: weak labels, truth or flags have another shape, or the store is not made for truth.
+    """
+    count, classes = len(block.videos), len(info.vocabulary)
+    weak = np.asarray(block.weak, dtype=bool)
+    if weak.shape != (count, classes):
+        raise UserError(f"{where}: weak labels have shape {list(weak.shape)}, not [{count}, {classes}]")
+    if block.truth is not None and (not info.truth or set(block.truth) != set(MODALITIES)):
+        raise UserError(f"{where}: dense truth must be of {' and '.join(MODALITIES)}, in a store made for truth")
+    annotated = np.asarray(np.full(count, block.truth is not None) if block.annotated is None else block.annotated)
+    if annotated.shape != (count,) or (block.truth is None and annotated.any()):
+        raise UserError(f"{where}: 'annotated' must hold {count} flags, and 'truth' be given where one is set")
+    labels = [Vocabulary(info.vocabulary).decode(vector) for vector in weak]
+    rows = annotation_rows(block.videos, block.splits, labels, annotated.astype(bool))
+    for modality, truth in (block.truth or {}).items():
+        flags = _rows_of(truth, f"truth of {modality}", Column(np.dtype(bool), classes), block, where)
+        rows = with_truth(rows, modality, runs_column(flags, block.lengths))
     return rows
 
 
@@ -91,18 +125,14 @@ def column_arrays(block: Block, manifest: Manifest, where: str) -> dict[str, npt
     if set(block.streams) != set(manifest.streams):
         given, known = ", ".join(block.streams), ", ".join(manifest.streams)
         raise UserError(f"{where}: the block has streams {given}; the store has {known}")
-    if block.truth is not None and (not manifest.truth or set(block.truth) != set(MODALITIES)):
-        raise UserError(f"{where}: dense truth must be of {' and '.join(MODALITIES)}, in a store made for truth")
     given_arrays: dict[str, npt.NDArray[Any]] = {f"{name}.npy": array for name, array in block.streams.items()}
     if block.present is not None:
         given_arrays[PRESENT] = block.present
-    for modality, array in (block.truth or {}).items():
-        given_arrays[truth_file(modality)] = array
     count = sum(block.lengths)
     return {
         name: _rows_of(given_arrays[name], name, column, block, where)
         if name in given_arrays
-        else np.full((count, column.width), name == PRESENT)  # present everywhere; no truth
+        else np.full((count, column.width), True)  # present everywhere
         for name, column in manifest.columns().items()
     }
 
@@ -117,23 +147,6 @@ def check_id(video: str, where: str) -> None:
     if unsafe or "/" in video or "\\" in video:
         limit = f"1 to {_LONGEST_ID} printable characters without slashes"
         raise UserError(f"{where}: unsafe video id {video[:60]!r}; use {limit}")
-
-
-def _flags(block: Block, manifest: Manifest, where: str) -> tuple[BoolArray, BoolArray]:
-    """Return weak labels ``[n, C]`` and annotated flags ``[n]``, with all lists of the block of one length."""
-    count, classes = len(block.videos), len(manifest.vocabulary)
-    lists = (block.splits, block.lengths, block.durations, block.origins)
-    if any(len(values) != count for values in lists):
-        raise UserError(f"{where}: splits, lengths, durations and origins need one value for each of {count} videos")
-    weak = np.asarray(block.weak, dtype=bool)
-    if weak.shape != (count, classes):
-        raise UserError(f"{where}: weak labels have shape {list(weak.shape)}, not [{count}, {classes}]")
-    if block.annotated is None:
-        return weak, np.full(count, block.truth is not None)
-    annotated = np.asarray(block.annotated, dtype=bool)
-    if annotated.shape != (count,) or (block.truth is None and annotated.any()):
-        raise UserError(f"{where}: 'annotated' must hold {count} flags, and 'truth' be given where one is set")
-    return weak, annotated
 
 
 def _rows_of(array: npt.NDArray[Any], name: str, column: Column, block: Block, where: str) -> npt.NDArray[Any]:

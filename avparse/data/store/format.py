@@ -2,14 +2,19 @@
 
 Layout of the folder::
 
-    manifest.json      settings, counts of committed videos and rows, checksums of every block and file
-        index.parquet      one row per video: id, split, first row, segments, duration, labels, source, annotated
-        NAME.npy           one file per stream, [sum T, D]
-        present.npy        [sum T, 2] audio and visual present in that segment
-        truth.audio.npy    [sum T, C], and truth.visual.npy, if videos are annotated
+    manifest.json                streams, counts of committed rows, checksums of every block and file
+        features.parquet         one row per video: id, first row, segments, duration, source and its stamp
+        NAME.npy                 one file per stream, [sum T, D]
+        present.npy              [sum T, 2] audio and visual present in that segment
+    annotations.json             classes, counts, checksum of the file of annotations (see annotations.py)
+        annotations-SHA.parquet  one row per video: id, split, weak labels, dense truth
 
-The manifest counts the committed rows. Every other file may be longer (after an append that did not finish) but never
-shorter, and its committed part never changes. A reader that reads the manifest first therefore finds a complete store.
+Features and annotations are two things with two versions; the videos of the store are those that have both. A video
+that was appended again has several rows, of which the last counts.
+
+The manifest counts the committed rows. Every other file of features may be longer (after an append that did not finish)
+but never shorter, and its committed part never changes. A reader that reads the manifest first therefore finds complete
+features. Stores of format 1, where both were one, are read by format_1.py.
 """
 
 from __future__ import annotations
@@ -20,13 +25,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.npy import HEADER_BYTES, grown_header, read_header
@@ -34,21 +39,22 @@ from avparse.foundation.parquet import read_parquet
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import Settings
 
-FORMAT = 1
-MANIFEST, INDEX, PRESENT = "manifest.json", "index.parquet", "present.npy"
+FORMAT = 2
+MANIFEST, INDEX, PRESENT = "manifest.json", "features.parquet", "present.npy"
 SPLITS = ("train", "val", "test", "")
 INDEX_SCHEMA = pa.schema(
     [
         ("video", pa.string()),
-        ("split", pa.string()),
         ("first_row", pa.int64()),
         ("segments", pa.int64()),
         ("duration", pa.float64()),
-        ("labels", pa.list_(pa.string())),
         ("source", pa.string()),
-        ("annotated", pa.bool_()),
+        ("source_bytes", pa.int64()),
+        ("source_sha256", pa.string()),
+        ("source_modified_ns", pa.int64()),  # only a short cut to find changed files, and no part of the data's version
     ]
 )
+_Content = TypeVar("_Content", bound="Sealed")
 
 
 class StreamInfo(Settings):
@@ -67,24 +73,25 @@ class BlockRecord(Settings):
     sha256: dict[str, str]
 
 
-class Manifest(Settings):
-    """The content of ``manifest.json``."""
+class Sealed(Settings):
+    """The content of a JSON file of a store, which carries a checksum of itself."""
 
-    format: Literal[1] = 1
+    def digest(self) -> str:
+        """Return the SHA-256 of the content, the checksums of other files included."""
+        return hashlib.sha256(self.model_dump_json().encode("utf-8")).hexdigest()
+
+
+class Manifest(Sealed):
+    """The content of ``manifest.json``, which describes the features."""
+
+    format: Literal[2] = 2
     description: str = ""
     segment_seconds: float = Field(gt=0)
-    vocabulary: tuple[str, ...]
     streams: dict[str, StreamInfo] = Field(min_length=1)
-    truth: bool
     videos: int = Field(default=0, ge=0)
     rows: int = Field(default=0, ge=0)
     index_sha256: str = hashlib.sha256().hexdigest()
     blocks: tuple[BlockRecord, ...] = ()
-
-    @field_validator("vocabulary")
-    @classmethod
-    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return Vocabulary(names).names
 
     @field_validator("streams")
     @classmethod
@@ -101,16 +108,10 @@ class Manifest(Settings):
                 raise ValueError(f"the {count} of the blocks do not add up to '{count}'")
         return self
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the manifest, checksums included, which identifies the content of the store."""
-        return hashlib.sha256(self.model_dump_json().encode("utf-8")).hexdigest()
-
     def columns(self) -> dict[str, Column]:
         """Return the array files of the store, each with the type and width of its rows."""
         files = {f"{name}.npy": Column(np.dtype(s.dtype), s.dimension) for name, s in self.streams.items()}
         files[PRESENT] = Column(np.dtype(bool), len(MODALITIES))
-        if self.truth:
-            files |= {truth_file(m): Column(np.dtype(bool), len(self.vocabulary)) for m in MODALITIES}
         return files
 
 
@@ -153,64 +154,101 @@ class Column:
             raise UserError(f"{path}: holds {found}, the manifest says {expected}; make the store again")
 
 
-def truth_file(modality: str) -> str:
-    """Return the name of the file of dense truth of a modality."""
-    return f"truth.{modality}.npy"
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check ``manifest.json``.
+def read_json_of(folder: Path) -> Any:
+    """Return the content of ``manifest.json`` as it stands there.
 
     Raises:
-        UserError: no store there, not JSON, another format version, or an inconsistent field.
+        UserError: no store there, or not JSON.
     """
     path = folder / MANIFEST
     if not path.exists():
         raise UserError(f"{folder}: no feature store there ({MANIFEST} is missing); give the folder of a store")
-    raw = read_json(path, RECORDS, "restore it from a copy or make the store again")
+    return read_json(path, RECORDS, "restore it from a copy or make the store again")
+
+
+def read_sealed(kind: type[_Content], raw: Any, path: Path) -> _Content:
+    """Return the checked content of a JSON file that carries a checksum of itself.
+
+    Raises:
+        UserError: another format version, an inconsistent field, or a wrong checksum.
+    """
     version = raw.get("format") if isinstance(raw, dict) else None
-    if version != FORMAT:
-        raise UserError(f"{path}: store format {version!r}, this avparse reads {FORMAT}; make the store again with it")
-    seal = raw.pop("sha256", None)
-    manifest = Manifest.read(raw, str(path))
-    if manifest.digest() != seal:
+    if version not in (1, FORMAT):
+        raise UserError(
+            f"{path}: store format {version!r}, this avparse reads 1 and {FORMAT}; make the store again with it"
+        )
+    content = kind.read({key: value for key, value in raw.items() if key != "sha256"}, str(path))
+    if content.digest() != raw.get("sha256"):
         raise UserError(f"{path}: its checksum is wrong, so it was changed; restore it or make the store again")
-    return manifest
+    return content
+
+
+def write_sealed(path: Path, content: Sealed) -> None:
+    """Write a JSON file atomically, with the checksum of its own content."""
+    write_json(path, {**content.model_dump(mode="json"), "sha256": content.digest()})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json`` atomically, with the checksum of its own content."""
-    write_json(folder / MANIFEST, {**manifest.model_dump(mode="json"), "sha256": manifest.digest()})
+    """Write ``manifest.json`` atomically; this commits what was appended."""
+    write_sealed(folder / MANIFEST, manifest)
+
+
+def read_table(path: Path, schema: pa.Schema, rows: int) -> pa.Table:
+    """Read the first rows of a table of a store.
+
+    Args:
+        path: path of the Parquet file.
+        schema: names and types of all columns.
+        rows: number of committed rows; the file may hold more.
+
+    Raises:
+        UserError: missing, damaged, or a table of other columns or fewer rows.
+    """
+    try:
+        table = read_parquet(path, schema.names)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: cannot be read ({reason}); make the store again") from None
+    if table.schema.remove_metadata() != schema or table.num_rows < rows:
+        raise UserError(f"{path}: not the table of this store (columns or rows differ); make the store again")
+    return table.slice(0, rows)
 
 
 def read_index(folder: Path, manifest: Manifest) -> pa.Table:
-    """Read the committed rows of ``index.parquet`` and check their digest.
+    """Read the committed rows of the index and check their digest.
 
     Raises:
         UserError: missing, damaged, or not the rows that the manifest was written for.
     """
     path = folder / INDEX
-    try:
-        table = read_parquet(path, INDEX_SCHEMA.names)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: cannot be read ({reason}); make the store again") from None
-    if table.schema.remove_metadata() != INDEX_SCHEMA or table.num_rows < manifest.videos:
-        raise UserError(f"{path}: not the index of this store (columns or rows differ); make the store again")
-    table = table.slice(0, manifest.videos)
-    try:
-        found = digest(index_lines(table)).hexdigest()
-    except UnicodeDecodeError:  # damaged text that Parquet did not notice
-        found = ""
-    if found != manifest.index_sha256:
-        raise UserError(f"{path}: checksum differs from the manifest; restore it or make the store again")
+    table = read_table(path, INDEX_SCHEMA, manifest.videos)
+    check_digest(path, index_lines(table), manifest.index_sha256)
     return table
 
 
 def index_lines(table: pa.Table) -> Iterator[bytes]:
-    """Yield each index row in a canonical form, so that its digest does not depend on how Parquet packs it."""
+    """Yield each index row in a canonical form, without the time at which its source was changed."""
+    return canonical_lines(table.drop_columns(["source_modified_ns"]))
+
+
+def canonical_lines(table: pa.Table) -> Iterator[bytes]:
+    """Yield each row in a canonical form, so that its digest does not depend on how Parquet packs it."""
     for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
         yield json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def check_digest(path: Path, lines: Iterator[bytes], expected: str) -> None:
+    """Refuse a table whose rows are not those that its digest was made of.
+
+    Raises:
+        UserError: the digest differs; ``path`` is named.
+    """
+    try:
+        found = digest(lines).hexdigest()
+    except UnicodeDecodeError:  # damaged text that Parquet did not notice
+        found = ""
+    if found != expected:
+        raise UserError(f"{path}: checksum differs from the manifest; restore it or make the store again")
 
 
 def digest(lines: Iterator[bytes], start: hashlib._Hash | None = None) -> hashlib._Hash:

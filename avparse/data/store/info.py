@@ -7,6 +7,7 @@ import numpy as np
 from avparse.data.store import FeatureStore
 from avparse.data.store.format import SPLITS
 from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import segment_rows
 
 
 def describe(store: FeatureStore) -> str:
@@ -18,18 +19,18 @@ def describe(store: FeatureStore) -> str:
     store.verify()
     manifest = store.manifest
     size = sum(file.stat().st_size for file in store.path.iterdir())
+    present = store.present[segment_rows(store.first_row, store.lengths)]
     lines = [
-        f"{store.path}: feature store, format {manifest.format}, data version {store.fingerprint}",
+        f"{store.path}: feature store, data version {store.fingerprint}"
+        f" (features {store.features_version}, annotations {store.annotations_version})",
         *([manifest.description] if manifest.description else []),
-        f"videos      {len(store)} in {manifest.rows} segments of {store.segment_seconds:g} s"
+        f"videos      {len(store)} in {store.lengths.sum()} segments of {store.segment_seconds:g} s"
         f" ({_span(store)}), {store.durations.sum() / 3600:.2f} h",
         f"size        {_bytes(size)}",
         f"checksums   ok ({len(manifest.blocks)} blocks)",
+        *_unused(store),
         f"annotated   {_share(store.annotated)} of the videos have dense truth",
-        *(
-            f"{modality:<12}present in {_share(store.present[:, m])} of the segments"
-            for m, modality in enumerate(MODALITIES)
-        ),
+        *(f"{modality:<12}present in {_share(present[:, m])} of the segments" for m, modality in enumerate(MODALITIES)),
         "",
         *_table(["stream", "dimension", "dtype", "bytes", "extractor"], _streams(store)),
         "",
@@ -38,6 +39,16 @@ def describe(store: FeatureStore) -> str:
         *_table(["class", *_named(store), "all"], _classes(store)),
     ]
     return "\n".join(lines)
+
+
+def _unused(store: FeatureStore) -> list[str]:
+    """Return what is in the files and not in the store, a line each; usually nothing."""
+    lines = []
+    if store.left_out:
+        lines.append(f"left out    {len(store.left_out)} videos without annotations (such as '{store.left_out[0]}')")
+    if store.superseded:
+        lines.append(f"superseded  {store.superseded} videos, whose earlier features are still in the files")
+    return lines
 
 
 def _streams(store: FeatureStore) -> list[list[str]]:

@@ -10,20 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from avparse.data.store.format import (
-    PRESENT,
-    Column,
-    Manifest,
-    StreamInfo,
-    read_index,
-    read_manifest,
-    truth_file,
-)
-from avparse.data.vocabulary import MODALITIES, Vocabulary
-from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
+from avparse.data.store.annotations import take_videos
+from avparse.data.store.contents import Contents
+from avparse.data.store.format import PRESENT, Column, StreamInfo
+from avparse.data.store.truth import Runs
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.arrays import BoolArray, Float64Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.npy import HEADER_BYTES
 from avparse.foundation.settings import lookup
@@ -34,11 +27,13 @@ _SPLIT_WORDS = {"train": "training ", "val": "validation ", "test": "test "}
 
 
 class FeatureStore:
-    """An opened feature store; arrays are memory-mapped read-only, so only the parts in use are in memory.
+    """An opened feature store: the videos that have features and annotations.
+
+    Features are memory-mapped read-only, so only the parts in use are in memory.
 
     Attributes:
         path: path of the store's folder.
-        manifest: settings, counts and checksums.
+        manifest: settings, counts and checksums of the features.
         vocabulary: classes of the store, in order.
         segment_seconds: length of a segment in seconds.
         videos: video ids, in order.
@@ -48,6 +43,10 @@ class FeatureStore:
         weak: weak labels ``[N, C]``.
         annotated: whether the dense truth of each video is known, ``[N]``.
         origins: origin of each video.
+        left_out: ids of videos that have features and no annotations.
+        superseded: number of videos whose features were replaced by later ones; their rows are still in the files.
+        features_version: version of the features, 16 hexadecimal digits.
+        annotations_version: version of the annotations, 16 hexadecimal digits.
 
     Example:
         >>> store = FeatureStore.open("features/llp")  # doctest: +SKIP
@@ -55,34 +54,43 @@ class FeatureStore:
         >>> audio, visual, mask = store.dense_truth(test)  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path, manifest: Manifest, index: pa.Table) -> None:
+    def __init__(self, path: Path, contents: Contents) -> None:
+        appended, (chosen, rows) = contents.index["video"].to_pylist(), contents.joined()
+        index, table = contents.index.take(chosen), take_videos(contents.annotations.table, rows)
         self.path = path
-        self.manifest = manifest
-        self.vocabulary = Vocabulary(manifest.vocabulary)
-        self.segment_seconds = manifest.segment_seconds
+        self.manifest = contents.manifest
+        self.vocabulary = contents.annotations.vocabulary
+        self.segment_seconds = self.manifest.segment_seconds
         self.videos: list[str] = index["video"].to_pylist()
         self.origins: list[str] = index["source"].to_pylist()
-        self.splits: npt.NDArray[np.str_] = np.array(index["split"].to_pylist(), dtype=np.str_)
+        self.splits: npt.NDArray[np.str_] = np.array(table["split"].to_pylist(), dtype=np.str_)
         self.first_row: IntArray = index["first_row"].to_numpy()
         self.lengths: IntArray = index["segments"].to_numpy()
         self.durations: Float64Array = index["duration"].to_numpy()
-        self.annotated: BoolArray = np.array(index["annotated"].to_pylist(), dtype=bool)
-        self.weak = _multi_hot(index["labels"], self.vocabulary)
+        self.annotated: BoolArray = np.array(table["annotated"].to_pylist(), dtype=bool)
+        self.weak: BoolArray = contents.annotations.weak()[rows]
+        self.features_version = self.manifest.digest()[:16]
+        self.annotations_version = contents.annotations.info.version[:16]
+        named = set(self.videos)
+        self.left_out = [video for video in map(appended.__getitem__, contents.current()) if video not in named]
+        self.superseded = len(appended) - len(self.videos) - len(self.left_out)
+        self._former = contents.former
+        self._appended: list[str] = appended
+        self._has_truth = contents.annotations.info.truth
+        self._runs = {modality: Runs.of_column(table[modality].combine_chunks()) for modality in MODALITIES}
+        self._truth: dict[str, BoolArray] = {}
         self._maps: dict[str, np.memmap[Any, Any]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> FeatureStore:
-        """Open the store at ``path``; version, sizes, headers and the digest of the index are checked.
+        """Open the store at ``path``; versions, sizes, headers and the digests of index and annotations are checked.
 
         Raises:
             UserError: there is no store, it has another version, or a file differs from the manifest (the message names
                 it).
         """
         folder = Path(path)
-        manifest = read_manifest(folder)
-        for name, column in manifest.columns().items():
-            column.check(folder / name, manifest.rows)
-        return cls(folder, manifest, read_index(folder, manifest))
+        return cls(folder, Contents.read(folder))
 
     def verify(self) -> None:
         """Check every block of every file against its checksum, a megabyte at a time, and that features are finite.
@@ -96,7 +104,7 @@ class FeatureStore:
                 file.seek(HEADER_BYTES)
                 video = 0
                 for block in self.manifest.blocks:
-                    span = f"'{self.videos[video]}' to '{self.videos[video + block.videos - 1]}'"
+                    span = f"'{self._appended[video]}' to '{self._appended[video + block.videos - 1]}'"
                     found, finite = _read_next(file.fileno(), block.rows * column.row_bytes, column.dtype)
                     if found != block.sha256.get(name):
                         raise UserError(f"{self.path / name}: wrong checksum in videos {span}; make the store again")
@@ -134,14 +142,28 @@ class FeatureStore:
         Args:
             indices: positions ``[n]`` of videos in the store.
         """
-        found: BoolArray = np.logical_or.reduceat(self.present, self.first_row, axis=0)[indices]
+        if not len(indices):
+            return np.zeros((0, len(MODALITIES)), dtype=bool)
+        lengths = self.lengths[indices]
+        present = self.present[segment_rows(self.first_row[indices], lengths)]
+        found: BoolArray = np.logical_or.reduceat(present, np.cumsum(lengths) - lengths, axis=0)
         return found
 
-    def truth(self, modality: str) -> np.memmap[Any, Any] | None:
-        """Return the dense truth ``[sum T, C]`` of a modality, or None if the store has none; see ``annotated``."""
+    def truth(self, modality: str) -> BoolArray | None:
+        """Return the dense truth ``[sum T, C]`` of a modality, or None if the store has none; see ``annotated``.
+
+        The rows are those of the streams; where no video of the store is, nothing is true.
+        """
         if modality not in MODALITIES:
             raise UserError(f"unknown modality '{modality}'; known: {', '.join(MODALITIES)}")
-        return self._map(truth_file(modality)) if self.manifest.truth else None
+        if not self._has_truth:
+            return None
+        if modality not in self._truth:
+            shape = (self.manifest.rows, len(self.vocabulary))
+            dense = self._runs[modality].dense(np.arange(len(self)), self.first_row, self.lengths, shape)
+            dense.flags.writeable = False
+            self._truth[modality] = dense
+        return self._truth[modality]
 
     def select(self, split: str) -> IntArray:
         """Return the positions of the videos of a split.
@@ -168,14 +190,16 @@ class FeatureStore:
             UserError: one of the videos is not annotated.
         """
         self.require_truth(indices)
-        maps = [self.truth(modality) for modality in MODALITIES]
-        lengths = self.lengths[indices]
-        segment = np.arange(lengths.max(initial=0))
-        mask = segment < lengths[:, None]
-        rows = np.where(mask, self.first_row[indices][:, None] + segment, self.first_row[indices][:, None])
-        unknown = np.zeros((*mask.shape, len(self.vocabulary)), dtype=bool)  # of no video, in a store without truth
-        audio, visual = (unknown if truth is None else truth[rows] & mask[:, :, None] for truth in maps)
-        return audio, visual, mask
+        lengths, classes = self.lengths[indices], len(self.vocabulary)
+        most = int(lengths.max(initial=0))
+        first_row, shape = np.arange(len(indices)) * most, (len(indices) * most, classes)
+        audio, visual = (
+            self._runs[m].dense(indices, first_row, lengths, shape).reshape(-1, most, classes)
+            if most
+            else np.zeros((0, 0, classes), dtype=bool)
+            for m in MODALITIES
+        )
+        return audio, visual, np.arange(most) < lengths[:, None]
 
     def require_truth(self, indices: IntArray, reason: str = "", otherwise: str = "choose annotated videos") -> None:
         """Refuse videos whose dense truth is not known.
@@ -210,8 +234,10 @@ class FeatureStore:
 
     @property
     def fingerprint(self) -> str:
-        """Short hash of the manifest, checksums included: the version of the data."""
-        return self.manifest.digest()[:16]
+        """Version of features and annotations together, 16 hexadecimal digits."""
+        if self._former:
+            return self._former[:16]
+        return hashlib.sha256(f"{self.features_version} {self.annotations_version}".encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -229,15 +255,6 @@ class FeatureStore:
             shape = (self.manifest.rows, column.width)
             self._maps[name] = np.memmap(self.path / name, column.dtype, "r", HEADER_BYTES, shape)
         return self._maps[name]
-
-
-def _multi_hot(labels: pa.ChunkedArray, vocabulary: Vocabulary) -> BoolArray:
-    weak = np.zeros((len(labels), len(vocabulary)), dtype=bool)
-    classes = pc.index_in(pc.list_flatten(labels), value_set=pa.array(vocabulary.names))
-    if classes.null_count:
-        raise UserError("index.parquet: a label is not in the vocabulary of the manifest; make the store again")
-    weak[pc.list_parent_indices(labels).to_numpy(), classes.to_numpy()] = True
-    return weak
 
 
 def _read_next(descriptor: int, size: int, dtype: np.dtype[Any]) -> tuple[str, bool]:

@@ -1,8 +1,8 @@
 """Writing of feature stores: blocks of videos, each appended completely or not at all.
 
-The steps of an append are: rows after the committed rows of every file, headers, sync, index by rename, manifest by
-rename. The last rename commits. A process killed before it leaves a longer file and the old manifest, which is the old
-store; the next writer removes the rest.
+The steps of an append are: annotations by rename, rows after the committed rows of every file, headers, sync, index by
+rename, manifest by rename. The last rename commits. A process killed before it leaves annotations of videos without
+features, a longer file and the old manifest, which is the old store; the next writer removes the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avparse.data.store.block import Block, column_arrays, index_rows
+from avparse.data.store import format_1
+from avparse.data.store.annotations import SCHEMA, StoredAnnotations
+from avparse.data.store.block import Block, column_arrays, index_rows, labelled_rows
+from avparse.data.store.contents import Contents
 from avparse.data.store.format import (
     INDEX,
     INDEX_SCHEMA,
@@ -29,10 +32,10 @@ from avparse.data.store.format import (
     StreamInfo,
     digest,
     index_lines,
-    read_index,
-    read_manifest,
+    read_json_of,
     write_manifest,
 )
+from avparse.data.store.stamp import Stamp
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file, atomic_folder, sweep, writing
@@ -48,14 +51,17 @@ class StoreWriter:
 
     Attributes:
         path: path of the store's folder.
-        manifest: manifest of the committed videos.
-        done: ids of the committed videos.
+        manifest: manifest of the committed features.
+        annotations: annotations of the videos.
+        done: stamp of the source of every video whose features are committed, by its id.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.manifest = read_manifest(path)
-        self.done: set[str] = set()
+        self.manifest: Manifest
+        self.annotations: StoredAnnotations
+        self.done: dict[str, Stamp]
+        read_json_of(path)  # where no store is, no lock is made
         self._files: dict[str, BinaryIO] = {}
         self._lock = Lock(path / _LOCK, path)
         try:
@@ -92,14 +98,13 @@ class StoreWriter:
         settings = {
             "description": description,
             "segment_seconds": segment_seconds,
-            "vocabulary": vocabulary.names,
             "streams": {name: info.model_dump() for name, info in streams.items()},
-            "truth": truth,
         }
         manifest = Manifest.read(settings, str(path))
         with atomic_folder(path) as folder:
             for name, column in manifest.columns().items():
                 (folder / name).write_bytes(column.header(0))
+            StoredAnnotations.of(vocabulary, truth, SCHEMA.empty_table()).write(folder)
             pq.write_table(INDEX_SCHEMA.empty_table(), folder / INDEX)
             write_manifest(folder, manifest)
         return cls(Path(path))
@@ -122,20 +127,23 @@ class StoreWriter:
             UserError: there is no store, it has another version or setting (the message names it), or another process
                 is writing to it.
         """
+        contents = Contents.read(Path(path))
+        manifest, info = contents.manifest, contents.annotations.info
         wanted = {
-            "vocabulary": None if vocabulary is None else vocabulary.names,
-            "streams": None if streams is None else dict(streams),
-            "segment_seconds": segment_seconds,
-            "truth": truth,
+            "vocabulary": (None if vocabulary is None else vocabulary.names, info.vocabulary),
+            "streams": (None if streams is None else dict(streams), manifest.streams),
+            "segment_seconds": (segment_seconds, manifest.segment_seconds),
+            "truth": (truth, info.truth),
         }
-        manifest = read_manifest(Path(path))
-        for name, value in wanted.items():
-            if value is not None and getattr(manifest, name) != value:
+        for name, (value, found) in wanted.items():
+            if value is not None and value != found:
                 raise UserError(f"{path}: its '{name}' differs from what is to be appended; choose another folder")
         return cls(Path(path))
 
     def append(self, block: Block) -> None:
         """Commit a block of videos: the store contains it completely after this call, and nothing of it before.
+
+        A video that the store has already is superseded: its features and annotations are those of the block.
 
         Raises:
             UserError: a bad or repeated id, a wrong shape, NaN or infinity (the video and stream are named), or the
@@ -143,16 +151,31 @@ class StoreWriter:
         """
         if not len(block.videos):
             return
-        rows = index_rows(block, self.manifest, self.done, str(self.path))
+        rows = index_rows(block, self.manifest, str(self.path))
+        labelled = labelled_rows(block, self.annotations.info, str(self.path))
         arrays = column_arrays(block, self.manifest, str(self.path))
         try:
             with writing(self.path):
+                self.annotations = self.annotations.with_rows(labelled).write(self.path)
                 self._commit(arrays, rows)
         except BaseException:
             # The manifest may or may not have been renamed, so the state on disk decides.
             with contextlib.suppress(OSError, UserError):
                 self._recover()
             raise
+
+    def annotate(self, annotations: StoredAnnotations) -> None:
+        """Put other annotations in the place of those of the store, with other classes if they have any.
+
+        Raises:
+            UserError: the disk refuses; the store is as before.
+        """
+        with writing(self.path):
+            self.annotations = annotations.write(self.path)
+
+    def contents(self) -> Contents:
+        """Return what the store holds now."""
+        return Contents(self.manifest, self._index, self.annotations)
 
     def close(self) -> None:
         """Close the files and release the store for other writers."""
@@ -170,14 +193,20 @@ class StoreWriter:
         self.close()
 
     def _recover(self) -> None:
-        """Read the committed state from the disk and remove everything after it."""
-        self.manifest = read_manifest(self.path)
-        self._index = read_index(self.path, self.manifest)
+        """Read the committed state from the disk, in today's format, and remove everything after it."""
+        contents = Contents.read(self.path)
+        self.manifest, self._index, self.annotations = contents.manifest, contents.index, contents.annotations
         self._digest = digest(index_lines(self._index))
-        self.done = set(self._index["video"].to_pylist())
+        self.done = _stamps(self._index)
+        if contents.former:
+            self.annotations = format_1.convert(self.path, self.manifest, self._index, self.annotations)
+        format_1.remove(self.path)
         sweep(self.path, locked=True)
+        self.annotations.remove_others(self.path)
+        kept = self.annotations.only(self.done)
+        if kept is not self.annotations:
+            self.annotations = kept.write(self.path)
         for name, column in self.manifest.columns().items():
-            column.check(self.path / name, self.manifest.rows)
             if name not in self._files:
                 self._files[name] = open(self.path / name, "r+b", buffering=0)  # noqa: SIM115 - held until close()
             # The header shrinks first, so that it never declares rows that are gone.
@@ -210,4 +239,10 @@ class StoreWriter:
         )
         write_manifest(self.path, manifest)
         self.manifest, self._index, self._digest = manifest, index, new_digest
-        self.done.update(row["video"] for row in rows)
+        self.done |= _stamps(table)
+
+
+def _stamps(index: pa.Table) -> dict[str, Stamp]:
+    columns = (index[name].to_pylist() for name in ("source_bytes", "source_sha256", "source_modified_ns"))
+    stamps = (Stamp(*values) for values in zip(*columns, strict=True))
+    return dict(zip(index["video"].to_pylist(), stamps, strict=True))

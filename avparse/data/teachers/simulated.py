@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from avparse.data.prompt_styles import OTHER, subsets_of
-from avparse.data.scores import Subsets, TeacherInfo, TeacherScores, segment_rows
+from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
-from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 

@@ -26,10 +26,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from avparse.data.prompt_styles import published_thresholds
-from avparse.data.scores import TeacherScores, load_scores, segment_rows
+from avparse.data.scores import TeacherScores, load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES, Vocabulary
-from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avparse.data.scores import TeacherScores, segment_rows
-from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
+from avparse.data.scores import TeacherScores
+from avparse.foundation.arrays import BoolArray, Float32Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
 
 

@@ -11,11 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from avparse.data.scores import segment_rows
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
-from avparse.foundation.arrays import IntArray
+from avparse.foundation.arrays import IntArray, segment_rows
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig, Settings
 from avparse.labels.segments import SegmentLabels, SegmentTable, from_padded
