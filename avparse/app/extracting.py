@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from avparse.app.changed_files import ChangedFiles
 from avparse.data.datasets import DATASETS
 from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.relabelling import relabel_open
 from avparse.data.datasets.tables import read_tables
-from avparse.data.store import FeatureStore
 from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
-from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.foundation.settings import build, read_part
@@ -63,7 +64,8 @@ def extract_store(
 ) -> list[Failed]:
     """Extract the labelled videos of ``folder`` into the feature store ``out``; a killed extraction continues.
 
-    A video is the file whose name without ending is its id.
+    A video is the file whose name without ending is its id. An existing store gets the labels as they are now, and
+    videos whose files have changed are extracted anew; what has changed is logged as a warning.
 
     Args:
         folder: folder of the video files, each named by the id of its video.
@@ -81,7 +83,7 @@ def extract_store(
 
     Raises:
         UserError: no labelled video is in the folder or none can be read, two files have the id of one video, or
-            ``out`` is a store with other settings or with other labels of a video.
+            ``out`` is a store with other settings or of other videos.
 
     Example:
         >>> labels = read_labels(Path("labels.csv"), Path("classes.txt"))  # doctest: +SKIP
@@ -97,15 +99,16 @@ def extract_store(
         for name, stream in make_streams(extractor).items()
     }
     begun = out.exists()
-    if begun:
-        _check_labels(FeatureStore.open(out), labels)
     with _open(out, labels.vocabulary, streams, segment_seconds, description) as writer:
-        done = writer.done
-        waiting = [path for path in paths if path.stem not in done]
-        results = extract_videos(waiting, extractor, segment_seconds=segment_seconds, workers=workers)
+        for line in relabel_open(writer, labels).told() if begun else ():
+            _log.warning(line)
+        files = ChangedFiles(writer.done)
+        waiting = files.waiting(folder, paths, list(labels.videos))
+        results = extract_videos(files.stamped(waiting), extractor, segment_seconds=segment_seconds, workers=workers)
         with showing(progress):
             tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
-        failures = _append(writer, tracked, labels, segment_seconds)
+        failures = _append(writer, tracked, labels, files)
+        files.tell_kept(failures)
     if not begun and len(failures) == len(paths):
         shutil.rmtree(out)
         raise UserError(
@@ -115,7 +118,7 @@ def extract_store(
 
 
 def _append(
-    writer: StoreWriter, results: Iterable[Extracted | Failed], labels: Annotations, segment_seconds: float
+    writer: StoreWriter, results: Iterable[Extracted | Failed], labels: Annotations, files: ChangedFiles
 ) -> list[Failed]:
     """Append what was extracted, some videos at a time, and return what could not be."""
     failures, pending = list[Failed](), list[Extracted]()
@@ -125,10 +128,10 @@ def _append(
             continue
         pending.append(result)
         if len(pending) == _COMMIT_VIDEOS:
-            writer.append(_block(pending, labels, segment_seconds))
+            writer.append(_block(pending, labels, writer.manifest.segment_seconds, files))
             pending = []
     if pending:
-        writer.append(_block(pending, labels, segment_seconds))
+        writer.append(_block(pending, labels, writer.manifest.segment_seconds, files))
     return failures
 
 
@@ -153,28 +156,6 @@ def _find(folder: Path, videos: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _check_labels(store: FeatureStore, labels: Annotations) -> None:
-    """Refuse to continue a store whose videos were labelled differently."""
-    for position, name in enumerate(store.videos):
-        video = labels.videos.get(name)
-        if video is None:
-            continue
-        dense = [labels.dense(name, m, int(store.lengths[position]), store.segment_seconds) for m in MODALITIES]
-        same = {
-            "split": store.splits[position] == video.split,
-            "labels": np.array_equal(store.weak[position], video.weak),
-            "events": store.annotated[position] == (video.events is not None),
-        }
-        if same["events"] and video.events is not None:
-            truth = store.dense_truth(np.array([position]))[:2]
-            same["events"] = all(np.array_equal(a[0], b) for a, b in zip(truth, dense, strict=True) if b is not None)
-        for what, holds in same.items():
-            if not holds:
-                raise UserError(
-                    f"{store.path}: video '{name}' is in it with other {what}; remove the store, or write a new one"
-                )
-
-
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
 
@@ -183,7 +164,7 @@ def _open(
     out: Path, vocabulary: Vocabulary, streams: dict[str, StreamInfo], segment_seconds: float, description: str
 ) -> StoreWriter:
     if out.exists():
-        return StoreWriter.reopen(out, vocabulary=vocabulary, streams=streams, segment_seconds=segment_seconds)
+        return StoreWriter.reopen(out, streams=streams, segment_seconds=segment_seconds)
     return StoreWriter.create(
         out,
         vocabulary=vocabulary,
@@ -194,7 +175,7 @@ def _open(
     )
 
 
-def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: float) -> Block:
+def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: float, files: ChangedFiles) -> Block:
     ids = [Path(v.path).stem for v in videos]
     lengths = [len(v.audio_present) for v in videos]
     known = [labels.videos[i] for i in ids]
@@ -209,4 +190,5 @@ def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: fl
         present=np.concatenate([np.stack((v.audio_present, v.visual_present), axis=1) for v in videos]),
         truth=labels.dense_rows(ids, lengths, segment_seconds),
         annotated=np.array([video.events is not None for video in known]),
+        stamps=[files.stamp(v.path) for v in videos],
     )

@@ -114,12 +114,14 @@ class FeatureTable:
     def _check(self, stream: str, values: npt.NDArray[Any], rows: Indices) -> None:
         """Refuse features ``[n, D]`` of the given rows of the store that are not finite."""
         for first in range(0, len(values), _CHECKED_ROWS):
-            finite = np.isfinite(values[first : first + _CHECKED_ROWS])
-            if not finite.all():
-                row = rows[first + int(np.argmin(finite.all(axis=1)))]
-                video = self.store.videos[int(np.searchsorted(self.store.first_row, row, side="right")) - 1]
+            finite = np.isfinite(values[first : first + _CHECKED_ROWS]).all(axis=1)
+            for row in rows[first + np.flatnonzero(~finite)]:
+                video = int(np.searchsorted(self.store.first_row, row, side="right")) - 1
+                if video < 0 or row >= self.store.first_row[video] + self.store.lengths[video]:
+                    continue  # of a video that is left out of the store
                 raise UserError(
-                    f"{self.store.path}: video '{video}', stream '{stream}': NaN or infinity; make the store again"
+                    f"{self.store.path}: video '{self.store.videos[video]}', stream '{stream}': NaN or infinity; "
+                    "make the store again"
                 )
 
     def _masks(self, rows: Indices, real: BoolArray) -> tuple[Tensor | None, Tensor | None]:

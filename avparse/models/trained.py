@@ -41,6 +41,8 @@ class RunInfo(Settings):
         spec: classes, streams and segment length that the parser was built for.
         data: path of the store, as given.
         fingerprint: version of the store.
+        features_version: version of the features of the store; empty for a run of an earlier version.
+        annotations_version: version of the annotations of the store; empty for a run of an earlier version.
         description: the store's own description, which marks simulated data.
         provenance: commit, libraries, machine, date and command; None for a run of an earlier version.
         threads: number of threads that computed when the run was begun, because sums over several threads are rounded
@@ -53,6 +55,8 @@ class RunInfo(Settings):
     spec: TaskSpec
     data: str
     fingerprint: str
+    features_version: str = ""
+    annotations_version: str = ""
     description: str = ""
     provenance: Provenance | None = None
     threads: int | None = None

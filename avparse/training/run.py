@@ -106,6 +106,8 @@ class Run:
             spec=task_spec(store),
             data=str(store.path),
             fingerprint=store.fingerprint,
+            features_version=store.features_version,
+            annotations_version=store.annotations_version,
             description=store.manifest.description,
             provenance=Provenance.here(),
             threads=torch.get_num_threads(),
@@ -152,12 +154,21 @@ class Run:
         """Refuse to resume on other data.
 
         Raises:
-            UserError: the store is not the version that the run was started with.
+            UserError: the features or the annotations of the store are not of the version that the run was started
+                with; the message says which.
         """
-        if store.fingerprint != self.info.fingerprint:
+        info = self.info
+        versions = {"data": (info.fingerprint, store.fingerprint)}
+        if info.features_version:
+            versions = {
+                "features": (info.features_version, store.features_version),
+                "annotations": (info.annotations_version, store.annotations_version),
+            }
+        changed = [f"{what} version {then}, now {now}" for what, (then, now) in versions.items() if then != now]
+        if changed:
             raise UserError(
-                f"{self.path}: was trained on data version {self.info.fingerprint}, {store.path} is version "
-                f"{store.fingerprint}; give the original store or start a new run"
+                f"{self.path}: was trained on other data than {store.path} holds ({' and '.join(changed)}); "
+                "give the original store or start a new run"
             )
 
     def save_parser(self, parser: AnyParser, part: str = "parser") -> None:

@@ -13,6 +13,14 @@ from avparse.app.cli.options import Out, Seed, Workers, print_store, tell_failur
 app = typer.Typer()
 data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
+Labels = Annotated[Path, typer.Option(help="Table 'video,labels[,split]', or the folder of a data set's annotations.")]
+Classes = Annotated[Path | None, typer.Option(help="Class names, one per line (with a table of labels).")]
+Events = Annotated[
+    Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
+]
+DatasetName = Annotated[
+    str | None, typer.Option(help="Name of the data set of the folder of labels; by default one in the LLP format.")
+]
 command = partial(app.command, rich_help_panel="Data")
 
 
@@ -20,16 +28,10 @@ command = partial(app.command, rich_help_panel="Data")
 def extract(
     folder: Annotated[Path, typer.Argument(help="Folder of videos, each named by its id.")],
     out: Out,
-    labels: Annotated[
-        Path, typer.Option(help="Table 'video,labels[,split]', or the folder of a data set's annotations.")
-    ],
-    classes: Annotated[Path | None, typer.Option(help="Class names, one per line (with a table of labels).")] = None,
-    events: Annotated[
-        Path | None, typer.Option(help="Dense truth, where known: table 'video,class,modality,onset,offset'.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Name of the data set of the folder of labels; by default one in the LLP format.")
-    ] = None,
+    labels: Labels,
+    classes: Classes = None,
+    events: Events = None,
+    dataset: DatasetName = None,
     extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
     segment_seconds: Annotated[
         float | None, typer.Option(help="Length of a segment in seconds; by default that of the data set.", min=0.01)
@@ -106,6 +108,24 @@ def simulate(
 def data_info(store: Annotated[Path, typer.Argument(help="A feature store.")]) -> None:
     """Print the content of a feature store, and check every checksum."""
     print_store(store)
+
+
+@data_app.command("relabel")
+def data_relabel(
+    store: Annotated[Path, typer.Argument(help="A feature store.")],
+    labels: Labels,
+    classes: Classes = None,
+    events: Events = None,
+    dataset: DatasetName = None,
+) -> None:
+    """Give a feature store other labels, splits, events or classes, without extracting anything."""
+    from avparse.app.extracting import read_labels
+    from avparse.data.datasets.relabelling import relabel
+
+    annotations = read_labels(labels, classes, events, dataset)
+    for note in annotations.notes:
+        print(note)
+    print(relabel(store, annotations))
 
 
 @command("import")

@@ -40,6 +40,9 @@ class FeatureSource(Protocol):
     def path(self, features: Path, file: str) -> str:
         """Return the path of the features of a video, for messages."""
 
+    def holder(self, features: Path, file: str) -> Path:
+        """Return the file that holds the features of a video, perhaps with those of others."""
+
     def read(self, features: Path, file: str) -> npt.NDArray[Any]:
         """Return the feature vectors ``[rows, D]`` of a video, in the order of time.
 

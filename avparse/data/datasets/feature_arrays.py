@@ -49,6 +49,10 @@ class FeatureArray:
         """Return the path of the array and the row of a video in it."""
         return f"{features / self.name}, row {file}"
 
+    def holder(self, features: Path, file: str) -> Path:
+        """Return the path of the file of all videos."""
+        return features / self.name
+
     def read(self, features: Path, file: str) -> npt.NDArray[Any]:
         """Return the feature vectors ``[rows, D]`` of a video.
 

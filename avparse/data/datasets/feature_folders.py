@@ -40,7 +40,11 @@ class FeatureFolder:
 
     def path(self, features: Path, file: str) -> str:
         """Return the path of the file of a video."""
-        return str(features / self.name / f"{file}.npy")
+        return str(self.holder(features, file))
+
+    def holder(self, features: Path, file: str) -> Path:
+        """Return the path of the file of a video."""
+        return features / self.name / f"{file}.npy"
 
     def read(self, features: Path, file: str) -> npt.NDArray[Any]:
         """Read real numbers ``[rows, dimension]``; the header is judged before the data are read.
@@ -48,7 +52,7 @@ class FeatureFolder:
         Raises:
             UserError: the file is missing, damaged or of another shape.
         """
-        path = features / self.name / f"{file}.npy"
+        path = self.holder(features, file)
         if not path.is_file():
             raise UserError(f"{path}: missing")
         try:

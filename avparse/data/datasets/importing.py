@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.dataset import Dataset, FeatureSource
+from avparse.data.datasets.relabelling import relabel_open
+from avparse.data.store.stamp import UNKNOWN, Stamp, modified_ns, stamp_of_arrays
 from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import track
@@ -31,7 +33,7 @@ class ImportReport:
         imported: number of videos that this import added.
         already: number of videos that an earlier, interrupted import had added.
         problems: one line for each missing or damaged file; its video is not in the store.
-        notes: one line for each kind of dirt in the annotation tables.
+        notes: one line for each kind of dirt in the annotation tables, and for each change since an earlier import.
     """
 
     store: Path
@@ -43,7 +45,10 @@ class ImportReport:
     def __str__(self) -> str:
         lines = [f"{self.store}: {self.imported} videos imported, {self.already} were there already", *self.notes]
         if self.problems:
-            lines += [f"{len(self.problems)} missing or damaged files; their videos are left out:", *self.problems]
+            lines += [
+                f"{len(self.problems)} missing or damaged files; their videos are left out, or stay as they were:",
+                *self.problems,
+            ]
         return "\n".join(lines)
 
 
@@ -55,6 +60,7 @@ class _Video:
     split: str
     streams: dict[str, npt.NDArray[Any]]
     problems: list[str]
+    stamp: Stamp = UNKNOWN
 
     @property
     def segments(self) -> int:
@@ -90,13 +96,8 @@ class _Reading:
 
     def video(self, name: str, split: str, file: str) -> _Video:
         """Read the features of one video."""
-        arrays: list[npt.NDArray[Any]] = []
-        problems: list[str] = []
-        for source in self.sources:
-            try:
-                arrays.append(source.read(self.features, file))
-            except UserError as error:
-                problems.append(str(error))
+        time = self.modified_ns(file)
+        arrays, problems = self._arrays(file)
         if problems:
             return _Video(name, split, {}, problems)
         found = list(zip(self.sources, arrays, strict=True))
@@ -112,7 +113,33 @@ class _Reading:
                 streams[source.stream] = self._rows(source, array, segments)
             except UserError as error:
                 problems.append(f"{source.path(self.features, file)}: {error}")
-        return _Video(name, split, streams, problems)
+        return _Video(name, split, streams, problems, stamp_of_arrays(arrays, time))
+
+    def modified_ns(self, file: str) -> int:
+        """Return the time of the last change of the files of a video; 0 where one is missing."""
+        try:
+            return modified_ns(source.holder(self.features, file) for source in self.sources)
+        except OSError:
+            return 0
+
+    def has_changed(self, file: str, stamp: Stamp) -> bool:
+        """Return whether the features of a video are there and others than when they were stamped."""
+        time = self.modified_ns(file)
+        if not stamp.sha256 or time in (0, stamp.modified_ns):
+            return False
+        arrays, problems = self._arrays(file)
+        return bool(problems) or not stamp.same_content(stamp_of_arrays(arrays, time))
+
+    def _arrays(self, file: str) -> tuple[list[npt.NDArray[Any]], list[str]]:
+        """Return the features of a video as published, and a line for each source of which they cannot be read."""
+        arrays: list[npt.NDArray[Any]] = []
+        problems: list[str] = []
+        for source in self.sources:
+            try:
+                arrays.append(source.read(self.features, file))
+            except UserError as error:
+                problems.append(str(error))
+        return arrays, problems
 
     def _rows(self, source: FeatureSource, array: npt.NDArray[Any], segments: int) -> npt.NDArray[Any]:
         """Return the rows ``[T, D]`` of a stream."""
@@ -138,6 +165,9 @@ def import_dataset(
 ) -> ImportReport:
     """Import published features and annotations; a repeated call continues an import that was killed.
 
+    A store of an earlier import gets the annotations as they are now, and the features of videos whose files have
+    changed; the notes of the report say which.
+
     Features of several vectors per segment are averaged over each segment, or kept one after the other. Any number of
     segments is accepted if the streams of a video agree. A video with a missing or damaged file is left out and listed;
     it does not stop the import.
@@ -159,25 +189,34 @@ def import_dataset(
         source.check(features)
     known = dataset.read(annotations)
     _check_files(known, annotations)
-    problems: list[str] = []
+    problems, notes, begun = list[str](), list(known.notes), out.exists()
     with _writer(dataset, known, reading, out) as writer:
+        if begun:
+            notes += relabel_open(writer, known).told()
         already = len(writer.done)
-        todo = [video for video in known.videos if video not in writer.done]
-        videos = track(_read_all(reading, known, todo), "importing", total=len(known.videos), first=already)
+        there = [name for name in known.videos if name in writer.done]
+        changed = [name for name in there if reading.has_changed(known.videos[name].file, writer.done[name])]
+        gone = [name for name in there if not reading.modified_ns(known.videos[name].file)]
+        for names, what in ((changed, "have changed, imported anew"), (gone, "are gone; those in the store stay")):
+            if names:
+                notes.append(f"{features}: the features of {len(names)} videos (such as '{names[0]}') {what}")
+        again = set(changed)
+        todo = [video for video in known.videos if video not in writer.done or video in again]
+        first = len(known.videos) - len(todo)
+        videos = track(_read_all(reading, known, todo), "importing", total=len(known.videos), first=first)
         for group in _blocks(videos, problems):
             writer.append(_block(group, known, dataset.origin))
-        return ImportReport(out, len(writer.done) - already, already, problems, list(known.notes))
+        return ImportReport(out, len(writer.done) - already, already, problems, notes)
 
 
 def _writer(dataset: Dataset, known: Annotations, reading: _Reading, out: Path) -> StoreWriter:
     settings: dict[str, Any] = {
-        "vocabulary": known.vocabulary,
         "streams": reading.streams(),
         "segment_seconds": known.segment_seconds,
-        "truth": known.has_truth,
     }
     if out.exists():
         return StoreWriter.reopen(out, **settings)
+    settings |= {"vocabulary": known.vocabulary, "truth": known.has_truth}
     return StoreWriter.create(out, description=dataset.description, **settings)
 
 
@@ -229,4 +268,5 @@ def _block(group: Sequence[_Video], known: Annotations, origin: str) -> Block:
         streams={name: np.concatenate([video.streams[name] for video in group]) for name in group[0].streams},
         truth=known.dense_rows(names, lengths) if known.has_truth else None,
         annotated=np.array([known.videos[name].events is not None for name in names]),
+        stamps=[video.stamp for video in group],
     )

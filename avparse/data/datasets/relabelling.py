@@ -1,0 +1,196 @@
+"""Other annotations for the features of a store: mended labels, splits, events and classes, without an extraction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avparse.data.datasets.annotations import Annotations
+from avparse.data.store.annotations import StoredAnnotations, annotation_rows, with_truth
+from avparse.data.store.truth import runs_column
+from avparse.data.store.writer import StoreWriter
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
+
+_NAMED = 20  # videos that a message names
+_Content = tuple[str, frozenset[str], frozenset[tuple[str, str, int, int]] | None]
+
+
+@dataclass(frozen=True)
+class LabelChanges:
+    """What other annotations have changed in a store.
+
+    Attributes:
+        store: path of the store.
+        videos: number of videos of the store now.
+        labels: videos that have other weak labels than before.
+        splits: videos that are in another split than before.
+        events: videos that have other dense truth than before, or have it for the first time or no longer.
+        added: classes that the store did not have before.
+        removed: classes that the store had before.
+        reordered: whether the classes that stayed are in another order.
+        returned: videos that had features and no annotations before.
+        left_out: videos that have features and no annotations now.
+        without_features: annotated videos that the store has no features of.
+    """
+
+    store: Path
+    videos: int
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    events: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    reordered: bool
+    returned: tuple[str, ...]
+    left_out: tuple[str, ...]
+    without_features: tuple[str, ...]
+
+    def told(self) -> list[str]:
+        """Return a line for each kind of change, and one for the videos that are left out; empty if there are none."""
+        lines = [
+            f"{len(videos)} of {self.videos} videos {what} (such as '{videos[0]}')"
+            for what, videos in (
+                ("have other labels", self.labels),
+                ("are in another split", self.splits),
+                ("have other events", self.events),
+                ("are in the store again", self.returned),
+            )
+            if videos
+        ]
+        lines += [
+            f"classes {what}: {', '.join(names)}"
+            for what, names in (("added", self.added), ("removed", self.removed))
+            if names
+        ]
+        if self.reordered:
+            lines.append("the classes are in another order")
+        if self.left_out:
+            lines.append(f"{_count(self.left_out)} with features and no labels, left out: {_list(self.left_out)}")
+        return [f"{self.store}: {line}" for line in lines]
+
+    def __str__(self) -> str:
+        lines = self.told() or [f"{self.store}: {self.videos} videos, nothing has changed"]
+        if self.without_features:
+            absent = f"{_count(self.without_features)} with labels and no features"
+            lines.append(f"{self.store}: {absent} (such as '{self.without_features[0]}'); extract or import them")
+        return "\n".join(lines)
+
+
+def relabel(path: str | os.PathLike[str], labels: Annotations) -> LabelChanges:
+    """Put other annotations in the place of those of a store; its features stay as they are.
+
+    Args:
+        path: path of the feature store.
+        labels: annotations of its videos. A video without any is left out of the store, and is there again once it has
+            annotations.
+
+    Raises:
+        UserError: there is no store, none of its videos is annotated, another process is writing there, or the disk
+            refuses; the store is as before.
+    """
+    with StoreWriter.reopen(path) as writer:
+        return relabel_open(writer, labels)
+
+
+def relabel_open(writer: StoreWriter, labels: Annotations) -> LabelChanges:
+    """Put other annotations in the place of those of a store that is open for writing, as :func:`relabel` does.
+
+    Raises:
+        UserError: no video of the store is annotated, or the disk refuses; the store is as before.
+    """
+    contents = writer.contents()
+    index = contents.index.take(contents.current())
+    known = [video in labels.videos for video in index["video"].to_pylist()]
+    if known and not any(known):
+        raise UserError(
+            f"{writer.path}: none of its {len(known)} videos is among the labelled ones; check --labels, or choose "
+            "another store"
+        )
+    chosen = index.filter(known)
+    videos, lengths = chosen["video"].to_pylist(), chosen["segments"].to_pylist()
+    before = writer.annotations
+    after = _annotations(videos, lengths, labels, contents.manifest.segment_seconds, before.info.truth)
+    changes = _changes(writer.path, index["video"].to_pylist(), labels, before, after)
+    if after.info.version != before.info.version:
+        writer.annotate(after)
+    return changes
+
+
+def _annotations(
+    videos: Sequence[str], lengths: Sequence[int], labels: Annotations, segment_seconds: float, truth: bool
+) -> StoredAnnotations:
+    """Return the annotations of the videos of a store, with truth if there is any or was meant to be."""
+    known = [labels.videos[video] for video in videos]
+    rows = annotation_rows(
+        videos,
+        [video.split for video in known],
+        [labels.vocabulary.decode(video.weak) for video in known],
+        np.array([video.events is not None for video in known], dtype=bool),
+    )
+    if videos:
+        dense = labels.dense_rows(videos, lengths, segment_seconds)
+        for modality in MODALITIES:
+            rows = with_truth(rows, modality, runs_column(dense[modality], lengths))
+    return StoredAnnotations.of(labels.vocabulary, truth or labels.has_truth, rows)
+
+
+def _changes(
+    path: Path, stored: Sequence[str], labels: Annotations, before: StoredAnnotations, after: StoredAnnotations
+) -> LabelChanges:
+    there = set(stored)
+    old, new = _by_video(before), _by_video(after)
+    both = [video for video in new if video in old]
+    classes, now = before.vocabulary.names, after.vocabulary.names
+    stayed = [name for name in classes if name in now]
+
+    def differing(part: int) -> tuple[str, ...]:
+        return tuple(video for video in both if old[video][part] != new[video][part])
+
+    return LabelChanges(
+        store=path,
+        videos=len(new),
+        splits=differing(0),
+        labels=differing(1),
+        events=differing(2),
+        added=tuple(name for name in now if name not in classes),
+        removed=tuple(name for name in classes if name not in now),
+        reordered=stayed != [name for name in now if name in classes],
+        returned=tuple(video for video in new if video not in old),
+        left_out=tuple(video for video in stored if video not in new),
+        without_features=tuple(video for video in labels.videos if video not in there),
+    )
+
+
+def _by_video(annotations: StoredAnnotations) -> dict[str, _Content]:
+    """Return split, labels and events of each video, by the names of the classes; events None where unknown."""
+    names, table = annotations.vocabulary.names, annotations.table
+    sides = [table[modality].to_pylist() for modality in MODALITIES]
+    columns = [table[name].to_pylist() for name in ("video", "split", "labels", "annotated")]
+    return {
+        video: (
+            split,
+            frozenset(given),
+            frozenset(
+                (modality, names[numbers[k]], numbers[k + 1], numbers[k + 2])
+                for modality, numbers in zip(MODALITIES, runs, strict=True)
+                for k in range(0, len(numbers), 3)
+            )
+            if annotated
+            else None,
+        )
+        for video, split, given, annotated, *runs in zip(*columns, *sides, strict=True)
+    }
+
+
+def _count(videos: Sequence[str]) -> str:
+    return f"{len(videos)} video{'s' if len(videos) > 1 else ''}"
+
+
+def _list(videos: Sequence[str]) -> str:
+    more = [f"and {len(videos) - _NAMED} more"] if len(videos) > _NAMED else []
+    return ", ".join([*(f"'{video}'" for video in videos[:_NAMED]), *more])
