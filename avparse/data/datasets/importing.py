@@ -46,7 +46,7 @@ class ImportReport:
         lines = [f"{self.store}: {self.imported} videos imported, {self.already} were there already", *self.notes]
         if self.problems:
             lines += [
-                f"{len(self.problems)} missing or damaged files; their videos are left out, or stay as they were:",
+                f"{len(self.problems)} missing or damaged files, whose videos are not imported:",
                 *self.problems,
             ]
         return "\n".join(lines)
