@@ -281,7 +281,9 @@ def test_bad_videos_are_one_line_and_do_not_stop_the_others(work: Path, tmp_path
         assert not (tmp_path / "none" / "events.csv").exists()
 
 
-def test_extraction_skips_bad_videos_and_continues(work: Path, tmp_path: Path, command: Command) -> None:
+def test_extraction_skips_bad_videos_and_continues(
+    work: Path, tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     for source in sorted((work / "corpus/videos").glob("*.mp4"))[:3]:
@@ -307,11 +309,28 @@ def test_extraction_skips_bad_videos_and_continues(work: Path, tmp_path: Path, c
     assert np.flatnonzero(truth[:, 1]).tolist() == [1, 2, 3]  # segments whose middle is in [1.2, 3.6)
     assert not truth[:, 0].any()
     (tmp_path / "events.csv").write_text(f"video,class,modality,onset,offset\n{ids[0]},Dog,audio,1.2,4.6\n")
-    _refused(command(*arguments), f"video '{ids[0]}' is in it with other events")
-    (tmp_path / "events.csv").write_text(f"video,class,modality,onset,offset\n{ids[1]},Dog,audio,1.2,3.6\n")
-    _refused(command(*arguments), f"video '{ids[0]}' is in it with other events")
-    (tmp_path / "labels.csv").write_text("video,labels,split\n" + "".join(f"{i},Dog,train\n" for i in ids))
-    _refused(command(*arguments), f"video '{ids[0]}' is in it with other labels")
+    assert command(*arguments)[0] == 0
+    assert f"1 of 3 videos have other events (such as '{ids[0]}')" in caplog.text
+    assert np.flatnonzero(FeatureStore.open(tmp_path / "store").truth("audio")[:10, 1]).tolist() == [1, 2, 3, 4]
+    shutil.copy(folder / f"{ids[2]}.mp4", folder / f"{ids[0]}.mp4")
+    (folder / f"{ids[1]}.mp4").unlink()
+    (tmp_path / "labels.csv").write_text("video,labels,split\n" + "".join(f"{i},Dog,train\n" for i in ids[:2]))
+    assert command(*arguments)[0] == 0
+    assert "2 of 2 videos have other labels" in caplog.text
+    assert f"1 video with features and no labels, left out: '{ids[2]}'" in caplog.text
+    assert f"{ids[0]}.mp4 has changed (" in caplog.text
+    assert f"no file any more of 1 videos of the store (such as '{ids[1]}'), whose features stay" in caplog.text
+    again = FeatureStore.open(tmp_path / "store")
+    assert again.videos == [ids[1], ids[0]]
+    rows = slice(int(again.first_row[1]), int(again.first_row[1]) + 10)
+    np.testing.assert_array_equal(again.stream("audio")[rows], store.stream("audio")[10:20])
+    caplog.clear()
+    before = (tmp_path / "store" / "manifest.json").stat().st_mtime_ns
+    shutil.copy(folder / f"{ids[0]}.mp4", tmp_path / "same")
+    shutil.copy(tmp_path / "same", folder / f"{ids[0]}.mp4")  # another time, the same content
+    assert command(*arguments)[0] == 0
+    assert "has changed" not in caplog.text
+    assert (tmp_path / "store" / "manifest.json").stat().st_mtime_ns == before
     (tmp_path / "classes.txt").write_text("Bell\n")
     _refused(command(*arguments), "labels.csv:2: unknown class 'Dog'")
     _refused(command("extract", folder, "--labels", tmp_path / "labels.csv", "-o", tmp_path / "x"), "--classes")

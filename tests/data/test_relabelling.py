@@ -23,8 +23,13 @@ from tests.faults import Killed, faults
 from tests.format_1 import write_format_1
 
 CLASSES = ("Speech", "Dog", "Blender")
-LABELS = {"video_0_0": "Dog|Speech,train", "video_1_0": "Dog,train", "video_1_1": "Speech,val", "video_1_2": ",test"}
-EVENTS = ["video_1_1,Speech,audio,0,2", "video_1_1,Speech,visual,1,2"]
+LABELS = {
+    "video_11_0": "Dog|Speech,train",
+    "video_16_0": "Dog,train",
+    "video_16_1": "Speech,val",
+    "video_16_2": ",test",
+}
+EVENTS = ["video_16_1,Speech,audio,0,2", "video_16_1,Speech,visual,1,2"]
 
 
 def tables(
@@ -44,7 +49,7 @@ def tables(
 def path(tmp_path: Path) -> Path:
     """A store of the videos of two blocks, labelled as the tables say."""
     with store_blocks.create(tmp_path / "store") as writer:
-        for number in range(2):
+        for number in (11, 16):
             writer.append(store_blocks.block(number))
     assert len(FeatureStore.open(tmp_path / "store")) == len(LABELS)
     relabel(tmp_path / "store", tables(tmp_path / "first"))
@@ -77,21 +82,21 @@ def test_the_same_tables_change_nothing(path: Path, tmp_path: Path) -> None:
 
 def test_what_changes_is_told_by_kind_and_features_stay(path: Path, tmp_path: Path, command: Command) -> None:
     old, features = FeatureStore.open(path), features_of(path)
-    labels = {**LABELS, "video_0_0": "Dog,train", "video_1_0": "Dog,val", "elsewhere": "Dog,train"}
-    del labels["video_1_2"]
+    labels = {**LABELS, "video_11_0": "Dog,train", "video_16_0": "Dog,val", "elsewhere": "Dog,train"}
+    del labels["video_16_2"]
     folder = tmp_path / "second"
-    tables(folder, labels, [EVENTS[0], "video_1_0,Dog,audio,0,1"], ("Cat", "Dog", "Speech"))
+    tables(folder, labels, [EVENTS[0], "video_16_0,Dog,audio,0,1"], ("Cat", "Dog", "Speech"))
     given = ("--labels", folder / "labels.csv", "--classes", folder / "classes.txt", "--events", folder / "events.csv")
     code, out, _ = command("data", "relabel", path, *given)
     assert code == 0
     assert out.splitlines() == [
-        f"{path}: 1 of 3 videos have other labels (such as 'video_0_0')",
-        f"{path}: 1 of 3 videos are in another split (such as 'video_1_0')",
-        f"{path}: 2 of 3 videos have other events (such as 'video_1_0')",
+        f"{path}: 1 of 3 videos have other labels (such as 'video_11_0')",
+        f"{path}: 1 of 3 videos are in another split (such as 'video_16_0')",
+        f"{path}: 2 of 3 videos have other events (such as 'video_16_0')",
         f"{path}: classes added: Cat",
         f"{path}: classes removed: Blender",
         f"{path}: the classes are in another order",
-        f"{path}: 1 video with features and no labels, left out: 'video_1_2'",
+        f"{path}: 1 video with features and no labels, left out: 'video_16_2'",
         f"{path}: 1 video with labels and no features (such as 'elsewhere'); extract or import them",
     ]
     store = FeatureStore.open(path)
@@ -100,14 +105,14 @@ def test_what_changes_is_told_by_kind_and_features_stay(path: Path, tmp_path: Pa
     assert store.features_version == old.features_version
     assert store.annotations_version != old.annotations_version
     assert store.fingerprint != old.fingerprint
-    assert (store.videos, store.left_out) == (["video_0_0", "video_1_0", "video_1_1"], ["video_1_2"])
+    assert (store.videos, store.left_out) == (["video_11_0", "video_16_0", "video_16_1"], ["video_16_2"])
     assert store.vocabulary.names == ("Cat", "Dog", "Speech")
     assert store.weak.tolist() == [[False, True, False], [False, True, False], [False, False, True]]
     code, out, _ = command("data", "info", path)
     assert f"features {store.features_version}, annotations {store.annotations_version}" in out
-    assert "left out    1 videos without annotations (such as 'video_1_2')" in out
+    assert "left out    1 videos without annotations (such as 'video_16_2')" in out
     back = relabel(path, tables(tmp_path / "first"))
-    assert back.returned == ("video_1_2",)
+    assert back.returned == ("video_16_2",)
     assert FeatureStore.open(path).fingerprint == old.fingerprint
 
 
@@ -115,10 +120,10 @@ def test_a_folder_of_a_data_set_relabels_as_well(path: Path, tmp_path: Path, com
     folder = tmp_path / "llp"
     folder.mkdir()
     (folder / "classes.txt").write_text("Speech\nDog\nBlender\n")
-    (folder / "AVVP_train.csv").write_text("filename\tevent_labels\nvideo_0_0\tBlender\nvideo_1_0\tDog\n")
+    (folder / "AVVP_train.csv").write_text("filename\tevent_labels\nvideo_11_0\tBlender\nvideo_16_0\tDog\n")
     code, out, _ = command("data", "relabel", path, "--labels", folder)
     assert code == 0
-    assert "2 videos with features and no labels, left out: 'video_1_1', 'video_1_2'" in out
+    assert "2 videos with features and no labels, left out: 'video_16_1', 'video_16_2'" in out
     assert FeatureStore.open(path).weak.tolist() == [[False, False, True], [False, True, False]]
 
 
@@ -130,7 +135,7 @@ def test_tables_of_other_videos_are_refused(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_of_format_1_is_relabelled(tmp_path: Path) -> None:
-    path = write_format_1(tmp_path / "old", [store_blocks.block(number) for number in range(2)])
+    path = write_format_1(tmp_path / "old", [store_blocks.block(number) for number in (11, 16)])
     before = FeatureStore.open(path).features_version
     relabel(path, tables(tmp_path / "tables"))
     store = FeatureStore.open(path)
@@ -139,7 +144,7 @@ def test_a_store_of_format_1_is_relabelled(tmp_path: Path) -> None:
 
 def test_a_relabelling_that_is_killed_leaves_the_old_or_the_new(path: Path, tmp_path: Path) -> None:
     """The process ends at every file call; nothing of it is left once the next writer has opened the store."""
-    mended = tables(tmp_path / "mended", {**LABELS, "video_1_0": "Blender,train"})
+    mended = tables(tmp_path / "mended", {**LABELS, "video_16_0": "Blender,train"})
     old = FeatureStore.open(path).fingerprint
     found = []
     for fault in faults(Killed):
@@ -172,17 +177,14 @@ def test_damaged_annotations_are_refused(path: Path) -> None:
 
 
 def test_a_video_that_is_appended_again_supersedes_the_earlier(path: Path, command: Command) -> None:
-    block = store_blocks.block(1)
     again = store_blocks.block(7)
-    count = len(again.videos)
-    assert count <= len(block.videos)
-    renamed = {"video_7_0": "video_1_0", "video_7_1": "video_1_1", "video_7_2": "video_1_2", "video_7_3": "new"}
+    renamed = {"video_7_0": "video_16_0", "video_7_1": "video_16_1", "video_7_2": "video_16_2", "video_7_3": "new"}
     with StoreWriter.reopen(path) as writer:
         writer.append(replace(again, videos=[renamed[video] for video in again.videos]))
     store = FeatureStore.open(path)
     store.verify()
     assert sorted(store.videos) == sorted({*LABELS, *(renamed[video] for video in again.videos)})
-    position = store.position("video_1_0")
+    position = store.position("video_16_0")
     rows = slice(store.first_row[position], store.first_row[position] + store.lengths[position])
     np.testing.assert_array_equal(store.stream("audio")[rows], again.streams["audio"][: again.lengths[0]])
     assert store.weak[position].tolist() == again.weak[0].tolist()

@@ -199,9 +199,7 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the run folder exists"):
         train(recipe, store, tmp_path / "run", seed=1)
     other = toy_store(tmp_path / "other", seed=9)
-    with pytest.raises(
-        UserError, match=r"trained on other data than .* holds \(features version \w+, now \w+ and annotations version"
-    ):
+    with pytest.raises(UserError, match=r"\(features version \w+, now \w+ and annotations version"):
         train(recipe, other, tmp_path / "run", seed=1, resume=True)
     (run.path / "parser.safetensors").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a file of weights, or damaged"):
