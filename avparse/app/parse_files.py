@@ -1,30 +1,36 @@
-"""Parsing of video files to files: a JSON timeline for each, a table of all events, and a report page."""
+"""Parsing of video files to files: a JSON timeline for each, tables of all of them, and a report page."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from avparse.app.parsing import Only, Parsed, media_files, parse_videos
+from avparse.app.output_index import INDEX, OutputIndex
+from avparse.app.parsing import Only, Parsed, parse_videos
 from avparse.app.report.csv import kept_rows, write_events_csv
+from avparse.app.report.earlier import earlier_videos, report_title
 from avparse.app.report.page import ReportVideo, write_report
+from avparse.app.skipped import SKIPPED, SkippedTable, split_tried
+from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.arrays import BoolArray
-from avparse.foundation.errors import UserError
+from avparse.foundation.errors import UserError, closest
 from avparse.foundation.files import writing
 from avparse.foundation.locks import LOCK, Lock
 from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.feature_cache import FeatureCache
+from avparse.media.files import LeftOut, find_media
 from avparse.media.pipeline import Failed
+from avparse.media.video_ids import file_id
 from avparse.models.parsers import AnyParser
 from avparse.models.parsers.classes import class_embeddings, with_classes
 from avparse.models.trained import TrainedParser
 
 _log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
+_SAVED_AT_ONCE = 32  # timelines for each writing of the index
 
 
 def parse_files(
@@ -36,54 +42,99 @@ def parse_files(
     vectors: Path | None = None,
     labels: str | None = None,
     workers: int | None = None,
-) -> list[Failed]:
-    """Parse videos into ``out``: ``NAME.json`` for each, ``events.csv`` of all, and ``report.html``.
+    retry_failed: bool = False,
+) -> list[LeftOut]:
+    """Parse videos into ``out``: a JSON timeline for each, and tables and a report page of all.
 
-    Rows of ``events.csv`` of videos that an earlier call parsed are kept.
-
-    A call that was interrupted continues when it is repeated: until the end, features are stored in ``out/.parsing``.
+    ``index.csv`` names the JSON file of each input, ``events.csv`` has all events, ``skipped.csv`` what was left out.
+    All of them, and ``report.html``, hold the videos of earlier calls with the same folder, too. A call that was
+    interrupted continues when it is repeated: until the end, features are stored in ``out/.parsing``.
 
     Args:
-        inputs: paths of files, or of folders whose files are parsed.
+        inputs: paths of files, or of folders whose files are parsed, those of nested folders too.
         run: path of the folder of a trained run.
-        out: folder of the results, created if it does not exist; files of the same name are replaced.
+        out: folder of the results, created if it does not exist; the results of an input that was parsed before are
+            replaced.
         classes: path of other class names, one per line; None for the classes of the run.
         vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
         labels: classes that may appear, separated by commas, or the path of a table ``video,labels``.
         workers: number of decoding processes; None for all cores.
+        retry_failed: whether files that an earlier call could not read are tried again although they are unchanged.
 
     Returns:
-        The files that could not be read; the others are parsed.
+        The files that have no result, as in ``skipped.csv``; the others are parsed.
 
     Raises:
-        UserError: no file could be read, a class is unknown, or the run cannot parse videos, or not these classes.
+        UserError: no file could be read, a class is unknown, a table in ``out`` is damaged or somebody else's, or the
+            run cannot parse videos, or not these classes.
     """
-    paths, trained = media_files(inputs), TrainedParser.open(run)
+    found, trained = find_media(inputs, out), TrainedParser.open(run)
     parser, untrained = parser_for(trained, classes, vectors)
-    only = _restriction(labels, parser.spec.classes, paths)
-    names, titles = _unique_names(paths), _titles(paths)
-    parsed: list[Parsed] = []
-    failures: list[Failed] = []
+    only = _restriction(labels, parser.spec.classes, found.files)
+    if found.summary():
+        _log.warning("%s", found.summary())
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with Lock(out / LOCK, out):
+        index, skipped = OutputIndex(out, found.files), SkippedTable(out / SKIPPED)
+        _check_own(out)
+        tried, failed = split_tried(found.files, skipped, retry_failed)
         cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
-        results = parse_videos(paths, trained, parser=parser, only=only, workers=workers, cache=cache)
-        for name, title, result in zip(names, titles, results, strict=True):
-            if isinstance(result, Failed):
-                failures.append(result)
-            else:
-                parsed.append(replace(result, timeline=replace(result.timeline, video=title)))
-                parsed[-1].timeline.save(out / f"{name}.json")
+        results = parse_videos(tried, trained, parser=parser, only=only, workers=workers, cache=cache)
+        parsed, failures = _saved(tried, results, index)
+        left = [*found.left, *failed.values(), *failures]
+        skipped.update((p.path for p in parsed), left)
         if not parsed:
-            raise UserError(failures[0].reason)
+            raise UserError(_none(left, skipped.path))
         events = out / "events.csv"
-        write_events_csv(events, [p.timeline for p in parsed], kept_rows(events, titles))
+        write_events_csv(events, [p.timeline for p in parsed], kept_rows(events, {p.timeline.video for p in parsed}))
         note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
         entries = [report_video(p, note=note) for p in parsed]
-        write_report(out / "report.html", entries, title="avparse", rule=trained.rule)
+        entries += earlier_videos(index, {p.path for p in parsed}, trained.rule)
+        write_report(out / "report.html", entries, title=report_title(index, len(entries)), rule=trained.rule)
         cache.remove()
-    return failures
+    return left
+
+
+def _saved(
+    paths: Sequence[Path], results: Iterator[Parsed | Failed], index: OutputIndex
+) -> tuple[list[Parsed], list[LeftOut]]:
+    """Write the results as they come, each after its row of the index, and return them and what failed."""
+    parsed, failures, titles = list[Parsed](), list[LeftOut](), index.titles()
+    waiting = list[tuple[str, Timeline]]()
+
+    def save() -> None:
+        index.write()
+        for name, timeline in waiting:
+            timeline.save(index.folder / name)
+        waiting.clear()
+
+    for path, result in zip(paths, results, strict=True):
+        if isinstance(result, Failed):
+            failures.append(LeftOut(path, result.kind, result.reason))
+            continue
+        parsed.append(replace(result, timeline=replace(result.timeline, video=titles[path])))
+        waiting.append((index.add(path, parsed[-1].timeline), parsed[-1].timeline))
+        if len(waiting) == _SAVED_AT_ONCE:
+            save()
+    if waiting:
+        save()
+    return parsed, failures
+
+
+def _check_own(out: Path) -> None:
+    """Refuse a folder in which a file of somebody else has a name that results have."""
+    known = kept_rows(out / "events.csv", ()) or (out / INDEX).exists()
+    if (out / "report.html").exists() and not known and not (out / "events.csv").exists():
+        raise UserError(f"{out / 'report.html'}: 'parse' did not write this page: rename it, or choose another folder")
+
+
+def _none(left: Sequence[LeftOut], table: Path) -> str:
+    """Return the message that no file could be read."""
+    failures = [one for one in left if not one.expected]
+    if len(failures) == 1:
+        return failures[0].reason
+    return f"none of {len(failures)} files could be read, listed in {table}; the first: {failures[0].reason}"
 
 
 def report_video(
@@ -146,21 +197,6 @@ def parser_for(
     return changed, untrained
 
 
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    taken: dict[str, int] = {}
-    names = []
-    for path in paths:
-        count = taken[path.stem] = taken.get(path.stem, 0) + 1
-        names.append(path.stem if count == 1 else f"{path.stem}-{count}")
-    return names
-
-
-def _titles(paths: Sequence[Path]) -> list[str]:
-    """Return the title of each video in its timeline: the name of the file, or its path where two have one name."""
-    count = Counter(path.name for path in paths)
-    return [path.name if count[path.name] == 1 else str(path) for path in paths]
-
-
 def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[Path]) -> Only:
     if labels is None:
         return lambda video: None
@@ -170,15 +206,13 @@ def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[P
         from avparse.data.datasets.tables import read_weak_table  # noqa: PLC0415
 
         known = {name: vocabulary.decode(video.weak) for name, video in read_weak_table(labels, vocabulary).items()}
-        missing = [path.stem for path in paths if path.stem not in known]
+        missing = [file_id(path) for path in paths if file_id(path) not in known]
         if missing:
-            _log.warning(
-                "%s: no row of %d of %d videos (such as '%s'); any class may appear in them",
-                labels,
-                len(missing),
-                len(paths),
-                missing[0],
-            )
+            told = f"{labels}: no row of {len(missing)} of {len(paths)} videos (such as '{missing[0]}'"
+            told += f"{closest(missing[0], known)})"
+            if len(missing) == len(paths):
+                raise UserError(f"{told}; name videos in the table as their files are named")
+            _log.warning("%s; any class may appear in them", told)
         return known.get
     names = vocabulary.decode(vocabulary.encode([name.strip() for name in labels.split(",")], "--labels"))
     return lambda video: names

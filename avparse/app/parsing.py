@@ -20,7 +20,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.media.extractors import EXTRACTORS
 from avparse.media.feature_cache import FeatureCache
+from avparse.media.files import find_media
 from avparse.media.pipeline import Extracted, Failed, extract_videos
+from avparse.media.video_ids import file_id
 from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
 from avparse.models.trained import TrainedParser
@@ -79,7 +81,8 @@ def parse(
     """Parse one or many videos: which events are heard and which are seen, second by second.
 
     Args:
-        source: path of a video or audio file of any length; a folder, whose files are parsed; or several paths.
+        source: path of a video or audio file of any length; a folder, whose files are parsed, those of nested folders
+            too, but not what lies beside videos, such as thumbnails; or several paths.
         run: trained run whose features avparse can extract, or its folder.
         labels: only classes that may appear, if a video's labels are known; None for any class of the run.
         workers: number of processes that decode several files; None for one per core; 0 for no other process.
@@ -104,7 +107,7 @@ def parse(
     if labels is not None:
         Vocabulary(trained.spec.classes).encode(labels, "labels")
     one = isinstance(source, str | Path) and not Path(source).is_dir()
-    paths = media_files([source] if isinstance(source, str | Path) else source)
+    paths = find_media([source] if isinstance(source, str | Path) else source).files
     with showing(progress):
         parsed = parse_videos(paths, trained, only=lambda video: labels, workers=workers)
     results = (result if isinstance(result, Failed) else result.timeline for result in parsed)
@@ -131,7 +134,7 @@ def parse_videos(
         paths: paths of video or audio files.
         trained: parser of a run whose features avparse can extract.
         parser: parser to use in place of the run's own, such as one for other classes.
-        only: function from the stem of a file to the classes that may appear in it, None for all classes.
+        only: function from the id of a video to the classes that may appear in it, None for all classes.
         workers: number of decoding processes; None for all cores.
         cache: cache of extracted features, which lets an interrupted call continue.
 
@@ -149,25 +152,11 @@ def parse_videos(
     parser = parser or trained.load()
     extracted = track(_extracted(paths, spec, workers, cache), "parse", total=len(paths))
     return (
-        result if isinstance(result, Failed) else parse_extracted(result, path, parser, trained.rule, only(path.stem))
+        result
+        if isinstance(result, Failed)
+        else parse_extracted(result, path, parser, trained.rule, only(file_id(path)))
         for path, result in zip(paths, extracted, strict=True)
     )
-
-
-def media_files(inputs: Iterable[str | Path]) -> list[Path]:
-    """Return the given files, and in place of each given folder its files, in order of name.
-
-    Raises:
-        UserError: a folder holds no file.
-    """
-    return [file for given in map(Path, inputs) for file in (_files_of(given) if given.is_dir() else [given])]
-
-
-def _files_of(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not files:
-        raise UserError(f"{folder}: the folder holds no file to parse")
-    return files
 
 
 def _extracted(

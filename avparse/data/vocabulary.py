@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,7 +48,10 @@ LLP_FRAMES = 8  # a second, of the published frame features
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Event names in a fixed order; the position of a name is its class index in every array."""
+    """Event names in a fixed order; the position of a name is its class index in every array.
+
+    Names are compared in Unicode form NFC, so that an accent may be a character of its own or not.
+    """
 
     names: tuple[str, ...]
 
@@ -58,18 +62,18 @@ class Vocabulary:
         for name in self.names:
             if not name or name != name.strip() or "," in name:
                 raise UserError(f"vocabulary: class name '{name}' is empty, padded or holds a comma; rename it")
-            if name in seen:
+            if _composed(name) in seen:
                 raise UserError(f"vocabulary: class '{name}' is named twice; remove one")
-            seen.add(name)
+            seen.add(_composed(name))
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Vocabulary:
-        """Read class names, one a line; empty lines are skipped.
+        """Read class names, one a line, in Unicode form NFC; empty lines are skipped.
 
         Raises:
             UserError: the file cannot be read, or a name is unusable or named twice.
         """
-        lines = read_text(path, mend="write one class name a line").splitlines()
+        lines = _composed(read_text(path, mend="write one class name a line")).splitlines()
         try:
             return cls(tuple(line.strip() for line in lines if line.strip()))
         except UserError as error:
@@ -77,7 +81,7 @@ class Vocabulary:
 
     @cached_property
     def _positions(self) -> dict[str, int]:
-        return {name: position for position, name in enumerate(self.names)}
+        return {_composed(name): position for position, name in enumerate(self.names)}
 
     def index(self, name: str, where: str = "labels") -> int:
         """Return the class index of ``name``.
@@ -85,7 +89,7 @@ class Vocabulary:
         Raises:
             UserError: unknown class; ``where`` names the file and row, and the nearest name is offered.
         """
-        position = self._positions.get(name)
+        position = self._positions.get(_composed(name))
         if position is None:
             raise UserError(f"{where}: unknown class '{name}'{nearest(name, self.names)}")
         return position
@@ -106,3 +110,7 @@ class Vocabulary:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

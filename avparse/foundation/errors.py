@@ -13,11 +13,14 @@ class UserError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known name, or the list of known names when none is close."""
     options = [str(k) for k in known]
-    folded = {option.casefold(): option for option in options}
+    return closest(name, options) or f"; known: {', '.join(sorted(options))}"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest known name, nothing when none is close."""
+    folded = {option.casefold(): option for option in known}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{folded[close[0]]}'?"
-    return f"; known: {', '.join(sorted(options))}"
+    return f"; did you mean '{folded[close[0]]}'?" if close else ""
 
 
 def printable(text: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from avparse.app.report.csv import kept_rows, write_events_csv
-from avparse.data.datasets.rows import read_rows
 from avparse.data.timeline import Event, Timeline
 from avparse.foundation.errors import UserError
+from avparse.foundation.rows import read_rows
 from avparse.media.feature_cache import FeatureCache
 from tests.conftest import Command
 from tests.toy import toy_store

@@ -10,12 +10,15 @@ from typing import Annotated, Literal
 import typer
 
 from avparse.foundation.errors import UserError, printable
+from avparse.media.files import LeftOut
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Workers = Annotated[
     int | None, typer.Option(help="Number of processes; all cores by default, 0 for no additional one.", min=0)
 ]
-RunFolder = Annotated[Path, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try files again that could not be read before, also unchanged ones.")
+]
 Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 
@@ -57,4 +60,15 @@ def tell_failures(failures: Sequence[tuple[str, str]]) -> None:
     for path, reason in failures:
         print(printable(f"skipped {path}: {reason.removeprefix(f'{path}: ')}"), file=sys.stderr)
     if failures:
+        raise typer.Exit(3)
+
+
+def tell_left_out(left: Sequence[LeftOut], folder: Path) -> None:
+    """Name files that have no result, by kind of reason, and exit with 3 if any of them may have been a video."""
+    from avparse.app.skipped import SKIPPED, summary
+
+    lines = summary(left, folder / SKIPPED)
+    for line in lines:
+        print(printable(line), file=sys.stderr)
+    if lines:
         raise typer.Exit(3)

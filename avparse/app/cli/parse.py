@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from avparse.app.cli.options import Device, Out, RunFolder, Seed, Store, Workers, tell_failures
+from avparse.app.cli.given_paths import check_inputs, checked_run
+from avparse.app.cli.options import Device, Out, RetryFailed, Seed, Store, Workers, tell_left_out
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Parse and score")
@@ -34,8 +35,8 @@ def demo(
 @command()
 def parse(
     videos: Annotated[list[Path], typer.Argument(help="Video or audio files of any length, or folders of them.")],
-    run: RunFolder,
     out: Out,
+    run: Annotated[Path | None, typer.Option("--run", help="A run folder made by 'train' or 'demo'.")] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Only these classes may appear: names with commas between, or a table 'video,labels'."),
@@ -48,13 +49,25 @@ def parse(
         Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
     ] = None,
     workers: Workers = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
-    """Parse videos: one JSON timeline for each, events.csv and report.html."""
+    """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
+    run = checked_run(run)
+    check_inputs(videos)
     from avparse.app.parse_files import parse_files
 
-    failures = parse_files(videos, run, out, classes=classes, vectors=label_vectors, labels=labels, workers=workers)
-    print(f"{out}: one timeline per video, events.csv, report.html")
-    tell_failures([(str(f.path), f.reason) for f in failures])
+    left = parse_files(
+        videos,
+        run,
+        out,
+        classes=classes,
+        vectors=label_vectors,
+        labels=labels,
+        workers=workers,
+        retry_failed=retry_failed,
+    )
+    print(f"{out}: one timeline per video (index.csv), events.csv, report.html")
+    tell_left_out(left, out)
 
 
 @command()

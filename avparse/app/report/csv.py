@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from avparse.data.timeline import Timeline
-from avparse.foundation.cells import guarded
+from avparse.foundation.cells import without_controls
 from avparse.foundation.errors import UserError
-from avparse.foundation.files import atomic_file
 from avparse.foundation.names import writable
-from avparse.foundation.reading import RECORDS, read_text
+from avparse.foundation.rows import read_rows, write_rows
 
 EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score")
 
 
-def kept_rows(path: Path, videos: Sequence[str]) -> list[list[str]]:
-    """Return the rows of an earlier table of events, without those of ``videos``; none where there is no such table."""
-    if not path.is_file():
+def kept_rows(path: Path, videos: Collection[str]) -> list[list[str]]:
+    """Return the rows of an earlier table of events, without those of ``videos``; none where there is no such table.
+
+    Raises:
+        UserError: there is a file that is not such a table; it is somebody's, and is not to be replaced.
+    """
+    if not path.exists():
         return []
+    again = {without_controls(writable(video)) for video in videos}
     try:
-        header, *rows = csv.reader(io.StringIO(read_text(path, RECORDS.size), newline=""))
-    except (UserError, ValueError, csv.Error):
-        return []
-    again = {guarded(writable(video)) for video in videos}
-    known = tuple(header) == EVENT_COLUMNS
-    return [row for row in rows if known and len(row) == len(EVENT_COLUMNS) and row[0] not in again]
+        rows = [list(row.values()) for _, row in read_rows(path, EVENT_COLUMNS)]
+    except UserError as error:
+        raise UserError(f"{error}; 'parse' did not write this table so: rename it, or choose another folder") from None
+    return [row for row in rows if row[0] not in again]
 
 
 def write_events_csv(path: str | Path, timelines: Sequence[Timeline], before: Sequence[Sequence[str]] = ()) -> None:
@@ -39,23 +39,9 @@ def write_events_csv(path: str | Path, timelines: Sequence[Timeline], before: Se
     Raises:
         UserError: the file cannot be written.
     """
-    with atomic_file(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(EVENT_COLUMNS)
-        rows.writerows(before)
-        for timeline in timelines:
-            video = guarded(timeline.video)
-            rows.writerows(
-                (
-                    video,
-                    guarded(e.class_name),
-                    e.modality,
-                    f"{e.onset:.3f}",
-                    f"{e.offset:.3f}",
-                    f"{e.score:.4f}",
-                )
-                for e in timeline.events
-            )
-        text.flush()
-        text.detach()
+    rows = [
+        (timeline.video, e.class_name, e.modality, f"{e.onset:.3f}", f"{e.offset:.3f}", f"{e.score:.4f}")
+        for timeline in timelines
+        for e in timeline.events
+    ]
+    write_rows(path, EVENT_COLUMNS, [*before, *rows])

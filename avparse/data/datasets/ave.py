@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.datasets.feature_arrays import FeatureArray, read_array
-from avparse.data.datasets.rows import seconds
 from avparse.data.store.block import check_id
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import read_text
+from avparse.foundation.rows import seconds
 from avparse.foundation.settings import PartConfig
 
 ANNOTATIONS = "Annotations.txt"

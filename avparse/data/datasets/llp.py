@@ -25,13 +25,13 @@ import numpy as np
 
 from avparse.data.datasets.annotations import YOUTUBE_ID, AnnotatedVideo, Annotations
 from avparse.data.datasets.feature_folders import FeatureFolder
-from avparse.data.datasets.rows import read_rows, seconds
 from avparse.data.store.block import check_id
 from avparse.data.timeline import Event, runs
 from avparse.data.vocabulary import LLP_CLASSES, LLP_FRAMES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
+from avparse.foundation.rows import read_rows, seconds
 from avparse.foundation.settings import PartConfig
 
 CLASSES = "classes.txt"

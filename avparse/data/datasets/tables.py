@@ -16,12 +16,12 @@ from pydantic import Field
 
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.datasets.feature_folders import FeatureFolder, find_folders
-from avparse.data.datasets.rows import read_rows, seconds
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.rows import read_rows, seconds
 from avparse.foundation.settings import PartConfig
 
 LABELS, EVENTS, CLASSES = "labels.csv", "events.csv", "classes.txt"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
 
 _LONGEST_ID = 200
+_UNSAFE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, bytes that are no text, ends of lines and paragraphs
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,15 @@ def column_arrays(block: Block, manifest: Manifest, where: str) -> dict[str, npt
 
 
 def check_id(video: str, where: str) -> None:
-    """Refuse an id that is not safe as part of a file name.
+    """Refuse an id that is not safe as part of a file name; letters and blanks of all scripts are safe.
 
     Raises:
-        UserError: empty, a relative folder, longer than 200 characters, or with a separator or control character.
+        UserError: empty, a relative folder, longer than 200 characters, with a blank at an end, or with a slash, a
+            control character or a line end.
     """
-    unsafe = video in ("", ".", "..") or len(video) > _LONGEST_ID or not video.isprintable()
-    if unsafe or "/" in video or "\\" in video:
-        limit = f"1 to {_LONGEST_ID} printable characters without slashes"
+    unsafe = video in ("", ".", "..") or len(video) > _LONGEST_ID or video != video.strip()
+    if unsafe or any(c in "/\\" or unicodedata.category(c) in _UNSAFE for c in video):
+        limit = f"1 to {_LONGEST_ID} characters without slashes, control characters and blanks at the ends"
         raise UserError(f"{where}: unsafe video id {video[:60]!r}; use {limit}")
 
 

@@ -1,4 +1,4 @@
-"""Rows of text tables, comma- or tab-separated, with the line number that an error names."""
+"""Rows of text tables: read with the line number that an error names, and written atomically."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
-from avparse.foundation.cells import unguarded
+from avparse.foundation.cells import guarded, unguarded, without_controls
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file
 from avparse.foundation.platform import open_regular
 
 PathLike = str | os.PathLike[str]
@@ -19,10 +20,10 @@ PathLike = str | os.PathLike[str]
 def read_rows(
     path: PathLike, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and named cells of each row of a comma- or tab-separated UTF-8 table with a header line.
+    """Yield line number and named cells of each row of a UTF-8 table with a header line.
 
-    A tab in the header line makes it tab-separated. Empty lines are skipped; optional columns that the file lacks read
-    as empty.
+    Cells are separated by tabs, semicolons or commas, whichever the header line has most of. Empty lines are skipped;
+    optional columns that the file lacks read as empty.
 
     Raises:
         UserError: the file cannot be read, lacks a column or has one twice, or a row has more or fewer cells than it.
@@ -37,13 +38,13 @@ def read_rows(
 
 
 def seconds(cell: str, where: str) -> float:
-    """Return a finite number of seconds.
+    """Return a finite number of seconds; a decimal comma is read as well.
 
     Raises:
         UserError: not a number, NaN or infinite; ``where`` names the place.
     """
     try:
-        value = float(cell)
+        value = float(cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -51,11 +52,28 @@ def seconds(cell: str, where: str) -> float:
     return value
 
 
+def write_rows(path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table (UTF-8, commas, a header line) atomically.
+
+    A text that a spreadsheet would compute has an apostrophe before it, and control characters are escaped.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with atomic_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows([guarded(without_controls(cell)) for cell in row] for row in rows)
+        text.flush()
+        text.detach()
+
+
 def _cells(
     file: TextIO, path: str, columns: Sequence[str], optional: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     first = file.readline()
-    delimiter = "\t" if "\t" in first else ","
+    delimiter = max("\t;,", key=first.count) if any(map(first.count, "\t;,")) else ","
     header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     for name in (*columns, *optional):
         found = header.count(name)

@@ -1,0 +1,151 @@
+"""The table of results, ``index.csv``: which JSON file belongs to which input, over all calls with one folder."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avparse.data.timeline import Timeline
+from avparse.foundation.cells import cell_path, path_cell, without_controls
+from avparse.foundation.errors import UserError
+from avparse.foundation.rows import read_rows, write_rows
+
+INDEX = "index.csv"
+COLUMNS = ("input", "video", "json", "events", "warnings")
+_LONGEST_NAME = 200  # bytes, so that a number and an ending fit into what systems allow
+_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A row: one input and its result.
+
+    Attributes:
+        path: absolute path of the input.
+        video: title of the video in its timeline, in ``events.csv`` and on the report page.
+        json: name of the file of the timeline.
+        events: number of events.
+        warnings: what of the file cannot be trusted.
+    """
+
+    path: Path
+    video: str
+    json: str
+    events: int = 0
+    warnings: str = ""
+
+
+class OutputIndex:
+    """The table of a folder, read when it is made.
+
+    Args:
+        folder: folder of the results; the table need not be there.
+        inputs: paths of the inputs of this call; what the name of one of them asks for is left to it.
+
+    Raises:
+        UserError: there is a file of its name that is not such a table, or is damaged.
+    """
+
+    def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
+        self.folder = folder
+        self._inputs = inputs
+        self._asked = {_same(_stem(path)) for path in inputs}
+        self._rows: dict[str, Output] = {}
+        if (folder / INDEX).exists():
+            try:
+                self._read()
+            except UserError as error:
+                raise UserError(f"{error}; remove or rename it, or choose another folder for the results") from None
+
+    def rows(self) -> list[Output]:
+        """Return all rows in the order in which the inputs came."""
+        return list(self._rows.values())
+
+    def titles(self) -> dict[Path, str]:
+        """Return the title of each input: the one it has, else its file's name, else its path if that name is taken."""
+        count = Counter(path.name for path in self._inputs)
+        taken = {row.video for row in self._rows.values()}
+        titles: dict[Path, str] = {}
+        for path in self._inputs:
+            known = self._rows.get(path_cell(path))
+            if known is not None:
+                titles[path] = known.video
+                continue
+            names = [without_controls(str(path)), path_cell(path)]
+            if count[path.name] == 1:
+                names.insert(0, without_controls(path.name))
+            titles[path] = next((name for name in names if name not in taken), names[-1])
+            taken.add(titles[path])
+        return titles
+
+    def add(self, path: Path, timeline: Timeline) -> str:
+        """Take up a result and return the name of its JSON file: the one that the input has, or one that is free."""
+        key = path_cell(path)
+        if key not in self._rows:
+            file = self._free(_stem(path), timeline.video)
+            self._rows[key] = Output(Path(os.path.abspath(path)), timeline.video, file)
+        warnings = " | ".join(warning.message for warning in timeline.warnings)
+        self._rows[key] = replace(self._rows[key], events=len(timeline.events), warnings=warnings)
+        return self._rows[key].json
+
+    def write(self) -> None:
+        """Write the table.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        rows = [
+            (path, row.video, row.json, str(row.events), " ".join(row.warnings.split()))
+            for path, row in self._rows.items()
+        ]
+        write_rows(self.folder / INDEX, COLUMNS, rows)
+
+    def _read(self) -> None:
+        names: dict[str, int] = {}
+        for line, row in read_rows(self.folder / INDEX, COLUMNS):
+            where, name = f"{self.folder / INDEX}:{line}", row["json"]
+            if name != os.path.basename(name) or not name.endswith(".json") or not row["events"].isdecimal():
+                raise UserError(f"{where}: not a row that 'parse' wrote")
+            if row["input"] in self._rows or _same(name) in names:
+                raise UserError(f"{where}: repeats the input or the JSON file of another line")
+            names[_same(name)] = line
+            self._rows[row["input"]] = Output(
+                cell_path(row["input"]), row["video"], name, int(row["events"]), row["warnings"]
+            )
+
+    def _free(self, stem: str, video: str) -> str:
+        """Return the first name that no row, no other input and no foreign file has."""
+        taken = {_same(row.json) for row in self._rows.values()}
+        for number in itertools.count(1):
+            name = stem if number == 1 else f"{stem}-{number}"
+            file = f"{name}.json"
+            free = _same(file) not in taken and (number == 1 or _same(name) not in self._asked)
+            if free and (not os.path.lexists(self.folder / file) or _is_of(self.folder / file, video)):
+                break
+        return file
+
+
+def _is_of(path: Path, video: str) -> bool:
+    """Return whether a file is a timeline that an earlier version, or a call that was stopped, wrote of a video."""
+    try:
+        return Timeline.load(path).video == video
+    except UserError:
+        return False
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending, as every system can write it."""
+    stem = _ODD.sub("_", path.stem)
+    cut = stem.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .")
+    return cut or "_"
+
+
+def _same(name: str) -> str:
+    """Return what the names have in common that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
