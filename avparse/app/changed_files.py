@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from avparse.data.store.stamp import UNKNOWN, Stamp, has_changed, stamp_of_file
-from avparse.media.pipeline import Failed
+from avparse.media.video_ids import file_id, video_id
 
 _log = logging.getLogger(__name__)
 
@@ -20,20 +20,14 @@ class ChangedFiles:
     """
 
     def __init__(self, done: Mapping[str, Stamp]) -> None:
-        self._done = dict(done)
+        self._done = {video_id(video): stamp for video, stamp in done.items()}
         self._stamps: dict[str, Stamp] = {}
 
-    def waiting(self, folder: Path, paths: Sequence[Path], videos: Sequence[str]) -> list[Path]:
-        """Return the files that are new or have changed; the latter are told, and those that are gone.
-
-        Args:
-            folder: folder of the files.
-            paths: path of each file, which is called by the id of its video.
-            videos: ids of all labelled videos.
-        """
+    def waiting(self, paths: Sequence[Path]) -> list[Path]:
+        """Return those of some files that are new or have changed; the latter are told."""
         found = []
         for path in paths:
-            before = self._done.get(path.stem)
+            before = self._done.get(file_id(path))
             if before is None:
                 found.append(path)
             elif _differs(path, before):
@@ -41,7 +35,24 @@ class ChangedFiles:
                 sizes = "other content" if size == before.size else f"{_size(before.size)} -> {_size(size)}"
                 _log.warning("%s has changed (%s), extracted anew", path, sizes)
                 found.append(path)
-        there = {path.stem for path in paths}
+        unknown = sum(not before.sha256 for path in paths if (before := self._done.get(file_id(path))) is not None)
+        if unknown:
+            _log.warning(
+                "%d videos were extracted by an earlier version, which did not note their files; if one has changed "
+                "since, make the store again",
+                unknown,
+            )
+        return found
+
+    def tell_gone(self, folder: Path, paths: Sequence[Path], videos: Sequence[str]) -> None:
+        """Tell of labelled videos of the store that have no file any more.
+
+        Args:
+            folder: folder of the files.
+            paths: path of the file of each video that has one.
+            videos: ids of all labelled videos.
+        """
+        there = {file_id(path) for path in paths}
         gone = [video for video in videos if video in self._done and video not in there]
         if gone:
             _log.warning(
@@ -50,14 +61,6 @@ class ChangedFiles:
                 len(gone),
                 gone[0],
             )
-        unknown = sum(not self._done[name].sha256 for name in there if name in self._done)
-        if unknown:
-            _log.warning(
-                "%d videos were extracted by an earlier version, which did not note their files; if one has changed "
-                "since, make the store again",
-                unknown,
-            )
-        return found
 
     def stamped(self, paths: Iterable[Path]) -> Iterator[Path]:
         """Yield the files, each stamped just before, so that a change during its extraction is found the next time."""
@@ -72,11 +75,11 @@ class ChangedFiles:
         """Return the stamp of a file that was extracted."""
         return self._stamps[path]
 
-    def tell_kept(self, failures: Sequence[Failed]) -> None:
+    def tell_kept(self, failed: Sequence[Path]) -> None:
         """Tell of files that have changed and cannot be read that the features of the earlier ones stay."""
-        for failure in failures:
-            if Path(failure.path).stem in self._done:
-                _log.warning("%s: cannot be read; the features of the earlier file stay in the store", failure.path)
+        for path in failed:
+            if file_id(path) in self._done:
+                _log.warning("%s: cannot be read; the features of the earlier file stay in the store", path)
 
 
 def _differs(path: Path, before: Stamp) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from avparse.app.changed_files import ChangedFiles
+from avparse.app.labelled_files import find_labelled
+from avparse.app.skipped import SKIPPED, SkippedTable, split_tried
 from avparse.data.datasets import DATASETS
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.relabelling import relabel_open
@@ -22,7 +24,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.foundation.settings import build, read_part
 from avparse.media.extractors import make_streams
+from avparse.media.files import LeftOut
 from avparse.media.pipeline import Extracted, Failed, extract_videos
+from avparse.media.video_ids import file_id
 
 _log = logging.getLogger(__name__)
 _COMMIT_VIDEOS = 16
@@ -59,31 +63,35 @@ def extract_store(
     extractor: str = "light",
     segment_seconds: float | None = None,
     workers: int | None = None,
+    retry_failed: bool = False,
     description: str = "",
     progress: Progress = "auto",
-) -> list[Failed]:
+) -> list[LeftOut]:
     """Extract the labelled videos of ``folder`` into the feature store ``out``; a killed extraction continues.
 
-    A video is the file whose name without ending is its id. An existing store gets the labels as they are now, and
-    videos whose files have changed are extracted anew; what has changed is logged as a warning.
+    A video is the file whose name without ending is its id, in any Unicode form. An existing store gets the labels as
+    they are now, and videos whose files have changed are extracted anew; what has changed is logged as a warning.
+    ``out/skipped.csv`` lists all files without features.
 
     Args:
-        folder: folder of the video files, each named by the id of its video.
+        folder: folder of the video files, each named by the id of its video; files of nested folders count, too.
         labels: annotations of the videos.
         out: path of the feature store; an existing one with the same settings is continued.
         extractor: name of the feature extractor in ``EXTRACTORS``.
         segment_seconds: length of a segment in seconds; None for that of the data set.
         workers: number of decoding processes; None for all cores.
+        retry_failed: whether files that an earlier call could not read are tried again although they are unchanged.
         description: description of the data, which is stored with them.
         progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
             :func:`avparse.foundation.progress.showing`.
 
     Returns:
-        The videos that could not be read, each with the reason; the others are in the store.
+        The files without features, each with the reason, as in ``skipped.csv``; among them are files of videos that
+        could not be read, and of those whose events lie outside the video. The others are in the store.
 
     Raises:
         UserError: no labelled video is in the folder or none can be read, two files have the id of one video, or
-            ``out`` is a store with other settings or of other videos.
+            ``out`` is a store with other settings, or with none of the labelled videos.
 
     Example:
         >>> labels = read_labels(Path("labels.csv"), Path("classes.txt"))  # doctest: +SKIP
@@ -93,78 +101,73 @@ def extract_store(
         segment_seconds = labels.segment_seconds
     for note in labels.notes:
         _log.warning(note)
-    paths = _find(folder, list(labels.videos))
-    streams = {
-        name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
-        for name, stream in make_streams(extractor).items()
-    }
+    found, skipped = find_labelled(folder, list(labels.videos), out), SkippedTable(out / SKIPPED)
+    paths, failed = split_tried(found.files, skipped, retry_failed)
     begun = out.exists()
-    with _open(out, labels.vocabulary, streams, segment_seconds, description) as writer:
-        for line in relabel_open(writer, labels).told() if begun else ():
-            _log.warning(line)
+    with _open(out, labels.vocabulary, _streams(extractor), segment_seconds, description) as writer:
+        labels = _taken_up(writer, labels) if begun else labels
         files = ChangedFiles(writer.done)
-        waiting = files.waiting(folder, paths, list(labels.videos))
+        files.tell_gone(folder, found.files, list(labels.videos))
+        waiting = files.waiting(paths)
         results = extract_videos(files.stamped(waiting), extractor, segment_seconds=segment_seconds, workers=workers)
         with showing(progress):
             tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
-        failures = _append(writer, tracked, labels, files)
-        files.tell_kept(failures)
-    if not begun and len(failures) == len(paths):
-        shutil.rmtree(out)
-        raise UserError(
-            f"{folder}: none of {len(paths)} videos could be read, so no store was made; {failures[0].reason}"
-        )
-    return failures
+        failures = [*failed.values(), *_append(writer, tracked, labels, files)]
+        files.tell_kept([one.path for one in failures])
+        if not begun and not writer.done:
+            shutil.rmtree(out)
+            raise UserError(
+                f"{folder}: none of {len(failures)} videos could be read, so no store was made; {failures[0].reason}"
+            )
+    left = [*found.left, *failures]
+    skipped.update(set(found.files) - {one.path for one in failures}, left)
+    return left
+
+
+def _streams(extractor: str) -> dict[str, StreamInfo]:
+    return {
+        name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
+        for name, stream in make_streams(extractor).items()
+    }
+
+
+def _taken_up(writer: StoreWriter, labels: Annotations) -> Annotations:
+    """Give the videos of a store their labels as they are now; return these labels, with the splits drawn before."""
+    labels = labels.with_known_splits(writer.annotations.splits)
+    for line in relabel_open(writer, labels).told():
+        _log.warning(line)
+    return labels
 
 
 def _append(
     writer: StoreWriter, results: Iterable[Extracted | Failed], labels: Annotations, files: ChangedFiles
-) -> list[Failed]:
+) -> list[LeftOut]:
     """Append what was extracted, some videos at a time, and return what could not be."""
-    failures, pending = list[Failed](), list[Extracted]()
+    failures, pending = list[LeftOut](), list[Extracted]()
+    seconds = writer.manifest.segment_seconds
     for result in results:
+        path = Path(result.path)
         if isinstance(result, Failed):
-            failures.append(result)
+            failures.append(LeftOut(path, result.kind, result.reason))
+            continue
+        misplaced = labels.misplaced(file_id(path), result.duration_s, seconds)
+        if misplaced:
+            failures.append(LeftOut(path, "events", misplaced))
             continue
         pending.append(result)
         if len(pending) == _COMMIT_VIDEOS:
-            writer.append(_block(pending, labels, writer.manifest.segment_seconds, files))
+            writer.append(_block(pending, labels, seconds, files))
             pending = []
     if pending:
-        writer.append(_block(pending, labels, writer.manifest.segment_seconds, files))
+        writer.append(_block(pending, labels, seconds, files))
     return failures
-
-
-def _find(folder: Path, videos: Sequence[str]) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of videos")
-    labelled, files = set(videos), dict[str, Path]()
-    for path in _files(folder):
-        if path.stem in labelled and path.stem in files:
-            raise UserError(
-                f"{folder}: '{files[path.stem].name}' and '{path.name}' are both video '{path.stem}'; keep one"
-            )
-        files[path.stem] = path
-    paths = [files[video] for video in videos if video in files]
-    missing = [video for video in videos if video not in files]
-    if paths and missing:
-        _log.warning(
-            "%s: no file of %d of %d labelled videos (such as '%s')", folder, len(missing), len(videos), missing[0]
-        )
-    if not paths:
-        raise UserError(f"{folder}: holds none of the {len(videos)} labelled videos; name each file by its video's id")
-    return paths
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
 
 
 def _open(
     out: Path, vocabulary: Vocabulary, streams: dict[str, StreamInfo], segment_seconds: float, description: str
 ) -> StoreWriter:
     if out.exists():
-        return StoreWriter.reopen(out, streams=streams, segment_seconds=segment_seconds)
+        return StoreWriter.reopen(out, vocabulary=vocabulary, streams=streams, segment_seconds=segment_seconds)
     return StoreWriter.create(
         out,
         vocabulary=vocabulary,
@@ -176,7 +179,7 @@ def _open(
 
 
 def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: float, files: ChangedFiles) -> Block:
-    ids = [Path(v.path).stem for v in videos]
+    ids = [file_id(Path(v.path)) for v in videos]
     lengths = [len(v.audio_present) for v in videos]
     known = [labels.videos[i] for i in ids]
     return Block(

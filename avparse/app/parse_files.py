@@ -206,10 +206,11 @@ def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[P
         from avparse.data.datasets.tables import read_weak_table  # noqa: PLC0415
 
         known = {name: vocabulary.decode(video.weak) for name, video in read_weak_table(labels, vocabulary).items()}
-        missing = [file_id(path) for path in paths if file_id(path) not in known]
+        videos = [file_id(path) for path in paths]
+        missing = [video for video in videos if video not in known]
         if missing:
             told = f"{labels}: no row of {len(missing)} of {len(paths)} videos (such as '{missing[0]}'"
-            told += f"{closest(missing[0], known)})"
+            told += f"{closest(missing[0], known.keys() - set(videos))})"
             if len(missing) == len(paths):
                 raise UserError(f"{told}; name videos in the table as their files are named")
             _log.warning("%s; any class may appear in them", told)

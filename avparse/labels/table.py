@@ -4,12 +4,16 @@ Columns of the file: ``video, class, modality, given_label, suggested_label, tar
 row wherever the weak label is given or the target is above zero; all other classes are certainly absent. A given label
 has two rows, one per modality. The ids of all videos, including those without a row, are in the file's metadata under
 ``videos``; without that entry (another tool has rewritten the file) the videos are those of the rows.
+
+A CSV table of the same columns is read as well. Training reads ``target``; ``suggested_label`` repeats it and may be
+left out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -24,22 +28,8 @@ from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError, nearest
 from avparse.foundation.files import atomic_file
-from avparse.foundation.parquet import read_parquet
-from avparse.foundation.reading import RECORDS, parse_json
-
-SCHEMA = pa.schema(
-    [
-        ("video", pa.string()),
-        ("class", pa.string()),
-        ("modality", pa.string()),
-        ("given_label", pa.bool_()),
-        ("suggested_label", pa.bool_()),
-        ("target", pa.float32()),
-        ("quality_score", pa.float32()),
-        ("reason", pa.string()),
-    ]
-)
-_VIDEOS = b"videos"
+from avparse.labels.columns import SCHEMA, VIDEOS, read_label_columns
+from avparse.media.video_ids import video_id
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,11 +117,12 @@ class RefinedLabels:
         Raises:
             UserError: the store lacks a video, or the table was made for other weak labels.
         """
-        at = {name: position for position, name in enumerate(videos)}
-        unknown = next((name for name in self.videos if name not in at), None)
+        at = {video_id(name): position for position, name in enumerate(videos)}
+        mine = [video_id(name) for name in self.videos]
+        unknown = next((name for name in mine if name not in at), None)
         if unknown is not None:
             raise UserError(f"refined labels: the data have no video '{unknown}'; use labels that were made for them")
-        rows = np.array([at[name] for name in self.videos], dtype=np.int64)
+        rows = np.array([at[name] for name in mine], dtype=np.int64)
         for row in np.flatnonzero((weak[rows] != self.given).any(axis=1)):
             raise UserError(
                 f"refined labels: the weak labels of video '{self.videos[row]}' differ in the data; refine these"
@@ -157,7 +148,7 @@ class RefinedLabels:
             "quality_score": quality[listed],
             "reason": pa.array(reason[listed].tolist(), pa.string()),
         }
-        schema = SCHEMA.with_metadata({_VIDEOS: json.dumps(self.videos, ensure_ascii=False)})
+        schema = SCHEMA.with_metadata({VIDEOS: json.dumps(self.videos, ensure_ascii=False)})
         with atomic_file(path) as file:
             pq.write_table(pa.table(columns, schema=schema), file)
 
@@ -170,7 +161,7 @@ class RefinedLabels:
                 repeated row, a value outside [0, 1], or columns that contradict each other; the message names the row,
                 counted from 1.
         """
-        table, listed_videos = _read(path)
+        table, listed_videos = read_label_columns(path)
         videos = tuple(dict.fromkeys([*listed_videos, *table["video"].to_pylist()]))
         where = (
             _positions(path, table, "video", videos),
@@ -192,34 +183,9 @@ class RefinedLabels:
         return cls(videos, vocabulary.names, given, *(np.ascontiguousarray(a) for side in sides for a in side))
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
-    """Return the eight columns with the types of the schema, without missing values, and the listed videos."""
-    try:
-        table = read_parquet(path, SCHEMA.names)
-        table.validate(full=True)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: cannot be read as a table of refined labels ({reason}); check the path") from None
-    for name in SCHEMA.names:
-        if name not in table.column_names:
-            raise UserError(f"{path}: column '{name}' is missing; the table needs {', '.join(SCHEMA.names)}")
-    try:
-        videos = parse_json((table.schema.metadata or {}).get(_VIDEOS, b"[]").decode(), str(path), RECORDS)
-        if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):
-            raise ValueError("the metadata 'videos' is not a list of ids")
-        table = table.select(SCHEMA.names).cast(SCHEMA)
-    except (ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: not a table of refined labels ({reason}); write it again") from None
-    for name in SCHEMA.names:
-        if table[name].null_count:
-            row = pc.index(table[name].is_null(), True).as_py() + 1
-            raise UserError(f"{path}: row {row} has no '{name}'; fill it in or remove the row")
-    return table, videos
-
-
 def _positions(path: str | os.PathLike[str], table: pa.Table, column: str, names: tuple[str, ...]) -> IntArray:
-    found = pc.index_in(table[column], value_set=pa.array(names, pa.string()))
+    composed = pa.array([unicodedata.normalize("NFC", name) for name in names], pa.string())
+    found = pc.index_in(pc.utf8_normalize(table[column], "NFC"), value_set=composed)
     if found.null_count:
         row = pc.index(found.is_null(), True).as_py()
         name = table[column][row].as_py()
@@ -229,7 +195,10 @@ def _positions(path: str | os.PathLike[str], table: pa.Table, column: str, names
 
 
 def _check(path: str | os.PathLike[str], keys: IntArray, values: dict[str, npt.NDArray[Any]]) -> None:
-    """Refuse repeated rows (equal ``keys``), values outside [0, 1] and a suggestion that contradicts its target."""
+    """Refuse repeated rows (equal ``keys``), values outside [0, 1] and a suggestion that contradicts its target.
+
+    Whoever edits only one of the two columns is told, because either may be what is meant.
+    """
     repeated = np.ones(len(keys), dtype=bool)
     repeated[np.unique(keys, return_index=True)[1]] = False
     target, quality = values["target"], values["quality_score"]
@@ -237,11 +206,15 @@ def _check(path: str | os.PathLike[str], keys: IntArray, values: dict[str, npt.N
         (repeated, "repeats a video, class and modality; keep one of the rows"),
         (~((target >= 0) & (target <= 1)), "has a target outside [0, 1]; mend it"),
         (~((quality >= 0) & (quality <= 1)), "has a quality_score outside [0, 1]; mend it"),
-        (
-            values["suggested_label"] != (target >= 0.5),
-            "suggests a label iff its target is below 0.5; mend one of them",
-        ),
     )
     for wrong, problem in problems:
         if wrong.any():
             raise UserError(f"{path}: row {int(np.argmax(wrong)) + 1} {problem}")
+    contradicts = values["suggested_label"] != (target >= 0.5)
+    if contradicts.any():
+        row = int(np.argmax(contradicts))
+        said, meant = str(values["suggested_label"][row]).lower(), str(target[row] >= 0.5).lower()
+        raise UserError(
+            f"{path}: row {row + 1} has target {target[row]:g} and suggested_label {said}; training reads the target: "
+            f"set suggested_label to {meant} if it is meant, or mend it, or remove the column suggested_label"
+        )

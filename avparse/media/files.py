@@ -20,7 +20,7 @@ _ENDINGS = (
     ".sha1 .sha256 .torrent .db .textgrid .eaf .m3u .m3u8 .pls .cue .edl .xspf"
 )
 SIDECARS = frozenset(_ENDINGS.split())
-EXPECTED = frozenset({"hidden", "sidecar"})
+EXPECTED = frozenset({"hidden", "sidecar", "unlabelled", "no file"})
 _OWN = (".json", ".csv", ".html")  # endings of what 'parse' writes
 
 
@@ -30,8 +30,8 @@ class LeftOut:
 
     Attributes:
         path: path of the file, or of a folder that cannot be entered.
-        kind: one word for the reason: ``hidden``, ``sidecar``, ``link``, ``special``, ``folder``, ``empty``, or a word
-            of what read the file.
+        kind: one word for the reason: ``hidden``, ``sidecar``, ``link``, ``special``, ``folder``, ``empty``,
+            ``unlabelled`` and ``no file`` of an extraction, or a word of what read the file.
         reason: one line for people.
     """
 
@@ -41,7 +41,7 @@ class LeftOut:
 
     @property
     def expected(self) -> bool:
-        """Whether nobody would take the file for a video."""
+        """Whether the lack of a result is no failure: nobody asked for it, or another line tells it."""
         return self.kind in EXPECTED
 
 
@@ -59,7 +59,7 @@ class MediaFiles:
 
     def summary(self) -> str:
         """Return one line about the files that nobody would take for videos; empty if there are none."""
-        expected = [one for one in self.left if one.expected]
+        expected = [one for one in self.left if one.kind in ("hidden", "sidecar")]
         if not expected:
             return ""
         endings = Counter(one.path.suffix.lower() if one.kind == "sidecar" else "hidden" for one in expected)

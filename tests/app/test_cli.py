@@ -84,13 +84,11 @@ def test_parse_writes_timelines_events_and_report(work: Path, tmp_path: Path, co
     assert code == 0
     names = [videos[0].stem, videos[1].stem, f"{videos[0].stem}-2"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
-        [*(f"{n}.json" for n in names), "events.csv", "report.html"]
+        [*(f"{n}.json" for n in names), "events.csv", "index.csv", "report.html"]
     )
     raw = json.loads((tmp_path / "out" / f"{names[0]}.json").read_text())
-    assert set(raw) == {
-        *("video", "duration", "segment_seconds", "classes", "segments", "events"),
-        *("media_start", "warnings"),
-    }
+    fields = {"video", "duration", "segment_seconds", "classes", "segments", "events", "media_start", "warnings"}
+    assert set(raw) == fields
     assert np.array(raw["segments"]["audio"]).shape == (10, len(raw["classes"]))
     assert raw["duration"] == pytest.approx(10.0, abs=0.05)
     assert all(set(e) == {"class", "modality", "onset", "offset", "score"} for e in raw["events"])
@@ -123,9 +121,9 @@ def test_a_stopped_parse_goes_on_where_it_was(
             decoded.append(path.name)
             yield from extract_videos([path], *arguments, **{**settings, "workers": 0})
 
-    def parse(out: str) -> int:
+    def parse(out: str, *options: str) -> int:
         decoded.clear()
-        code, _, err = command("parse", folder, "--run", work / "run", "-o", tmp_path / out)
+        code, _, err = command("parse", folder, "--run", work / "run", "-o", tmp_path / out, *options)
         assert ("avparse: interrupted" in err) == (code == 130)
         return code
 
@@ -141,9 +139,11 @@ def test_a_stopped_parse_goes_on_where_it_was(
     assert decoded == ["broken.mp4", second.name, third.name]
     written = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     assert written == {p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()}
-    assert len(written) == 5
+    assert len(written) == 7
     assert parse("out") == 3
-    assert len(decoded) == 4  # nothing is left of a call that ended
+    assert len(decoded) == 3  # no features are left of a call that ended, and the broken file is as it was
+    assert parse("out", "--retry-failed") == 3
+    assert len(decoded) == 4
 
 
 def test_parse_with_labels_allows_only_those(
@@ -431,7 +431,9 @@ def test_a_disk_that_refuses_is_one_line(work: Path, unwilling_disk: tuple[Path,
 def test_a_name_that_the_system_refuses_is_one_line(work: Path, tmp_path: Path, command: Command) -> None:
     video = shutil.copy(min((work / "corpus/videos").glob("*.mp4")), tmp_path / f"{'n' * 251}.mp4")
     parse = ("parse", video, "--run", work / "run", "--workers", "0", "-o")
-    _refused(command(*parse, tmp_path / "out"), "the name is too long")
+    assert command(*parse, tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / f"{'n' * 200}.json").is_file()
+    _refused(command(*parse, tmp_path / ("o" * 300)), "the name is too long")
     if Path("/proc/self").exists():
         _refused(command(*parse, Path("/proc/out")), "cannot write /proc/out: its folder is gone or takes no files")
 

@@ -80,8 +80,9 @@ def test_a_second_call_keeps_the_rows_of_the_first(tmp_path: Path) -> None:
     write_events_csv(path, [_timeline("a.mp4"), _timeline("=b.mp4")])
     write_events_csv(path, [_timeline("=b.mp4"), _timeline("c.mp4")], kept_rows(path, ["=b.mp4", "c.mp4"]))
     assert [row["video"] for _, row in read_rows(path, ("video",))] == ["a.mp4", "=b.mp4", "c.mp4"]
-    path.write_text("something else")
-    assert kept_rows(path, []) == []
+    path.write_text("video,class,modality,onset,offset\na,Dog,audio,0,1\n")
+    with pytest.raises(UserError, match=r"column 'score' is missing.*'parse' did not write this table so: rename it"):
+        kept_rows(path, [])
 
 
 def test_kept_features_are_not_written_through_a_link(tmp_path: Path) -> None:

@@ -94,6 +94,38 @@ def test_any_round_trip_is_exact(seed: int, videos: int, density: float) -> None
         _assert_same(labels, RefinedLabels.load(Path(folder) / "labels.parquet", VOCABULARY))
 
 
+def test_a_csv_table_is_read_as_the_parquet_table_is(tmp_path: Path) -> None:
+    _example().save(tmp_path / "labels.parquet")
+    frame = pd.read_parquet(tmp_path / "labels.parquet")
+    frame["target"] = frame["target"].astype(float).round(6)
+    frame["quality_score"] = frame["quality_score"].astype(float).round(6)
+    for name, separator in (("labels.csv", ","), ("labels.tsv", "\t"), ("excel.csv", ";")):
+        frame.to_csv(tmp_path / name, index=False, sep=separator)
+        loaded = RefinedLabels.load(tmp_path / name, VOCABULARY)
+        assert loaded.videos == ("v1", "v3")
+        for array in ARRAYS:
+            assert (getattr(loaded, array) == getattr(_example(), array)[[0, 2]]).all(), array
+    frame.drop(columns="suggested_label").assign(video=frame.video + ".mp4").to_csv(tmp_path / "few.csv", index=False)
+    few = RefinedLabels.load(tmp_path / "few.csv", VOCABULARY)
+    assert few.rows(["v1", "v2", "v3"], _example().given).tolist() == [0, 2]
+    frame["target"] = frame["target"].astype(object)
+    for row, cell, message in ((0, "much", "labels.csv:2: target is 'much', not a number"), (6, 0, "row 7 has target")):
+        edited = frame.copy()
+        edited.loc[row, "target"] = cell
+        edited.to_csv(tmp_path / "labels.csv", index=False)
+        with pytest.raises(UserError, match=message):
+            RefinedLabels.load(tmp_path / "labels.csv", VOCABULARY)
+
+
+def test_names_are_compared_in_any_unicode_form(tmp_path: Path) -> None:
+    composed, apart = Vocabulary(("Ger\u00e4usch",)), "Gera\u0308usch"
+    header = "video,class,modality,given_label,target,quality_score"
+    (tmp_path / "t.csv").write_text(f"{header}\ncafe\u0301,{apart},audio,1,1,1\ncafe\u0301,{apart},visual,1,0.2,0.5\n")
+    loaded = RefinedLabels.load(tmp_path / "t.csv", composed)
+    assert (loaded.audio.item(), loaded.visual.item()) == (1.0, pytest.approx(0.2))
+    assert loaded.rows(["other", "caf\u00e9"], np.array([[False], [True]])).tolist() == [1]
+
+
 def test_what_another_tool_wrote_is_read(tmp_path: Path) -> None:
     """Columns in another order and one more, shuffled rows, wider types, no metadata: only the empty video is lost."""
     _example().save(tmp_path / "labels.parquet")
@@ -129,7 +161,7 @@ def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.Da
         (_set("target", 2, 1.5), r"row 3 has a target outside \[0, 1\]"),
         (_set("target", 2, float("nan")), r"row 3 has (no 'target'|a target outside)"),
         (_set("quality_score", 3, -0.1), r"row 4 has a quality_score outside \[0, 1\]"),
-        (_set("suggested_label", 0, False), r"row 1 suggests a label iff its target is below 0.5"),
+        (_set("suggested_label", 0, False), r"row 1 has target 1 and suggested_label false; .* set suggested_label to true"),
         (_set("video", 0, None), r"row 1 has no 'video'"),
         (lambda f: pd.concat([f, f.iloc[[1]]]), r"row 8 repeats a video, class and modality"),
         (lambda f: f.drop(index=0), r"label 'Bark' of video 'v1' is given in one modality only"),

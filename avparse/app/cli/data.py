@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from avparse.app.cli.options import Out, Seed, Workers, print_store, tell_failures
+from avparse.app.cli.options import Out, RetryFailed, Seed, Workers, print_store, tell_left_out
 
 app = typer.Typer()
 data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
@@ -37,20 +37,22 @@ def extract(
         float | None, typer.Option(help="Length of a segment in seconds; by default that of the data set.", min=0.01)
     ] = None,
     workers: Workers = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Extract features of labelled videos into a feature store; a killed extraction continues."""
     from avparse.app.extracting import extract_store, read_labels
 
-    failures = extract_store(
+    left = extract_store(
         folder,
         read_labels(labels, classes, events, dataset),
         out,
         extractor=extractor,
         segment_seconds=segment_seconds,
         workers=workers,
+        retry_failed=retry_failed,
     )
     print_store(out)
-    tell_failures([(str(f.path), f.reason) for f in failures])
+    tell_left_out(left, out)
 
 
 @command()

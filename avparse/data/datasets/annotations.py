@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
 
+_TOLERANCE_S = 0.1  # by which tables and decoders may differ about the end of a video
+_MOST_NAMED = 5  # events outside one video
 YOUTUBE_ID = 11  # characters; published files are often named by the id alone
 
 # (onset, offset, number of segments, length of a segment; in seconds) -> segments in which the event is active.
@@ -52,6 +55,8 @@ class Annotations:
         segment_seconds: length of a segment in seconds.
         activity: rule for the segments in which an event is active.
         notes: one line for each kind of irregularity that the reader met, with the rule that it applied.
+        places: file and line of each event of a video, where events must lie inside their videos.
+        drawn: whether the splits were drawn, because the data set names none.
     """
 
     vocabulary: Vocabulary
@@ -59,6 +64,8 @@ class Annotations:
     segment_seconds: float = 1.0
     activity: Activity = covers_middle
     notes: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    drawn: bool = False
 
     def of_split(self, split: str) -> list[str]:
         """Return the ids of the videos of a split, in order; none where the data set lacks the split."""
@@ -68,6 +75,32 @@ class Annotations:
     def has_truth(self) -> bool:
         """Whether the dense truth of any video is known."""
         return any(video.events is not None for video in self.videos.values())
+
+    def with_known_splits(self, splits: Mapping[str, str]) -> Annotations:
+        """Return the annotations with the splits that videos have already, where splits were drawn."""
+        if not self.drawn:
+            return self
+        videos = {name: replace(v, split=splits.get(name, v.split)) for name, v in self.videos.items()}
+        return replace(self, videos=videos)
+
+    def misplaced(self, video: str, duration: float, segment_seconds: float) -> str:
+        """Return which events lie outside a video, by file and line, with a guess of the reason; empty if none does.
+
+        An event may end with the last segment, which the video may fill only partly.
+
+        Args:
+            video: id of the video.
+            duration: duration of the video in seconds.
+            segment_seconds: length of a segment in seconds.
+        """
+        end = math.ceil(round(duration / segment_seconds, 3)) * segment_seconds
+        wrong = [
+            f"{place}: {_outside(event, duration)}"
+            for place, event in zip(self.places.get(video, ()), self.videos[video].events or (), strict=False)
+            if event.offset > end + _TOLERANCE_S
+        ]
+        more = [f"{len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
+        return "; ".join([*wrong[:_MOST_NAMED], *more])
 
     def dense(self, video: str, modality: str, segments: int, segment_seconds: float | None = None) -> BoolArray | None:
         """Return the dense truth of a video in one modality.
@@ -111,3 +144,14 @@ class Annotations:
             return np.zeros((segments, len(self.vocabulary)), dtype=bool) if dense is None else dense
 
         return {m: np.concatenate([rows(v, m, t) for v, t in zip(videos, lengths, strict=True)]) for m in MODALITIES}
+
+
+def _outside(event: Event, duration: float) -> str:
+    """Return what is wrong with an event that ends after its video, and what it may mean."""
+    span, length = f"{event.onset:g} s to {event.offset:g} s", f"the {duration:g} s of the video"
+    if event.onset < duration:
+        return f"{span} ends after {length}; mend its offset"
+    units = {30: "frames or milliseconds", 1000: "milliseconds"}
+    unit = next((unit for rate, unit in units.items() if event.offset / rate <= duration), "")
+    guess = f"are these {unit}? Write seconds" if unit else "is it of another video? Mend the row"
+    return f"{span} lies outside {length}; {guess}"

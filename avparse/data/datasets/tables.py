@@ -1,14 +1,15 @@
-"""A user's own labels as plain tables, comma- or tab-separated: weak labels a video, and dense events.
+"""A user's own labels as plain tables with commas, semicolons or tabs: weak labels a video, and dense events.
 
-Weak labels: columns ``video, labels[, split]``; labels are separated by ``|`` or, in a tab-separated or quoted cell, by
-commas. Dense events: columns ``video, class, modality, onset, offset`` (seconds, offset exclusive). Columns may come in
-any order and others are ignored. A video without any row in the table of events is taken as not annotated.
+Weak labels: columns ``video, labels[, split]``; labels are separated by ``|`` or, where cells are not, by commas. Dense
+events: columns ``video, class, modality, onset, offset`` (seconds, offset exclusive). Columns may come in any order and
+others are ignored, so that the table of events that ``parse`` writes can be read. A video is named as its file, with or
+without the ending. A video without any row in the table of events is taken as not annotated.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +17,15 @@ from pydantic import Field
 
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.datasets.feature_folders import FeatureFolder, find_folders
+from avparse.data.datasets.splits import draw_splits
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES, Vocabulary
-from avparse.foundation.errors import UserError, nearest
+from avparse.foundation.errors import UserError, closest, nearest
 from avparse.foundation.rows import read_rows, seconds
 from avparse.foundation.settings import PartConfig
+from avparse.media.video_ids import video_id
 
 LABELS, EVENTS, CLASSES = "labels.csv", "events.csv", "classes.txt"
 
@@ -71,7 +74,7 @@ class Tables:
 def read_tables(
     labels: str | Path, classes: str | Path, events: str | Path | None = None, segment_seconds: float = 1.0
 ) -> Annotations:
-    """Read a table of weak labels and, where given, one of dense events.
+    """Read a table of weak labels and, where given, one of dense events; splits are drawn if the table names none.
 
     Args:
         labels: path of a table ``video,labels[,split]``.
@@ -84,20 +87,40 @@ def read_tables(
     """
     vocabulary = Vocabulary.read(classes)
     videos = read_weak_table(labels, vocabulary)
-    if events is None:
-        return Annotations(vocabulary, videos, segment_seconds)
-    dense = read_event_table(events, vocabulary)
-    annotated = {n: replace(v, events=tuple(dense[n])) if n in dense else v for n, v in videos.items()}
-    unknown = [video for video in dense if video not in videos]
-    notes = []
-    if unknown:
-        without = f"{len(unknown)} of its {len(dense)} videos have no row in {labels} (such as '{unknown[0]}')"
-        notes.append(f"{events}: {without} and are left out")
-    return Annotations(vocabulary, annotated, segment_seconds, notes=tuple(notes))
+    notes: list[str] = []
+    places: dict[str, tuple[str, ...]] = {}
+    if events is not None:
+        dense = read_event_table(events, vocabulary)
+        for video in videos.keys() & dense.keys():
+            rows = dense[video]
+            videos[video] = replace(videos[video], events=tuple(row.event for row in rows))
+            places[video] = tuple(f"{events}:{row.line}" for row in rows)
+        notes += _without_labels(f"{events}", list(dense), videos, labels)
+    drawn = len(videos) > 1 and not any(video.split for video in videos.values())
+    if drawn:
+        videos, note = draw_splits(videos)
+        notes.append(f"{labels}: {note}")
+    return Annotations(vocabulary, videos, segment_seconds, notes=tuple(notes), places=places, drawn=drawn)
+
+
+def _without_labels(events: str, named: list[str], videos: dict[str, AnnotatedVideo], labels: str | Path) -> list[str]:
+    """Return a note on videos of a table of events that the table of labels does not name.
+
+    Raises:
+        UserError: it names none of them.
+    """
+    unknown = [video for video in named if video not in videos]
+    if not unknown:
+        return []
+    hint = f"(such as '{unknown[0]}'{closest(unknown[0], videos.keys() - set(named))})"
+    without = f"{events}: {len(unknown)} of its {len(named)} videos have no row in {labels} {hint}"
+    if len(unknown) == len(named):
+        raise UserError(f"{without}; name videos in both tables as their files are named")
+    return [f"{without} and are left out"]
 
 
 def read_weak_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, AnnotatedVideo]:
-    """Read a table of weak labels; a video may have none.
+    """Read a table of weak labels by id of the video; a video may have none.
 
     Raises:
         UserError: not such a table, an unknown class or split (the nearest is offered), an unsafe or repeated video;
@@ -106,7 +129,7 @@ def read_weak_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, Annot
     lines: dict[str, int] = {}
     videos: dict[str, AnnotatedVideo] = {}
     for line, row in read_rows(path, ("video", "labels"), optional=("split",)):
-        where, video, split = f"{path}:{line}", row["video"].strip(), row["split"].strip()
+        where, video, split = f"{path}:{line}", video_id(row["video"]), row["split"].strip()
         labels = [name.strip() for name in re.split(r"[|,]", row["labels"]) if name.strip()]
         check_id(video, where)
         if video in lines:
@@ -118,19 +141,32 @@ def read_weak_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, Annot
     return videos
 
 
-def read_event_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, list[Event]]:
-    """Read a table of dense events; return the events of each video, in the order of the file.
+@dataclass(frozen=True)
+class EventRow:
+    """A row of a table of events.
+
+    Attributes:
+        line: number of the line in the file.
+        event: what the row says.
+    """
+
+    line: int
+    event: Event
+
+
+def read_event_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, list[EventRow]]:
+    """Read a table of dense events; return the rows of each video by its id, in the order of the file.
 
     Raises:
         UserError: not such a table, an unknown class or modality (the nearest is offered), a time that is no number,
             negative, or not before its offset; file and line are named.
     """
-    events: dict[str, list[Event]] = {}
+    events: dict[str, list[EventRow]] = {}
     for line, row in read_rows(path, ("video", "class", "modality", "onset", "offset")):
-        where, video, modality = f"{path}:{line}", row["video"].strip(), row["modality"].strip()
-        check_id(video, where)
-        name = row["class"].strip()
-        vocabulary.index(name, where)
+        where, video, modality = f"{path}:{line}", video_id(row["video"]), row["modality"].strip()
+        if not video:
+            raise UserError(f"{where}: no video is named; mend the row")
+        name = vocabulary.names[vocabulary.index(row["class"].strip(), where)]
         if modality not in MODALITIES:
             raise UserError(f"{where}: unknown modality '{modality}'{nearest(modality, MODALITIES)}")
         onset, offset = (seconds(row[key], f"{where}: {key}") for key in ("onset", "offset"))
@@ -138,5 +174,5 @@ def read_event_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, list
             raise UserError(f"{where}: onset {onset:g} s is negative; times count from the start of the video")
         if onset >= offset:
             raise UserError(f"{where}: onset {onset:g} s is not before offset {offset:g} s; swap or remove the row")
-        events.setdefault(video, []).append(Event(name, modality, onset, offset))
+        events.setdefault(video, []).append(EventRow(line, Event(name, modality, onset, offset)))
     return events

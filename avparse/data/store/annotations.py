@@ -140,6 +140,11 @@ class StoredAnnotations:
         """Classes of the store, in order."""
         return Vocabulary(self.info.vocabulary)
 
+    @property
+    def splits(self) -> dict[str, str]:
+        """Split of each video."""
+        return dict(zip(self.table["video"].to_pylist(), self.table["split"].to_pylist(), strict=True))
+
     def with_rows(self, rows: pa.Table) -> StoredAnnotations:
         """Return these annotations with some rows after them, in place of earlier rows of the same videos."""
         kept = self.table.filter(pc.invert(pc.is_in(self.table["video"], value_set=rows["video"].combine_chunks())))

@@ -18,8 +18,10 @@ from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.npy import read_data, read_header
 from avparse.foundation.platform import cores
+from avparse.media.files import find_media
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Piece, Tower, unit
+from avparse.media.video_ids import file_id, video_id
 
 _log = logging.getLogger(__name__)
 _MOST_THREADS = 8  # that decode; each holds a piece of a file
@@ -42,14 +44,14 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
     """
     if folder is not None and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder of videos; check --videos")
-    files = {} if folder is None else {path.stem: path for path in sorted(Path(folder).iterdir()) if path.is_file()}
+    files = {} if folder is None else {file_id(path): path for path in find_media([folder]).files}
     found: dict[str, Path | Failed] = {}
     for video in videos:
         origin = Path(store.origins[store.position(video)])
         if folder is None and not origin.is_absolute():
             raise UserError(f"{store.path}: names its videos without their folder ('{origin}'); give it: --videos DIR")
         exact = origin if folder is None else Path(folder) / origin.name
-        named = (files[name] for name in (video, video[:YOUTUBE_ID]) if name in files)
+        named = (files[name] for name in (video_id(video), video[:YOUTUBE_ID]) if name in files)
         path = exact if exact.is_file() else next(named, None)
         missing = Failed(str(exact), f"{exact}: no file of video '{video}' there; restore it")
         found[video] = missing if path is None else path
