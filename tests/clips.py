@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 CODECS = {
+    ".wav": ("", "pcm_s16le"),
     ".mp4": ("libx264", "aac"),
     ".mov": ("libx264", "aac"),
     ".ts": ("libx264", "aac"),

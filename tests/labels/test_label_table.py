@@ -161,7 +161,7 @@ def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.Da
         (_set("target", 2, 1.5), r"row 3 has a target outside \[0, 1\]"),
         (_set("target", 2, float("nan")), r"row 3 has (no 'target'|a target outside)"),
         (_set("quality_score", 3, -0.1), r"row 4 has a quality_score outside \[0, 1\]"),
-        (_set("suggested_label", 0, False), r"row 1 has target 1 and suggested_label false; .* set suggested_label to true"),
+        (_set("suggested_label", 0, False), r"row 1 has target 1 and suggested_label false; .* to true if"),
         (_set("video", 0, None), r"row 1 has no 'video'"),
         (lambda f: pd.concat([f, f.iloc[[1]]]), r"row 8 repeats a video, class and modality"),
         (lambda f: f.drop(index=0), r"label 'Bark' of video 'v1' is given in one modality only"),

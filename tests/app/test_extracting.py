@@ -1,0 +1,124 @@
+"""Extraction of a user's folder: names in any form, and every file either in the store or listed with a reason."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from avparse.app import extracting
+from avparse.data.store import FeatureStore
+from tests.clips import tone, write_clip
+from tests.conftest import Command
+
+NARROW = "Screen Recording 2026-01-01 at 3.04.05\u202fPM"
+ACCENT = "Übung_café"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with sounds of 2.5 seconds: plain, nested, with another blank, and in the form of a Mac."""
+    videos = tmp_path / "v"
+    (videos / "nested").mkdir(parents=True)
+    first = write_clip(videos / "plain.wav", sound=tone(), seconds=2.5)
+    for name in ("nested/deep.wav", f"{NARROW}.wav", f"{unicodedata.normalize('NFD', ACCENT)}.wav"):
+        shutil.copy(first, videos / name)
+    (tmp_path / "classes.txt").write_text(f"Dog\n{unicodedata.normalize('NFD', 'Geräusch')}\n")
+    return videos
+
+
+def extract(command: Command, folder: Path, labels: str, *options: str | Path) -> tuple[int, str, str]:
+    (folder.parent / "labels.csv").write_text(labels)
+    tables = ("--labels", folder.parent / "labels.csv", "--classes", folder.parent / "classes.txt")
+    return command("extract", folder, *tables, "-o", folder.parent / "store", "--workers", "0", *options)
+
+
+def skipped(folder: Path) -> dict[str, str]:
+    with open(folder.parent / "store" / "skipped.csv", newline="", encoding="utf-8") as file:
+        return {Path(row["input"]).name: row["kind"] for row in csv.DictReader(file)}
+
+
+ALL = f"video,labels,split\nplain.wav,Dog,train\ndeep,Geräusch,train\n{NARROW},Dog,val\n{ACCENT},,test\n"
+
+
+def test_names_are_found_in_any_form_and_the_rest_is_listed(folder: Path, command: Command) -> None:
+    for name in ("plain.jpg", "plain.info.json", "other.wav"):
+        (folder / name).write_bytes(b"x")
+    assert extract(command, folder, ALL + "lost,Dog,train\n")[0] == 0
+    store = FeatureStore.open(folder.parent / "store")
+    assert store.videos == ["plain", "deep", NARROW, ACCENT]
+    assert store.vocabulary.names == ("Dog", "Geräusch")
+    listed = {"plain.jpg": "sidecar", "plain.info.json": "sidecar", "other.wav": "unlabelled", "lost": "no file"}
+    assert skipped(folder) == listed
+    assert extract(command, folder, ALL)[0] == 0
+    assert FeatureStore.open(folder.parent / "store").videos == store.videos
+
+
+def test_what_failed_is_not_decoded_again_unless_asked(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "bad.mp4").write_bytes(b"no video")
+    labels = ALL + "bad,Dog,train\n"
+    assert extract(command, folder, labels)[0] == 3
+    tried: list[str] = []
+    original = extracting.extract_videos
+
+    def counted(paths: list[Path], *arguments: object, **named: object) -> object:
+        tried.extend(path.name for path in paths)
+        return original(paths, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(extracting, "extract_videos", counted)
+    code, _, err = extract(command, folder, labels)
+    assert (code, tried, "skipped " in err and "bad.mp4" in err) == (3, [], True)
+    assert extract(command, folder, labels, "--retry-failed")[0] == 3
+    assert tried == ["bad.mp4"]
+    shutil.copy(folder / "plain.wav", folder / "bad.mp4")
+    assert extract(command, folder, labels)[0] == 0
+    assert not (folder.parent / "store" / "skipped.csv").exists()
+
+
+def test_names_that_clash_or_match_nothing_are_refused(folder: Path, command: Command) -> None:
+    shutil.copy(folder / "plain.wav", folder / "nested" / "plain.mp4")
+    code, _, err = extract(command, folder, ALL)
+    assert code == 2
+    assert f"'plain.wav' and '{Path('nested') / 'plain.mp4'}' are both video 'plain'; keep one" in err
+    code, _, err = extract(command, folder, "video,labels,split\ndeeep,Dog,train\n")
+    assert code == 2
+    assert "holds none of the 1 labelled videos (such as 'deeep'; did you mean 'deep'?)" in err
+    assert not (folder.parent / "store").exists()
+
+
+def test_events_outside_their_video_leave_it_out_with_the_line(folder: Path, command: Command) -> None:
+    events = folder.parent / "events.csv"
+    events.write_text(
+        "video,class,modality,onset,offset,score\nplain.wav,Dog,audio,0,3,0.9\ndeep,Dog,audio,500,1500,1\n"
+    )
+    code, _, err = extract(command, folder, ALL, "--events", events)
+    assert code == 3
+    assert f"{events}:3: 500 s to 1500 s lies outside the 2.5 s of the video; are these milliseconds?" in err
+    assert FeatureStore.open(folder.parent / "store").videos == ["plain", NARROW, ACCENT]
+    events.write_text("video,class,modality,onset,offset\nplain.wav,Dog,audio,0,3\ndeep,Dog,audio,0.5,1.5\n")
+    assert extract(command, folder, ALL, "--events", events)[0] == 0  # the file is as it was, the table is not
+    assert "deep" in FeatureStore.open(folder.parent / "store").videos
+    events.write_text("video,class,modality,onset,offset\nplains,Dog,audio,0,3\n")
+    code, _, err = extract(command, folder, ALL, "--events", events)
+    assert code == 2
+    assert "1 of its 1 videos have no row in" in err
+    assert "(such as 'plains'; did you mean 'plain'?)" in err
+
+
+def test_a_split_is_drawn_once_where_none_is_given(
+    folder: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(8):
+        shutil.copy(folder / "plain.wav", folder / f"w{number}.wav")
+    rows = [f"w{number},Dog" for number in range(8)]
+    assert extract(command, folder, "\n".join(["video,labels", *rows[:5]]))[0] == 0
+    assert caplog.text.count("no split is given, so one was drawn: ") == 1
+    first = FeatureStore.open(folder.parent / "store")
+    assert set(first.splits) == {"train", "val", "test"}
+    assert extract(command, folder, "\n".join(["video,labels", *rows]))[0] == 0
+    assert list(FeatureStore.open(folder.parent / "store").splits)[:5] == list(first.splits)
