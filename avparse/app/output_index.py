@@ -31,7 +31,7 @@ class Output:
         video: title of the video in its timeline, in ``events.csv`` and on the report page.
         json: name of the file of the timeline.
         events: number of events.
-        warnings: what of the file cannot be trusted.
+        warnings: messages about parts of the file that cannot be trusted.
     """
 
     path: Path

@@ -44,17 +44,15 @@ def parse_files(
     workers: int | None = None,
     retry_failed: bool = False,
 ) -> list[LeftOut]:
-    """Parse videos into ``out``: a JSON timeline for each, and tables and a report page of all.
+    """Parse videos into ``out``: a JSON timeline for each, ``index.csv``, ``events.csv``, ``skipped.csv``, a page.
 
-    ``index.csv`` names the JSON file of each input, ``events.csv`` has all events, ``skipped.csv`` what was left out.
-    All of them, and ``report.html``, hold the videos of earlier calls with the same folder, too. A call that was
-    interrupted continues when it is repeated: until the end, features are stored in ``out/.parsing``.
+    All of them hold the videos of earlier calls with the same folder, too. A call that was interrupted continues when
+    it is repeated: until the end, features are stored in ``out/.parsing``.
 
     Args:
         inputs: paths of files, or of folders whose files are parsed, those of nested folders too.
         run: path of the folder of a trained run.
-        out: folder of the results, created if it does not exist; the results of an input that was parsed before are
-            replaced.
+        out: folder of the results, created if need be; those of an input that was parsed before are replaced.
         classes: path of other class names, one per line; None for the classes of the run.
         vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
         labels: classes that may appear, separated by commas, or the path of a table ``video,labels``.

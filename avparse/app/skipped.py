@@ -81,7 +81,7 @@ def split_tried(paths: Sequence[Path], table: SkippedTable, again: bool) -> tupl
 
     Args:
         paths: paths of files.
-        table: what earlier calls left out.
+        table: table of the files that earlier calls left out.
         again: whether to try all of them, also those that failed before.
     """
     failed = {path: row for path in paths if not again and (row := table.failed_before(path)) is not None}

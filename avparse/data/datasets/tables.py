@@ -107,7 +107,7 @@ def _without_labels(events: str, named: list[str], videos: dict[str, AnnotatedVi
     """Return a note on videos of a table of events that the table of labels does not name.
 
     Raises:
-        UserError: it names none of them.
+        UserError: no video of the table of events is named.
     """
     unknown = [video for video in named if video not in videos]
     if not unknown:
@@ -147,7 +147,7 @@ class EventRow:
 
     Attributes:
         line: number of the line in the file.
-        event: what the row says.
+        event: the event of the row, in seconds.
     """
 
     line: int
