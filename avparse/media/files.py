@@ -100,6 +100,13 @@ def find_media(inputs: Iterable[str | Path], out: Path | None = None) -> MediaFi
     return found
 
 
+def files_in(folder: str | Path) -> list[Path]:
+    """Return the files of a folder, and of those nested in it, that are tried as videos; there may be none."""
+    found = MediaFiles()
+    _walk(Path(folder), None, found, set())
+    return found.files
+
+
 def _only(part: MediaFiles) -> str:
     kinds = Counter(one.path.suffix.lower() if one.kind == "sidecar" else one.kind for one in part.left)
     return f" (only {', '.join(f'{n} {kind}' for kind, n in kinds.most_common(5))})" if kinds else ""

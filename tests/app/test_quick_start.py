@@ -49,7 +49,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_parsing_a_file_loads_no_training_code_and_no_library_that_it_does_not_use(run: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", sound=tone(), picture=colours, seconds=2.0)
     loaded = _loaded("parse", clip, "--run", run, "-o", tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "events.csv", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("a.json", "events.csv", "index.csv", "report.html")
+    ]
     assert "torch" in loaded
     assert not loaded & set(UNUSED)
 

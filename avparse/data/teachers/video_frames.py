@@ -18,7 +18,7 @@ from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.npy import read_data, read_header
 from avparse.foundation.platform import cores
-from avparse.media.files import find_media
+from avparse.media.files import files_in
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Piece, Tower, unit
 from avparse.media.video_ids import file_id, video_id
@@ -44,7 +44,7 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
     """
     if folder is not None and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder of videos; check --videos")
-    files = {} if folder is None else {file_id(path): path for path in find_media([folder]).files}
+    files = {} if folder is None else {file_id(path): path for path in files_in(folder)}
     found: dict[str, Path | Failed] = {}
     for video in videos:
         origin = Path(store.origins[store.position(video)])
