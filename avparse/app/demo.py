@@ -14,6 +14,7 @@ from avparse.app.parsing import Parsed, parse_videos
 from avparse.app.report.page import ReportVideo, ScoreTable, write_report
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.llp import read_llp
+from avparse.data.made_up import SYNTHETIC
 from avparse.data.simulation.corpus import synthesise
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
@@ -28,7 +29,6 @@ from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
 
-DESCRIPTION = "synthetic corpus of real encoded videos"
 # The same parser, trained on the weak labels as they are and on those of another denoiser.
 _RIVALS = {"HAN": "denoiser=null", "JoMoLD": "denoiser={name: jomold}"}
 _SHOWN = 6
@@ -66,7 +66,7 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
     labels = read_llp(data / "corpus")
     with stages.at("extract"):
         left = extract_store(
-            data / "corpus" / "videos", labels, data / "features", workers=workers, description=DESCRIPTION
+            data / "corpus" / "videos", labels, data / "features", workers=workers, description=SYNTHETIC
         )
     failures = [one for one in left if not one.expected]
     if failures:
@@ -89,7 +89,6 @@ def demo(out: Path, *, videos: int = 300, seed: int = 0, clips: Sequence[Path] =
         title="avparse demo",
         rule=run.recipe.decoding,
         scores=results_table(run),
-        simulated=True,
     )
     return run
 
@@ -103,7 +102,7 @@ def _compare(runs: dict[str, Run], store: FeatureStore, run: Run) -> None:
     quality = score_denoising(labels.given, kept[0], kept[1], truth[0], truth[1], labels.classes)
     text = (
         f"Labels of the {len(labels.videos)} training videos as refined by {run.recipe.title}, against the truth of "
-        f"{DESCRIPTION}, percent.\n\n{quality.as_markdown(False)}\n\n"
+        f"{SYNTHETIC}, percent.\n\n{quality.as_markdown(False)}\n\n"
         + score_table(
             {name: r.scores for name, r in runs.items()},
             f"{run.results().videos} unseen test videos, percent. The parsers differ only in the labels that they "
@@ -146,7 +145,7 @@ def _entry(parsed: Parsed | Failed, labels: Annotations) -> ReportVideo:
         return report_video(parsed, note="Your own video: no truth is known.")
     timeline = parsed.timeline
     segments = max(len(s) for s in timeline.segments.values() if s is not None)
-    truth = {m: labels.dense(video, m, segments, timeline.segment_seconds) for m in MODALITIES}
+    truth = {m: labels.dense(video, m, segments, timeline.segment_seconds, timeline.duration) for m in MODALITIES}
     return report_video(
         parsed,
         truth={m: t for m, t in truth.items() if t is not None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from avparse.data.datasets import DATASETS
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.relabelling import relabel_open
 from avparse.data.datasets.tables import read_tables
+from avparse.data.made_up import CORPUS, SYNTHETIC
 from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
@@ -23,6 +25,7 @@ from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.foundation.settings import build, read_part
+from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
 from avparse.media.extractors import make_streams
 from avparse.media.files import LeftOut
 from avparse.media.pipeline import Extracted, Failed, extract_videos
@@ -49,7 +52,8 @@ def read_labels(
     if labels.is_dir() or dataset is not None:
         if classes is not None or events is not None:
             raise UserError("--classes and --events go with a table of labels; the folder of a data set has its own")
-        return build(DATASETS, read_part(DATASETS, "data set", dataset or "llp")).read(labels)
+        found: Annotations = build(DATASETS, read_part(DATASETS, "data set", dataset or "llp")).read(labels)
+        return replace(found, about=SYNTHETIC) if (labels / CORPUS).is_file() else found
     if classes is None:
         raise UserError("--classes: give the class names, one per line, together with a table of labels")
     return read_tables(labels, classes, events)
@@ -63,6 +67,7 @@ def extract_store(
     extractor: str = "light",
     segment_seconds: float | None = None,
     workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     retry_failed: bool = False,
     description: str = "",
     progress: Progress = "auto",
@@ -80,8 +85,9 @@ def extract_store(
         extractor: name of the feature extractor in ``EXTRACTORS``.
         segment_seconds: length of a segment in seconds; None for that of the data set.
         workers: number of decoding processes; None for all cores.
+        limits: limits of the size and cost of a file.
         retry_failed: whether files that an earlier call could not read are tried again although they are unchanged.
-        description: description of the data, which is stored with them.
+        description: description of the data, which is stored with them; empty for that of the labels.
         progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
             :func:`avparse.foundation.progress.showing`.
 
@@ -104,12 +110,14 @@ def extract_store(
     found, skipped = find_labelled(folder, list(labels.videos), out), SkippedTable(out / SKIPPED)
     paths, failed = split_tried(found.files, skipped, retry_failed)
     begun = out.exists()
-    with _open(out, labels.vocabulary, _streams(extractor), segment_seconds, description) as writer:
+    with _open(out, labels.vocabulary, _streams(extractor), segment_seconds, description or labels.about) as writer:
         labels = _taken_up(writer, labels) if begun else labels
         files = ChangedFiles(writer.done)
         files.tell_gone(folder, found.files, list(labels.videos))
         waiting = files.waiting(paths)
-        results = extract_videos(files.stamped(waiting), extractor, segment_seconds=segment_seconds, workers=workers)
+        results = extract_videos(
+            files.stamped(waiting), extractor, segment_seconds=segment_seconds, workers=workers, limits=limits
+        )
         with showing(progress):
             tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
         failures = [*failed.values(), *_append(writer, tracked, labels, files)]
@@ -191,7 +199,7 @@ def _block(videos: Sequence[Extracted], labels: Annotations, segment_seconds: fl
         weak=np.stack([video.weak for video in known]),
         streams={name: np.concatenate([v.streams[name] for v in videos]) for name in videos[0].streams},
         present=np.concatenate([np.stack((v.audio_present, v.visual_present), axis=1) for v in videos]),
-        truth=labels.dense_rows(ids, lengths, segment_seconds),
+        truth=labels.dense_rows(ids, lengths, segment_seconds, [v.duration_s for v in videos]),
         annotated=np.array([video.events is not None for video in known]),
         stamps=[files.stamp(v.path) for v in videos],
     )

@@ -19,6 +19,7 @@ from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError, closest
 from avparse.foundation.files import writing
 from avparse.foundation.locks import LOCK, Lock
+from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
 from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import LeftOut, find_media
@@ -42,6 +43,7 @@ def parse_files(
     vectors: Path | None = None,
     labels: str | None = None,
     workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     retry_failed: bool = False,
 ) -> list[LeftOut]:
     """Parse videos into ``out``: a JSON timeline for each, ``index.csv``, ``events.csv``, ``skipped.csv``, a page.
@@ -57,6 +59,7 @@ def parse_files(
         vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
         labels: classes that may appear, separated by commas, or the path of a table ``video,labels``.
         workers: number of decoding processes; None for all cores.
+        limits: limits of the size and cost of a file.
         retry_failed: whether files that an earlier call could not read are tried again although they are unchanged.
 
     Returns:
@@ -78,7 +81,7 @@ def parse_files(
         _check_own(out)
         tried, failed = split_tried(found.files, skipped, retry_failed)
         cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
-        results = parse_videos(tried, trained, parser=parser, only=only, workers=workers, cache=cache)
+        results = parse_videos(tried, trained, parser=parser, only=only, workers=workers, cache=cache, limits=limits)
         parsed, failures = _saved(tried, results, index)
         left = [*found.left, *failed.values(), *failures]
         skipped.update((p.path for p in parsed), left)

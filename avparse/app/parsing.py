@@ -18,12 +18,12 @@ from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
+from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
 from avparse.media.extractors import EXTRACTORS
 from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import find_media
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.video_ids import file_id
-from avparse.models.decoding import DecodingRule
 from avparse.models.parsers import AnyParser
 from avparse.models.trained import TrainedParser
 from avparse.models.windows import predict_windows
@@ -127,6 +127,7 @@ def parse_videos(
     only: Only = lambda video: None,
     workers: int | None = None,
     cache: FeatureCache | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Parsed | Failed]:
     """Parse videos of any length, in the order given.
 
@@ -137,6 +138,7 @@ def parse_videos(
         only: function from the id of a video to the classes that may appear in it, None for all classes.
         workers: number of decoding processes; None for all cores.
         cache: cache of extracted features, which lets an interrupted call continue.
+        limits: limits of the size and cost of a file.
 
     Raises:
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
@@ -150,24 +152,24 @@ def parse_videos(
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
     parser = parser or trained.load()
-    extracted = track(_extracted(paths, spec, workers, cache), "parse", total=len(paths))
+    extracted = track(_extracted(paths, spec, workers, cache, limits), "parse", total=len(paths))
     return (
-        result
-        if isinstance(result, Failed)
-        else parse_extracted(result, path, parser, trained.rule, only(file_id(path)))
+        result if isinstance(result, Failed) else parse_extracted(result, path, parser, trained, only(file_id(path)))
         for path, result in zip(paths, extracted, strict=True)
     )
 
 
 def _extracted(
-    paths: Sequence[Path], spec: TaskSpec, workers: int | None, cache: FeatureCache | None
+    paths: Sequence[Path], spec: TaskSpec, workers: int | None, cache: FeatureCache | None, limits: Limits
 ) -> Iterator[Extracted | Failed]:
     """Yield the features of each file, from the cache or by decoding, or the reason why it has none."""
     done = set() if cache is None else {path for path in paths if path in cache}
     waiting = [path for path in paths if path not in done]
     # A single video needs no second process.
     workers = 0 if len(waiting) == 1 else workers
-    made = extract_videos(waiting, spec.extractors, segment_seconds=spec.segment_seconds, workers=workers)
+    made = extract_videos(
+        waiting, spec.extractors, segment_seconds=spec.segment_seconds, workers=workers, limits=limits
+    )
     for path in paths:
         if cache is not None and path in done:
             yield cache.find(path) or Failed(str(path), f"{path}: changed while others were parsed; try again")
@@ -179,10 +181,10 @@ def _extracted(
 
 
 def parse_extracted(
-    extracted: Extracted, path: Path, parser: AnyParser, rule: DecodingRule, only: Sequence[str] | None = None
+    extracted: Extracted, path: Path, parser: AnyParser, trained: TrainedParser, only: Sequence[str] | None = None
 ) -> Parsed:
     """Parse the extracted features of one video."""
-    spec = parser.spec
+    spec, rule = parser.spec, trained.rule
     present = {"audio": extracted.audio_present, "visual": extracted.visual_present}
     output = predict_windows(
         rule.reading(parser),
@@ -217,5 +219,6 @@ def parse_extracted(
         attention=None if output.attention is None else sides(tuple(output.attention)),
         media_start=extracted.origin_s,
         warnings=extracted.warnings,
+        trained_on=trained.trained_on,
     )
     return Parsed(path, timeline, {m: gates[m][0].numpy() for m in MODALITIES}, only)

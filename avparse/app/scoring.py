@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avparse.data.batching import FeatureTable, task_spec
+from avparse.data.made_up import made_up
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
 from avparse.evaluation.comparison import (
@@ -140,7 +141,14 @@ def evaluate(
     for warning in filter(None, warnings):
         _log.warning("%s", warning)
     caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent. Data: {store.about}."
+    caption += _trained_on(opened, store)
     return Evaluation(caption, scores)
+
+
+def _trained_on(runs: Sequence[Run], store: FeatureStore) -> str:
+    """Return a sentence on parsers that were trained on data made by a program, where the scored data do not say it."""
+    kinds = sorted({made_up(run.info.description) for run in runs} - {"", made_up(store.manifest.description)})
+    return f" Trained on {' and '.join(kinds)} data." if kinds else ""
 
 
 def _rule(run: Run, parser: Parse, table: FeatureTable, tune: bool) -> DecodingRule:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from avparse.data.made_up import MadeUp, made_up, warning
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
@@ -84,6 +85,7 @@ class Timeline:
         media_start: seconds that the file's own clock shows at time 0 of the timeline; players that keep to that clock
             show second ``t`` of the timeline at ``media_start + t``.
         warnings: parts of the file that cannot be trusted; empty for an undamaged file.
+        trained_on: kind of data of the parser, "simulated" or "synthetic"; empty for real data.
 
     Example:
         >>> timeline = Timeline.load("out/clip.json")  # doctest: +SKIP
@@ -100,6 +102,7 @@ class Timeline:
     attention: dict[str, Float32Array | None] | None = None
     media_start: float = 0.0
     warnings: tuple[MediaWarning, ...] = ()
+    trained_on: MadeUp = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "video", writable(self.video))
@@ -112,7 +115,11 @@ class Timeline:
             for e in self.events[:_SHOWN]
         ]
         more = [f"     ... and {len(self.events) - _SHOWN} more"] if len(self.events) > _SHOWN else []
-        return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self.warnings)])
+        return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self._all_warnings())])
+
+    def _all_warnings(self) -> list[str]:
+        """Return the warnings of the file and of the parser."""
+        return [*map(str, self.warnings), *filter(None, [warning(self.trained_on)])]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
@@ -128,7 +135,8 @@ class Timeline:
             ],
             **({} if self.attention is None else {"attention": _rounded(self.attention)}),
             "media_start": round(self.media_start, 3),
-            "warnings": [warning.as_dict() for warning in self.warnings],
+            "warnings": [found.as_dict() for found in self.warnings],
+            **({"trained_on": self.trained_on} if self.trained_on else {}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -153,8 +161,9 @@ class Timeline:
             ]
             duration, unit = float(raw["duration"]), float(raw["segment_seconds"])
             start = float(raw.get("media_start", 0.0))
-            warnings = tuple(MediaWarning.read(warning) for warning in raw.get("warnings", ()))
-            return cls(raw["video"], duration, unit, classes, segments, events, attention, start, warnings)
+            warnings = tuple(MediaWarning.read(found) for found in raw.get("warnings", ()))
+            kind = made_up(str(raw.get("trained_on", "")))
+            return cls(raw["video"], duration, unit, classes, segments, events, attention, start, warnings, kind)
         except UserError:
             raise
         except (KeyError, TypeError, ValueError) as error:

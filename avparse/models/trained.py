@@ -22,6 +22,7 @@ from pydantic import ConfigDict
 from torch import Tensor
 
 from avparse.data.features import TaskSpec
+from avparse.data.made_up import MadeUp, made_up
 from avparse.foundation.errors import UserError
 from avparse.foundation.provenance import Provenance
 from avparse.foundation.reading import read_json, read_yaml
@@ -117,6 +118,11 @@ class TrainedParser:
         rule = DecodingRule.read(read_json(tuned), str(tuned)) if tuned.is_file() else recipe.decoding
         halves = ("parser",) if recipe.training.select_visual is None else ("parser", "visual")
         return cls(folder, recipe.title, recipe.parser, rule, info, recipe.training.cross, halves)
+
+    @property
+    def trained_on(self) -> MadeUp:
+        """Kind of data that the parser was trained on: "simulated", "synthetic", or empty for real data."""
+        return made_up(self.info.description)
 
     @property
     def spec(self) -> TaskSpec:

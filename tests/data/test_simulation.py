@@ -287,7 +287,7 @@ def test_store_is_equal_whatever_the_number_of_workers(tmp_path: Path) -> None:
         torch.set_num_threads(threads)
     none, one, two = (tmp_path / name for name in "012")
     files = {path.name for path in one.iterdir()}
-    assert {"audio.npy", "frames.npy", "clips.npy", "truth.audio.npy", "manifest.json"} <= files
+    assert {"audio.npy", "frames.npy", "clips.npy", "annotations.json", "manifest.json"} <= files
     for name in files:
         assert (none / name).read_bytes() == (one / name).read_bytes() == (two / name).read_bytes(), name
     store = FeatureStore.open(one)

@@ -22,6 +22,7 @@ from pathlib import Path
 from avparse.app.bench.job import AVPARSE, Attempts, Job, Launch
 from avparse.app.bench.plan import PlannedRun, Table, plan
 from avparse.app.bench.table import RunResult, System, as_csv, as_markdown, read_result, read_tuned
+from avparse.data.made_up import MadeUp, made_up
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text, writing
@@ -132,14 +133,14 @@ class _Board:
     def write(self) -> None:
         """Write both tables."""
         write_text(self.out / "table.md", self.markdown())
-        about = f"measured, {'simulated' if self._simulated else self.store.about}"
+        about = f"measured, {self._made_up or self.store.about}"
         write_text(self.out / "table.csv", as_csv(self._systems(), about))
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
         store, failed = self.store, [f"failed: {name}: {reason}" for name, reason in self.failures.items()]
         sizes = ", ".join(f"{len(store.select(split))} {split}" for split in ("train", "val", "test"))
-        about = " (simulated data)" if self._simulated else ""
+        about = f" ({self._made_up} data)" if self._made_up else ""
         caption = (
             f"**{self.settings.title}**{about}. Scores on the test split and noise left (wrong labels among those "
             f"trained on), percent, mean ± sample standard deviation over seeds. "
@@ -149,8 +150,8 @@ class _Board:
         return as_markdown(self._systems(), caption, failed)
 
     @property
-    def _simulated(self) -> bool:
-        return "simulated" in self.store.manifest.description.casefold()
+    def _made_up(self) -> MadeUp:
+        return made_up(self.store.manifest.description)
 
     def _systems(self) -> list[System]:
         systems = []

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from avparse.data.made_up import made_up
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 
@@ -52,7 +53,8 @@ def save(sheet: Figure, stem: Path) -> list[Path]:
 
 def about_data(title: str, descriptions: Iterable[str]) -> str:
     """Return a title that says whether the data, or some of them, are simulated."""
-    simulated = ["simulated" in description.casefold() for description in descriptions]
-    if all(simulated):
-        return f"{title}, simulated data"
-    return f"{title}, some of simulated data" if any(simulated) else title
+    kinds = [made_up(description) for description in descriptions]
+    found = " and ".join(sorted(set(filter(None, kinds))))
+    if not found:
+        return title
+    return f"{title}, {found} data" if all(kinds) else f"{title}, some of {found} data"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from avparse.app.cli.options import Out, RetryFailed, Seed, Workers, print_store, tell_left_out
+from avparse.app.cli.options import Limit, Out, RetryFailed, Seed, Workers, print_store, read_limits, tell_left_out
 
 app = typer.Typer()
 data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
@@ -37,6 +37,7 @@ def extract(
         float | None, typer.Option(help="Length of a segment in seconds; by default that of the data set.", min=0.01)
     ] = None,
     workers: Workers = None,
+    limit: Limit = None,
     retry_failed: RetryFailed = False,
 ) -> None:
     """Extract features of labelled videos into a feature store; a killed extraction continues."""
@@ -49,6 +50,7 @@ def extract(
         extractor=extractor,
         segment_seconds=segment_seconds,
         workers=workers,
+        limits=read_limits(limit),
         retry_failed=retry_failed,
     )
     print_store(out)

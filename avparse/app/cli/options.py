@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from avparse.foundation.errors import UserError, printable
+from avparse.foundation.settings import lookup
 from avparse.media.files import LeftOut
+
+if TYPE_CHECKING:
+    from avparse.media.decoding.guard import Limits
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Workers = Annotated[
@@ -18,6 +22,10 @@ Workers = Annotated[
 ]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try files again that could not be read before, also unchanged ones.")
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="Change what a file may cost, such as stuck_seconds=300.", metavar="N=V"),
 ]
 Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
@@ -45,6 +53,24 @@ def this_program() -> tuple[str, ...]:
     if spec is not None:  # python -m MODULE
         return (sys.executable, "-m", spec.name.removesuffix(".__main__"))
     return (sys.executable, str(script))
+
+
+def read_limits(changes: Sequence[str] | None) -> Limits:
+    """Return the limits of the size and cost of a file with the changes of ``--limit``.
+
+    Raises:
+        UserError: a change is not NAME=VALUE, names no limit, or gives it a bad value.
+    """
+    from avparse.media.decoding.guard import Limits
+
+    values = {}
+    for change in changes or ():
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise UserError(f"--limit {change}: write NAME=VALUE, such as stuck_seconds=300")
+        lookup(Limits.model_fields, name, "limit")
+        values[name] = value
+    return Limits.read(values, "--limit")
 
 
 def print_store(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from avparse.app.cli.given_paths import check_inputs, checked_run
-from avparse.app.cli.options import Device, Out, RetryFailed, Seed, Store, Workers, tell_left_out
+from avparse.app.cli.options import Device, Limit, Out, RetryFailed, Seed, Store, Workers, read_limits, tell_left_out
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Parse and score")
@@ -49,12 +49,15 @@ def parse(
         Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
     ] = None,
     workers: Workers = None,
+    limit: Limit = None,
     retry_failed: RetryFailed = False,
 ) -> None:
     """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
     run = checked_run(run)
     check_inputs(videos)
     from avparse.app.parse_files import parse_files
+    from avparse.data.made_up import warning
+    from avparse.models.trained import TrainedParser
 
     left = parse_files(
         videos,
@@ -64,9 +67,13 @@ def parse(
         vectors=label_vectors,
         labels=labels,
         workers=workers,
+        limits=read_limits(limit),
         retry_failed=retry_failed,
     )
     print(f"{out}: one timeline per video (index.csv), events.csv, report.html")
+    doubt = warning(TrainedParser.open(run).trained_on)
+    if doubt:
+        print(f"{run}: {doubt}")
     tell_left_out(left, out)
 
 

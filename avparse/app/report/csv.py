@@ -11,7 +11,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.names import writable
 from avparse.foundation.rows import read_rows, write_rows
 
-EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score")
+EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score", "trained_on")
 
 
 def kept_rows(path: Path, videos: Collection[str]) -> list[list[str]]:
@@ -24,7 +24,7 @@ def kept_rows(path: Path, videos: Collection[str]) -> list[list[str]]:
         return []
     again = {without_controls(writable(video)) for video in videos}
     try:
-        rows = [list(row.values()) for _, row in read_rows(path, EVENT_COLUMNS)]
+        rows = [list(row.values()) for _, row in read_rows(path, EVENT_COLUMNS[:-1], EVENT_COLUMNS[-1:])]
     except UserError as error:
         raise UserError(f"{error}; 'parse' did not write this table so: rename it, or choose another folder") from None
     return [row for row in rows if row[0] not in again]
@@ -34,14 +34,15 @@ def write_events_csv(path: str | Path, timelines: Sequence[Timeline], before: Se
     """Write the events of all ``timelines`` as one CSV (UTF-8, comma, always with a header), atomically.
 
     The rows of an earlier table, ``before``, come first. A name that a spreadsheet would compute has an apostrophe
-    before it. Onset and offset are seconds with three decimals, scores have four, as in the JSON timeline.
+    before it. ``trained_on`` is the kind of data of a parser that was trained on data made by a program, else empty.
+    Onset and offset are seconds with three decimals, scores have four, as in the JSON timeline.
 
     Raises:
         UserError: the file cannot be written.
     """
     rows = [
-        (timeline.video, e.class_name, e.modality, f"{e.onset:.3f}", f"{e.offset:.3f}", f"{e.score:.4f}")
-        for timeline in timelines
-        for e in timeline.events
+        (t.video, e.class_name, e.modality, f"{e.onset:.3f}", f"{e.offset:.3f}", f"{e.score:.4f}", t.trained_on)
+        for t in timelines
+        for e in t.events
     ]
     write_rows(path, EVENT_COLUMNS, [*before, *rows])

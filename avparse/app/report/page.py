@@ -93,7 +93,6 @@ def write_report(
     title: str,
     rule: DecodingRule,
     scores: ScoreTable | None = None,
-    simulated: bool = False,
     embed_limit_bytes: int = EMBED_LIMIT_BYTES,
 ) -> None:
     """Write the page at ``path``, atomically.
@@ -104,8 +103,6 @@ def write_report(
         title: heading of the page.
         rule: decoding rule of the timelines; the threshold slider decodes again by the same rule.
         scores: table that is shown under the timelines.
-        simulated: whether training and scoring used synthetic data; the page then says so in its header and at the
-            table.
         embed_limit_bytes: size above which a file is linked instead of embedded; files that would make the page larger
             than four times this are linked too.
 
@@ -129,7 +126,7 @@ def write_report(
         page={"videos": entries, "gate": rule.gate},
         attention=any(video.timeline.attention is not None for video in videos),
         scores=scores,
-        simulated=simulated,
+        simulated=any(video.timeline.trained_on for video in videos),
         media=_data_uris(embedded),
     )
     with atomic_file(path) as file:

@@ -16,13 +16,14 @@ _TOLERANCE_S = 0.1  # by which tables and decoders may differ about the end of a
 _MOST_NAMED = 5  # events outside one video
 YOUTUBE_ID = 11  # characters; published files are often named by the id alone
 
-# (onset, offset, number of segments, length of a segment; in seconds) -> segments in which the event is active.
-Activity = Callable[[float, float, int, float], slice | BoolArray]
+# (onset, offset, number of segments, length of a segment, end of the last one; seconds) -> segments of the event.
+Activity = Callable[[float, float, int, float, float], slice | BoolArray]
 
 
-def covers_middle(onset: float, offset: float, segments: int, segment_seconds: float) -> BoolArray:
-    """Return the segments ``[T]`` whose middle the event covers."""
-    middle = (np.arange(segments) + 0.5) * segment_seconds
+def covers_middle(onset: float, offset: float, segments: int, segment_seconds: float, end: float) -> BoolArray:
+    """Return the segments ``[T]`` whose middle the event covers; the last segment may be shorter than the others."""
+    starts = np.arange(segments) * segment_seconds
+    middle = (starts + np.minimum(starts + segment_seconds, end)) / 2
     covered: BoolArray = (onset <= middle) & (middle < offset)
     return covered
 
@@ -54,6 +55,7 @@ class Annotations:
         videos: annotations of each video by id, in the order of the data set.
         segment_seconds: length of a segment in seconds.
         activity: rule for the segments in which an event is active.
+        about: description of the data; a store that is made with them has it if it is given no other.
         notes: one line for each kind of irregularity that the reader met, with the rule that it applied.
         places: file and line of each event of a video, where events must lie inside their videos.
         drawn: whether the splits were drawn, because the data set names none.
@@ -64,6 +66,7 @@ class Annotations:
     segment_seconds: float = 1.0
     activity: Activity = covers_middle
     notes: tuple[str, ...] = ()
+    about: str = ""
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     drawn: bool = False
 
@@ -102,7 +105,14 @@ class Annotations:
         more = [f"{len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
         return "; ".join([*wrong[:_MOST_NAMED], *more])
 
-    def dense(self, video: str, modality: str, segments: int, segment_seconds: float | None = None) -> BoolArray | None:
+    def dense(
+        self,
+        video: str,
+        modality: str,
+        segments: int,
+        segment_seconds: float | None = None,
+        duration: float | None = None,
+    ) -> BoolArray | None:
         """Return the dense truth of a video in one modality.
 
         Args:
@@ -110,6 +120,7 @@ class Annotations:
             modality: "audio" or "visual".
             segments: number T of segments of the video.
             segment_seconds: length of a segment in seconds; None for that of the data set.
+            duration: duration of the video in seconds, where the last segment ends; None if that is a whole segment.
 
         Returns:
             ``[T, C]`` boolean, or None where the video is not annotated.
@@ -118,15 +129,21 @@ class Annotations:
         if events is None:
             return None
         seconds = self.segment_seconds if segment_seconds is None else segment_seconds
+        whole = segments * seconds
+        end = whole if duration is None or not whole - seconds < duration < whole else duration
         truth = np.zeros((segments, len(self.vocabulary)), dtype=bool)
         for event in events:
             if event.modality == modality:
-                active = self.activity(event.onset, event.offset, segments, seconds)
+                active = self.activity(event.onset, event.offset, segments, seconds, end)
                 truth[active, self.vocabulary.index(event.class_name)] = True
         return truth
 
     def dense_rows(
-        self, videos: Sequence[str], lengths: Sequence[int], segment_seconds: float | None = None
+        self,
+        videos: Sequence[str],
+        lengths: Sequence[int],
+        segment_seconds: float | None = None,
+        durations: Sequence[float] | None = None,
     ) -> dict[str, BoolArray]:
         """Return the dense truth of several videos in the form of a store.
 
@@ -134,16 +151,21 @@ class Annotations:
             videos: ids of the videos.
             lengths: number of segments of each video.
             segment_seconds: length of a segment in seconds; None for that of the data set.
+            durations: duration of each video in seconds; None if the last segment of every video is whole.
 
         Returns:
             Modality -> ``[sum T, C]``, one video after the other; all False for a video that is not annotated.
         """
+        ends = [None] * len(videos) if durations is None else durations
 
-        def rows(video: str, modality: str, segments: int) -> BoolArray:
-            dense = self.dense(video, modality, segments, segment_seconds)
+        def rows(video: str, modality: str, segments: int, duration: float | None) -> BoolArray:
+            dense = self.dense(video, modality, segments, segment_seconds, duration)
             return np.zeros((segments, len(self.vocabulary)), dtype=bool) if dense is None else dense
 
-        return {m: np.concatenate([rows(v, m, t) for v, t in zip(videos, lengths, strict=True)]) for m in MODALITIES}
+        return {
+            m: np.concatenate([rows(v, m, t, end) for v, t, end in zip(videos, lengths, ends, strict=True)])
+            for m in MODALITIES
+        }
 
 
 def _outside(event: Event, duration: float) -> str:

@@ -120,12 +120,14 @@ def read_llp(folder: str | Path, vocabulary: Vocabulary | None = None) -> Annota
     return Annotations(vocabulary, videos, activity=whole_segments, notes=_notes(counts))
 
 
-def whole_segments(onset: float, offset: float, segments: int, segment_seconds: float) -> slice:
+def whole_segments(onset: float, offset: float, segments: int, segment_seconds: float, end: float) -> slice:
     """Return the segments from that of the onset to the one before that of the offset, both truncated towards zero.
 
-    This is what the official evaluator does with segments of 1 s.
+    This is what the official evaluator does with segments of 1 s. An event up to the end of the video, which the last
+    segment may not fill, is in that segment as well.
     """
-    return slice(int(onset / segment_seconds), int(offset / segment_seconds))
+    to_the_end = end < segments * segment_seconds and offset >= end
+    return slice(int(onset / segment_seconds), segments if to_the_end else int(offset / segment_seconds))
 
 
 def write_llp(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.store.annotations import StoredAnnotations, annotation_rows, with_truth
@@ -101,7 +102,8 @@ def relabel_open(writer: StoreWriter, labels: Annotations) -> LabelChanges:
     """Put other annotations in the place of those of a store that is open for writing, as :func:`relabel` does.
 
     Raises:
-        UserError: no video of the store is annotated, or the disk refuses; the store is as before.
+        UserError: no video of the store is annotated, an event lies outside its video, or the disk refuses; the store
+            is as before.
     """
     contents = writer.contents()
     index = contents.index.take(contents.current())
@@ -112,19 +114,27 @@ def relabel_open(writer: StoreWriter, labels: Annotations) -> LabelChanges:
             "another store"
         )
     chosen = index.filter(known)
-    videos, lengths = chosen["video"].to_pylist(), chosen["segments"].to_pylist()
-    before = writer.annotations
-    after = _annotations(videos, lengths, labels, contents.manifest.segment_seconds, before.info.truth)
+    before, seconds = writer.annotations, contents.manifest.segment_seconds
+    _check_events(writer.path, chosen, labels, seconds)
+    after = _annotations(chosen, labels, seconds, before.info.truth)
     changes = _changes(writer.path, index["video"].to_pylist(), labels, before, after)
     if after.info.version != before.info.version:
         writer.annotate(after)
     return changes
 
 
-def _annotations(
-    videos: Sequence[str], lengths: Sequence[int], labels: Annotations, segment_seconds: float, truth: bool
-) -> StoredAnnotations:
+def _check_events(path: Path, index: pa.Table, labels: Annotations, segment_seconds: float) -> None:
+    """Refuse events outside their videos, whose durations the store knows."""
+    spans = zip(index["video"].to_pylist(), index["duration"].to_pylist(), strict=True)
+    wrong = [told for video, duration in spans if (told := labels.misplaced(video, duration, segment_seconds))]
+    if wrong:
+        more = f"; and of {len(wrong) - 1} more videos" if len(wrong) > 1 else ""
+        raise UserError(f"{wrong[0]}{more}; {path} is as before")
+
+
+def _annotations(index: pa.Table, labels: Annotations, segment_seconds: float, truth: bool) -> StoredAnnotations:
     """Return the annotations of the videos of a store, with truth if there is any or was meant to be."""
+    videos, lengths = index["video"].to_pylist(), index["segments"].to_pylist()
     known = [labels.videos[video] for video in videos]
     rows = annotation_rows(
         videos,
@@ -133,7 +143,7 @@ def _annotations(
         np.array([video.events is not None for video in known], dtype=bool),
     )
     if videos:
-        dense = labels.dense_rows(videos, lengths, segment_seconds)
+        dense = labels.dense_rows(videos, lengths, segment_seconds, index["duration"].to_pylist())
         for modality in MODALITIES:
             rows = with_truth(rows, modality, runs_column(dense[modality], lengths))
     return StoredAnnotations.of(labels.vocabulary, truth or labels.has_truth, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,11 @@ class SegmentScores(ABC):
         """
         path = scores_path(store, self.info.teacher, self.info.modality)
         self.check(store, path)
-        about = {"about": self.info.model_dump_json(), "videos": json.dumps(self.videos, ensure_ascii=False)}
+        about = {
+            "about": self.info.model_dump_json(),
+            "videos": json.dumps(self.videos, ensure_ascii=False),
+            "sources": json.dumps([store.source_sha256(video) for video in self.videos]),
+        }
         arrays = {name: np.ascontiguousarray(x) for name, x in {"lengths": self.lengths, **self.arrays()}.items()}
         with atomic_file(path) as file:
             file.write(to_bytes(arrays, {**about, "sha256": scores_digest(arrays, about)}))
@@ -130,12 +135,32 @@ class SegmentScores(ABC):
         if self.info.segment_seconds != store.segment_seconds:
             seconds = f"{self.info.segment_seconds:g} s, in the store {store.segment_seconds:g} s"
             raise UserError(f"{path}: its segments last {seconds}; ask the teacher again")
-        where = np.array([store.position(video) for video in self.videos], dtype=np.int64)
-        for wrong in np.flatnonzero(store.lengths[where] != self.lengths):
-            raise UserError(
-                f"{path}: video '{self.videos[wrong]}' has {self.lengths[wrong]} segments, in the store "
-                f"{store.lengths[where[wrong]]}; ask the teacher again"
-            )
+        gone = set(store.left_out)  # a video that is relabelled again comes back
+        for video, length in zip(self.videos, self.lengths, strict=True):
+            if video in gone:
+                continue
+            now = store.lengths[store.position(video)]
+            if now != length:
+                raise UserError(
+                    f"{path}: video '{video}' has {length} segments, in the store {now}; ask the teacher again"
+                )
+
+    def check_sources(self, store: FeatureStore, path: Path, sources: Sequence[str]) -> None:
+        """Check that no video was extracted from another file since the scores were made.
+
+        Args:
+            store: feature store that the teacher was run on.
+            path: path of the scores.
+            sources: SHA-256 of the file of each video at that time; empty where it is not known.
+
+        Raises:
+            UserError: the file of a video is another one now.
+        """
+        gone = set(store.left_out)
+        for video, before in zip(self.videos, sources, strict=True):
+            now = "" if video in gone else store.source_sha256(video)
+            if before and now and before != now:
+                raise UserError(f"{path}: video '{video}' was extracted anew since; ask the teacher again")
 
     def _check_shapes(self, expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         """Refuse arrays whose shape is not the expected one: name -> shape, expected shape."""

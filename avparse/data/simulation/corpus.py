@@ -22,6 +22,7 @@ import numpy as np
 
 import avparse
 from avparse.data.datasets.llp import write_llp
+from avparse.data.made_up import CORPUS
 from avparse.data.simulation.statistics import LabelStatistics, Split
 from avparse.data.simulation.truth import Truth, draw_truth
 from avparse.data.vocabulary import Vocabulary
@@ -36,7 +37,6 @@ from avparse.media.synthesis.pictures import PICTURES
 from avparse.media.synthesis.render import Scene, render_video
 from avparse.media.synthesis.sounds import SOUNDS
 
-_SETTINGS = "corpus.json"
 _SHARES: dict[Split, float] = {"train": 0.60, "val": 0.15, "test": 0.25}
 
 Job = tuple[Path, Scene, int]
@@ -127,7 +127,7 @@ def synthesise(
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a new corpus, or check that they are those of the one that is there."""
-    path = folder / _SETTINGS
+    path = folder / CORPUS
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)

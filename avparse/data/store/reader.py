@@ -74,6 +74,7 @@ class FeatureStore:
         named = set(self.videos)
         self.left_out = [video for video in map(appended.__getitem__, contents.current()) if video not in named]
         self.superseded = len(appended) - len(self.videos) - len(self.left_out)
+        self._sources: list[str] = index["source_sha256"].to_pylist()
         self._former = contents.former
         self._appended: list[str] = appended
         self._has_truth = contents.annotations.info.truth
@@ -220,6 +221,14 @@ class FeatureStore:
                 f"{self.path}: {len(blind)} of {len(indices)} {which}videos have no dense truth "
                 f"(such as '{self.videos[blind[0]]}'){f'; {reason}' if reason else ''}: give events, or {otherwise}"
             )
+
+    def source_sha256(self, video: str) -> str:
+        """Return the digest of the file that a video's features were made of; empty where it is not known.
+
+        Raises:
+            UserError: the video is not in the store.
+        """
+        return self._sources[self.position(video)]
 
     def position(self, video: str) -> int:
         """Return the position of a video.
