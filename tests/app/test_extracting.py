@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avparse.app import extracting
 from avparse.data.store import FeatureStore
+from avparse.data.store.contents import Contents
+from avparse.data.store.format import write_manifest
 from tests.clips import tone, write_clip
 from tests.conftest import Command
 
@@ -67,8 +71,9 @@ def test_what_failed_is_not_decoded_again_unless_asked(
     original = extracting.extract_videos
 
     def counted(paths: list[Path], *arguments: object, **named: object) -> object:
-        tried.extend(path.name for path in paths)
-        return original(paths, *arguments, **named)  # type: ignore[arg-type]
+        given = list(paths)
+        tried.extend(path.name for path in given)
+        return original(given, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(extracting, "extract_videos", counted)
     code, _, err = extract(command, folder, labels)
@@ -122,3 +127,56 @@ def test_a_split_is_drawn_once_where_none_is_given(
     assert set(first.splits) == {"train", "val", "test"}
     assert extract(command, folder, "\n".join(["video,labels", *rows]))[0] == 0
     assert list(FeatureStore.open(folder.parent / "store").splits)[:5] == list(first.splits)
+
+
+def test_the_last_segment_may_be_partial(folder: Path, command: Command) -> None:
+    """An event that covers what the last segment has of the video is in it, also after a relabelling."""
+    (folder.parent / "events.csv").write_text(
+        "video,class,modality,onset,offset\nplain,Dog,audio,0,2.5\ndeep,Dog,audio,2.3,2.5\n"
+    )
+    events = ("--events", folder.parent / "events.csv")
+    assert extract(command, folder, ALL, *events)[0] == 0
+    store = FeatureStore.open(folder.parent / "store")
+    assert store.dense_truth(np.array([0, 1]))[0][..., 0].tolist() == [[True, True, True], [False, False, False]]
+    (folder.parent / "events.csv").write_text("video,class,modality,onset,offset\nplain,Dog,audio,2.2,2.5\n")
+    tables = ("--labels", folder.parent / "labels.csv", "--classes", folder.parent / "classes.txt")
+    assert command("data", "relabel", folder.parent / "store", *tables, *events)[0] == 0
+    store = FeatureStore.open(folder.parent / "store")
+    assert store.dense_truth(np.array([0]))[0][0, :, 0].tolist() == [False, False, True]
+
+
+def test_what_a_file_may_cost_is_an_option(folder: Path, command: Command) -> None:
+    code, _, err = extract(command, folder, ALL, "--limit", "max_segments=2")
+    assert code == 2
+    assert "more than 2 segments; cut it, or raise 'max_segments'" in err
+    assert extract(command, folder, ALL, "--limit", "max_segments=3", "--limit", "busy_seconds=99")[0] == 0
+    for wrong, told in (("max_segment=3", "did you mean 'max_segments'"), ("max_segments", "NAME=VALUE")):
+        code, _, err = extract(command, folder, ALL, "--limit", wrong)
+        assert code == 2
+        assert told in err
+    assert extract(command, folder, ALL, "--limit", "max_segments=-3")[0] == 2
+
+
+def test_features_that_are_no_numbers_are_refused(tiny_run: Path, tmp_path: Path, command: Command) -> None:
+    """A store whose checksums are right although its features are not: made by a program with a fault."""
+    store = tmp_path / "store"
+    shutil.copytree(tiny_run.parent / "store", store)
+    manifest = Contents.read(store).manifest
+    values = np.load(store / "audio.npy")
+    values[0, 0] = np.nan
+    column = manifest.columns()["audio.npy"]
+    with open(store / "audio.npy", "r+b") as file:
+        file.seek(column.end(0))
+        file.write(values.tobytes())
+    (block,) = manifest.blocks
+    sums = {**block.sha256, "audio.npy": hashlib.sha256(values.tobytes()).hexdigest()}
+    blocks = (block.model_copy(update={"sha256": sums}),)
+    write_manifest(store, manifest.model_copy(update={"blocks": blocks}))
+    for arguments in (
+        ("evaluate", "--run", tiny_run, "--data", store, "--split", "val"),
+        ("train", "han", "--data", store, "-o", tmp_path / "run"),
+        ("data", "info", store),
+    ):
+        code, _, err = command(*arguments)
+        assert code == 2, arguments
+        assert "NaN or infinity" in err

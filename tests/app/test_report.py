@@ -62,6 +62,12 @@ def page_of(
     return Page(tmp_path / "report.html")
 
 
+def made_up_video(**options: Any) -> ReportVideo:
+    """A video parsed by a parser that was trained on simulated data."""
+    video = make_video(**options)
+    return replace(video, timeline=replace(video.timeline, trained_on="simulated"))
+
+
 def floats(text: str, classes: int = len(CLASSES)) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, classes)
 
@@ -76,7 +82,7 @@ def dense(runs: list[list[list[int]]], segments: int) -> np.ndarray:
 
 def test_page_loads_nothing_and_carries_its_video(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", sound=tone(), picture=colours, seconds=1)
-    page = page_of(tmp_path, make_video(media=tmp_path / "clip.mp4"), simulated=True)
+    page = page_of(tmp_path, made_up_video(media=tmp_path / "clip.mp4"))
     head, content = page.scripts.pop("media-0").split(",")
     assert head == "data:video/mp4;base64"
     assert base64.b64decode(content, validate=True) == (tmp_path / "clip.mp4").read_bytes()
@@ -261,7 +267,7 @@ def test_shapes_are_checked() -> None:
 
 def test_scores_and_their_origin_are_told(tmp_path: Path) -> None:
     table = ScoreTable(["A", "V"], [("HAN", [54.04, None]), ("copy", ["50.1 ± 2", 61])], "F in percent.")
-    page = page_of(tmp_path, make_video(), scores=table, simulated=True)
+    page = page_of(tmp_path, made_up_video(), scores=table)
     words = " ".join(page.words.split())
     for part in (
         "54.0",
@@ -284,15 +290,15 @@ def test_events_table(tmp_path: Path) -> None:
     with open(tmp_path / "events.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["video", "class", "modality", "onset", "offset", "score"],
-        ['a, "b"\n.mp4', "Dog", "audio", "0.000", "0.667", "0.1235"],
-        ['a, "b"\n.mp4', "Speech", "visual", "1.000", "3.750", "1.0000"],
+        ["video", "class", "modality", "onset", "offset", "score", "trained_on"],
+        ['a, "b"\n.mp4', "Dog", "audio", "0.000", "0.667", "0.1235", ""],
+        ['a, "b"\n.mp4', "Speech", "visual", "1.000", "3.750", "1.0000", ""],
     ]
 
 
 def test_events_table_without_events_has_its_header(tmp_path: Path) -> None:
     write_events_csv(tmp_path / "new" / "events.csv", [])
-    assert (tmp_path / "new" / "events.csv").read_bytes() == b"video,class,modality,onset,offset,score\n"
+    assert (tmp_path / "new" / "events.csv").read_bytes() == b"video,class,modality,onset,offset,score,trained_on\n"
 
 
 def test_events_table_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -195,3 +195,12 @@ def test_a_video_that_is_appended_again_supersedes_the_earlier(path: Path, comma
     code, out, _ = command("data", "info", path)
     assert code == 0
     assert f"superseded  {store.superseded} videos" in out
+
+
+def test_events_outside_their_video_leave_the_store_as_it_was(path: Path, tmp_path: Path) -> None:
+    before, versions = features_of(path), FeatureStore.open(path).annotations_version
+    for row, guess in (("video_16_1,Speech,audio,0,9000", "mend its offset"), ("video_16_1,Speech,audio,500,900", "")):
+        with pytest.raises(UserError, match=rf"events\.csv:2: .*{guess}.* is as before"):
+            relabel(path, tables(tmp_path / "wrong", events=[row]))
+    assert features_of(path) == before
+    assert FeatureStore.open(path).annotations_version == versions
