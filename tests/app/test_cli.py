@@ -88,7 +88,9 @@ def test_parse_writes_timelines_events_and_report(work: Path, tmp_path: Path, co
     )
     raw = json.loads((tmp_path / "out" / f"{names[0]}.json").read_text())
     fields = {"video", "duration", "segment_seconds", "classes", "segments", "events", "media_start", "warnings"}
+    fields.add("trained_on")
     assert set(raw) == fields
+    assert raw["trained_on"] == "synthetic"
     assert np.array(raw["segments"]["audio"]).shape == (10, len(raw["classes"]))
     assert raw["duration"] == pytest.approx(10.0, abs=0.05)
     assert all(set(e) == {"class", "modality", "onset", "offset", "score"} for e in raw["events"])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from avparse.foundation.errors import UserError, printable
-from avparse.foundation.settings import lookup
 from avparse.media.files import LeftOut
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ def read_limits(changes: Sequence[str] | None) -> Limits:
     Raises:
         UserError: a change is not NAME=VALUE, names no limit, or gives it a bad value.
     """
+    from avparse.foundation.settings import lookup
     from avparse.media.decoding.guard import Limits
 
     values = {}
