@@ -111,7 +111,10 @@ def extract_store(
     paths, failed = split_tried(found.files, skipped, retry_failed)
     begun = out.exists()
     with _open(out, labels.vocabulary, _streams(extractor), segment_seconds, description or labels.about) as writer:
-        labels = _taken_up(writer, labels) if begun else labels
+        if begun:
+            labels, changes = relabel_open(writer, labels)
+            for line in changes.told():
+                _log.warning(line)
         files = ChangedFiles(writer.done)
         files.tell_gone(folder, found.files, list(labels.videos))
         waiting = files.waiting(paths)
@@ -122,11 +125,11 @@ def extract_store(
             tracked = track(results, "extract", total=len(paths), first=len(paths) - len(waiting))
         failures = [*failed.values(), *_append(writer, tracked, labels, files)]
         files.tell_kept([one.path for one in failures])
-        if not begun and not writer.done:
-            shutil.rmtree(out)
-            raise UserError(
-                f"{folder}: none of {len(failures)} videos could be read, so no store was made; {failures[0].reason}"
-            )
+    if not begun and not writer.done:
+        shutil.rmtree(out)
+        raise UserError(
+            f"{folder}: none of {len(failures)} videos could be read, so no store was made; {failures[0].reason}"
+        )
     left = [*found.left, *failures]
     skipped.update(set(found.files) - {one.path for one in failures}, left)
     return left
@@ -137,14 +140,6 @@ def _streams(extractor: str) -> dict[str, StreamInfo]:
         name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
         for name, stream in make_streams(extractor).items()
     }
-
-
-def _taken_up(writer: StoreWriter, labels: Annotations) -> Annotations:
-    """Give the videos of a store their labels as they are now; return these labels, with the splits drawn before."""
-    labels = labels.with_known_splits(writer.annotations.splits)
-    for line in relabel_open(writer, labels).told():
-        _log.warning(line)
-    return labels
 
 
 def _append(

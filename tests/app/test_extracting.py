@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from avparse.app import extracting
+from avparse.data.scores import ScoreTable, TeacherInfo, load_scores
 from avparse.data.store import FeatureStore
 from avparse.data.store.contents import Contents
 from avparse.data.store.format import write_manifest
+from avparse.foundation.errors import UserError
 from tests.clips import tone, write_clip
 from tests.conftest import Command
 
@@ -180,3 +182,45 @@ def test_features_that_are_no_numbers_are_refused(tiny_run: Path, tmp_path: Path
         code, _, err = command(*arguments)
         assert code == 2, arguments
         assert "NaN or infinity" in err
+
+
+def test_drawn_splits_stay_when_labels_change(folder: Path, command: Command) -> None:
+    """A table without splits draws them by its classes; mended labels must not move a video to another split."""
+    for number in range(8):
+        shutil.copy(folder / "plain.wav", folder / f"v{number}.wav")
+    names = [f"v{number}" for number in range(8)]
+    assert extract(command, folder, "video,labels\n" + "".join(f"{name},Dog\n" for name in names))[0] == 0
+    store = folder.parent / "store"
+    before = FeatureStore.open(store).splits.tolist()
+    assert len(set(before)) == 3
+    held = next(name for name, split in zip(names, before, strict=True) if split != "train")
+    rows = "video,labels\n" + "".join(f"{name},{'Geräusch' if name == held else 'Dog'}\n" for name in names)
+    (folder.parent / "labels.csv").write_text(
+        rows
+    )  # the only video of its class, which a new draw would put into train
+    tables = ("--labels", folder.parent / "labels.csv", "--classes", folder.parent / "classes.txt")
+    code, out, _ = command("data", "relabel", store, *tables)
+    assert code == 0
+    assert "1 of 8 videos have other labels" in out
+    assert "another split" not in out
+    assert FeatureStore.open(store).splits.tolist() == before
+    assert extract(command, folder, rows)[0] == 0
+    assert FeatureStore.open(store).splits.tolist() == before
+
+
+def test_scores_of_a_teacher_belong_to_the_files_that_it_saw(folder: Path, command: Command) -> None:
+    assert extract(command, folder, ALL)[0] == 0
+    path = folder.parent / "store"
+    store = FeatureStore.open(path)
+    info = TeacherInfo(
+        teacher="own", modality="audio", checkpoint="", segment_seconds=1.0, classes=store.vocabulary.names
+    )
+    logits = np.zeros((int(store.lengths.sum()), len(store.vocabulary)), np.float32)
+    ScoreTable(info, tuple(store.videos), store.lengths, logits).save(store)
+    assert load_scores(store, "own", "audio").videos == tuple(store.videos)
+    assert extract(command, folder, "".join(ALL.splitlines(keepends=True)[:-1]))[0] == 0  # one video is left out
+    assert load_scores(FeatureStore.open(path), "own", "audio").videos == tuple(store.videos)
+    write_clip(folder / "plain.wav", sound=tone(880.0), seconds=2.5)
+    assert extract(command, folder, ALL)[0] == 0
+    with pytest.raises(UserError, match=r"own\.audio.*'plain' was extracted anew since; ask the teacher again"):
+        load_scores(FeatureStore.open(path), "own", "audio")

@@ -282,3 +282,23 @@ def test_memory_does_not_grow_with_the_number_of_videos(tmp_path: Path) -> None:
         )
         peaks.append(int(done.stdout) / 1024)
     assert peaks[1] < peaks[0] + 40, peaks  # MB
+
+
+def test_a_repeated_import_takes_what_has_changed_and_says_so(tmp_path: Path) -> None:
+    features, tables = published(tmp_path, 6)
+    import_llp(features, tables, tmp_path / "store")
+    spoil(features, 1, "vggish", load(features, 1, "vggish") + 1)
+    spoil(features, 2, "res152", None)
+    report = import_llp(features, tables, tmp_path / "store")
+    assert (report.imported, report.already, report.problems) == (0, 6, [])
+    changed, gone = report.notes
+    assert f"1 videos (such as '{video_name(1)}') have changed, imported anew" in changed
+    assert f"1 videos (such as '{video_name(2)}') are gone; those in the store stay" in gone
+    store = FeatureStore.open(tmp_path / "store")
+    at = store.first_row[store.position(video_name(1))]
+    np.testing.assert_array_equal(store.stream("audio")[at : at + 10], load(features, 1, "vggish"))
+    assert (len(store), store.superseded) == (6, 1)
+    version = store.fingerprint
+    (features / "vggish" / f"{video_name(3)[:11]}.npy").touch()  # another time, the same content
+    assert len(import_llp(features, tables, tmp_path / "store").notes) == 1
+    assert FeatureStore.open(tmp_path / "store").fingerprint == version

@@ -192,7 +192,8 @@ def import_dataset(
     problems, notes, begun = list[str](), list(known.notes), out.exists()
     with _writer(dataset, known, reading, out) as writer:
         if begun:
-            notes += relabel_open(writer, known).told()
+            known, changes = relabel_open(writer, known)
+            notes += changes.told()
         already = len(writer.done)
         there = [name for name in known.videos if name in writer.done]
         changed = [name for name in there if reading.has_changed(known.videos[name].file, writer.done[name])]

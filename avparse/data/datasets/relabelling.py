@@ -95,17 +95,21 @@ def relabel(path: str | os.PathLike[str], labels: Annotations) -> LabelChanges:
             refuses; the store is as before.
     """
     with StoreWriter.reopen(path) as writer:
-        return relabel_open(writer, labels)
+        return relabel_open(writer, labels)[1]
 
 
-def relabel_open(writer: StoreWriter, labels: Annotations) -> LabelChanges:
+def relabel_open(writer: StoreWriter, labels: Annotations) -> tuple[Annotations, LabelChanges]:
     """Put other annotations in the place of those of a store that is open for writing, as :func:`relabel` does.
+
+    Returns:
+        The annotations as the store has them now, where videos keep the splits that were drawn for them before; and
+        what has changed.
 
     Raises:
         UserError: no video of the store is annotated, an event lies outside its video, or the disk refuses; the store
             is as before.
     """
-    contents = writer.contents()
+    contents, labels = writer.contents(), labels.with_known_splits(writer.annotations.splits)
     index = contents.index.take(contents.current())
     known = [video in labels.videos for video in index["video"].to_pylist()]
     if known and not any(known):
@@ -120,7 +124,7 @@ def relabel_open(writer: StoreWriter, labels: Annotations) -> LabelChanges:
     changes = _changes(writer.path, index["video"].to_pylist(), labels, before, after)
     if after.info.version != before.info.version:
         writer.annotate(after)
-    return changes
+    return labels, changes
 
 
 def _check_events(path: Path, index: pa.Table, labels: Annotations, segment_seconds: float) -> None:
