@@ -45,12 +45,11 @@ def load_scores(store: FeatureStore, teacher: str, modality: str) -> SegmentScor
         told, videos = (parse_json(about[name], str(path), RECORDS) for name in ("about", "videos"))
         info = TeacherInfo.read(told, str(path))
         found = _scores(info, tuple(videos), arrays)
-        sources = parse_json(about["sources"], str(path), RECORDS) if "sources" in about else [""] * len(videos)
+        sources = parse_json(about["sources"], str(path), RECORDS) if "sources" in about else None
     except (OSError, SafetensorError, KeyError) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(f"{path}: cannot be read as a teacher's scores ({reason}); ask the teacher again") from None
-    found.check(store, path)
-    found.check_sources(store, path, sources)
+    found.check(store, path, sources)
     return found
 
 

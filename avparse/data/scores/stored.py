@@ -116,50 +116,41 @@ class SegmentScores(ABC):
         about = {
             "about": self.info.model_dump_json(),
             "videos": json.dumps(self.videos, ensure_ascii=False),
-            "sources": json.dumps([store.source_sha256(video) for video in self.videos]),
+            "sources": json.dumps(["" if v in store.left_out else store.source_sha256(v) for v in self.videos]),
         }
         arrays = {name: np.ascontiguousarray(x) for name, x in {"lengths": self.lengths, **self.arrays()}.items()}
         with atomic_file(path) as file:
             file.write(to_bytes(arrays, {**about, "sha256": scores_digest(arrays, about)}))
         return path
 
-    def check(self, store: FeatureStore, path: Path) -> None:
-        """Check that the scores were made for a store.
+    def check(self, store: FeatureStore, path: Path, sources: Sequence[str] | None = None) -> None:
+        """Check that the scores were made for a store; videos that are left out of it now are passed over.
+
+        Args:
+            store: feature store that the teacher was run on.
+            path: path of the scores.
+            sources: digest of the file of each video when the scores were made, empty where it was not known; None if
+                no scores were stored yet.
 
         Raises:
-            UserError: the scores are of other classes, of segments of another length, or of other videos; ``path`` is
-                named.
+            UserError: the scores are of other classes, of segments of another length, of other videos, or of videos
+                that were extracted anew since; ``path`` is named.
         """
         if Vocabulary(self.info.classes) != store.vocabulary:
             raise UserError(f"{path}: made for other classes than the store has; ask the teacher again")
         if self.info.segment_seconds != store.segment_seconds:
             seconds = f"{self.info.segment_seconds:g} s, in the store {store.segment_seconds:g} s"
             raise UserError(f"{path}: its segments last {seconds}; ask the teacher again")
-        gone = set(store.left_out)  # a video that is relabelled again comes back
-        for video, length in zip(self.videos, self.lengths, strict=True):
+        gone, known = set(store.left_out), [""] * len(self.videos) if sources is None else sources
+        for video, length, source in zip(self.videos, self.lengths, known, strict=True):
             if video in gone:
                 continue
-            now = store.lengths[store.position(video)]
-            if now != length:
+            segments, now = store.lengths[store.position(video)], store.source_sha256(video)
+            if segments != length:
                 raise UserError(
-                    f"{path}: video '{video}' has {length} segments, in the store {now}; ask the teacher again"
+                    f"{path}: video '{video}' has {length} segments, in the store {segments}; ask the teacher again"
                 )
-
-    def check_sources(self, store: FeatureStore, path: Path, sources: Sequence[str]) -> None:
-        """Check that no video was extracted from another file since the scores were made.
-
-        Args:
-            store: feature store that the teacher was run on.
-            path: path of the scores.
-            sources: SHA-256 of the file of each video at that time; empty where it is not known.
-
-        Raises:
-            UserError: the file of a video is another one now.
-        """
-        gone = set(store.left_out)
-        for video, before in zip(self.videos, sources, strict=True):
-            now = "" if video in gone else store.source_sha256(video)
-            if before and now and before != now:
+            if source and now and source != now:
                 raise UserError(f"{path}: video '{video}' was extracted anew since; ask the teacher again")
 
     def _check_shapes(self, expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
