@@ -12,9 +12,9 @@ import numpy as np
 from avparse.data.made_up import MadeUp, made_up, warning
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array
+from avparse.foundation.cells import without_controls
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
-from avparse.foundation.names import writable
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.media.decoding.problems import MediaWarning
 
@@ -105,7 +105,7 @@ class Timeline:
     trained_on: MadeUp = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "video", writable(self.video))
+        object.__setattr__(self, "video", without_controls(self.video))
 
     def __repr__(self) -> str:
         head = f"Timeline {self.video}: {self.duration:.1f} s, {len(self.classes)} classes, {len(self.events)} events"

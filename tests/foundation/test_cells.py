@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avparse.foundation.cells import cell_path, guarded, path_cell, unguarded
+from avparse.foundation.cells import cell_path, guarded, path_cell, unguarded, without_controls
 from avparse.foundation.rows import read_rows, write_rows
 
 TEXTS = ["plain", "=1+1", "'=1", "''=1", "+a", "-b", "@c", "'d", "''", "'"]
@@ -27,3 +27,16 @@ def test_paths_come_back_from_a_table_and_none_is_taken_for_another(tmp_path: Pa
     assert [cell_path(row["path"]) for _, row in read_rows(tmp_path / "t.csv", ("path",))] == paths
     content = (tmp_path / "t.csv").read_bytes()
     assert not any(bytes([code]) in content for code in (0x1B, 0x0D, 0x09, 0xFF))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"clip.mp4", "clip.mp4"),
+        ("café 音.mp4".encode(), "café 音.mp4"),
+        (b"caf\xe9.mp4", "caf\\xe9.mp4"),
+        (b"\xff\xfe", "\\xff\\xfe"),
+    ],
+)
+def test_bytes_of_a_name_that_are_no_text_are_escaped(name: bytes, text: str) -> None:
+    assert without_controls(os.fsdecode(name)) == text

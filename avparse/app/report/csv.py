@@ -8,7 +8,6 @@ from pathlib import Path
 from avparse.data.timeline import Timeline
 from avparse.foundation.cells import without_controls
 from avparse.foundation.errors import UserError
-from avparse.foundation.names import writable
 from avparse.foundation.rows import read_rows, write_rows
 
 EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score", "trained_on")
@@ -22,7 +21,7 @@ def kept_rows(path: Path, videos: Collection[str]) -> list[list[str]]:
     """
     if not path.exists():
         return []
-    again = {without_controls(writable(video)) for video in videos}
+    again = {without_controls(video) for video in videos}
     try:
         rows = [list(row.values()) for _, row in read_rows(path, EVENT_COLUMNS[:-1], EVENT_COLUMNS[-1:])]
     except UserError as error:
