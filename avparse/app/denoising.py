@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avparse.app.recommended import recommend
 from avparse.data.batching import Indices
 from avparse.data.store import FeatureStore
 from avparse.evaluation.denoising import score_denoising
@@ -22,11 +24,13 @@ from avparse.foundation.progress import Progress, showing
 from avparse.foundation.settings import build, current_name, lookup
 from avparse.labels.statistics.rates import RightRates
 from avparse.labels.table import RefinedLabels
-from avparse.training.denoisers import DENOISERS
+from avparse.training.denoisers import DENOISERS, Denoiser
 from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
+
+_log = logging.getLogger(__name__)
 
 _WITHOUT_TABLE = {
     "refiners": "refines the labels anew in every batch and makes no table; train a recipe with it",
@@ -37,10 +41,10 @@ _WITHOUT_TABLE = {
 
 def denoise(
     store: str | Path | FeatureStore,
-    method: str,
+    method: str | None = None,
     out: str | Path | None = None,
     *,
-    recipe: str | Path = "han",
+    recipe: str | Path | None = None,
     changes: Sequence[str] = (),
     seed: int = 1,
     device: str = "auto",
@@ -50,11 +54,11 @@ def denoise(
 
     Args:
         store: feature store, or its path.
-        method: name of the denoiser in :data:`DENOISERS`.
+        method: name of the denoiser in :data:`DENOISERS`; None for the one that :func:`recommend` chooses.
         out: path of the table to write (Parquet). Intermediate results are then stored in ``out`` + ``.work``, so that
             an interrupted call continues where it was stopped; the folder is removed at the end. None: nothing is
             stored.
-        recipe: recipe of the parsers that the denoiser trains.
+        recipe: recipe of the parsers that the denoiser trains; None for the one that :func:`recommend` chooses.
         changes: settings of the recipe to replace, such as ``training.epochs=10`` or ``denoiser.partners=3``.
         seed: seed of everything random.
         device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
@@ -72,12 +76,21 @@ def denoise(
     target = None if out is None else Path(out)
     if target is not None and target.suffix not in ("", ".parquet"):
         raise UserError(f"{target}: refined labels are a Parquet table; give it the ending .parquet")
+    store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+    if method is None or recipe is None:
+        suited = recommend(store)
+        method = method or suited.denoiser
+        if recipe is None:
+            recipe, changes = suited.recipe, (*suited.changes, *changes)
+        _log.warning("%s: denoises with '%s' on parsers of the recipe '%s'", store.path, method, recipe)
     settings = method_recipe(method, recipe, changes)
     assert settings.denoiser is not None
-    reason = _WITHOUT_TABLE.get(build(DENOISERS, settings.denoiser).leaves)
-    if reason is not None:
-        raise UserError(f"method '{method}' {reason}")
-    store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+    denoiser: Denoiser = build(DENOISERS, settings.denoiser)
+    if denoiser.leaves in _WITHOUT_TABLE:
+        raise UserError(f"method '{method}' {_WITHOUT_TABLE[denoiser.leaves]}")
+    if denoiser.truth is not None:
+        way = f"leave the method out: avparse denoise {store.path} -o OUT"
+        store.require_truth(store.select(denoiser.truth), f"needed by the method '{method}'", way)
     if target is None:
         with showing(progress), tempfile.TemporaryDirectory(prefix="avparse-") as folder:
             return _labels(Path(folder) / "work", settings, seed, store, device)

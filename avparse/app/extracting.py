@@ -36,15 +36,20 @@ _COMMIT_VIDEOS = 16
 
 
 def read_labels(
-    labels: Path, classes: Path | None = None, events: Path | None = None, dataset: str | None = None
+    labels: Path,
+    classes: Path | None = None,
+    events: Path | None = None,
+    dataset: str | None = None,
+    known: Vocabulary | None = None,
 ) -> Annotations:
     """Read the annotations of a data set, or a user's own tables.
 
     Args:
         labels: folder of the annotations, or path of a table ``video,labels[,split]``.
-        classes: path of the class names, one per line; required with a table.
+        classes: path of the class names, one per line; only with a table of labels.
         events: path of a table ``video,class,modality,onset,offset``; only with a table of labels.
         dataset: name in ``DATASETS`` of the data set of the folder; None for one in the LLP format.
+        known: classes of a table where ``classes`` is None; None for those that it names.
 
     Raises:
         UserError: a file is missing or bad, the data set is unknown, or the options do not go together.
@@ -54,9 +59,7 @@ def read_labels(
             raise UserError("--classes and --events go with a table of labels; the folder of a data set has its own")
         found: Annotations = build(DATASETS, read_part(DATASETS, "data set", dataset or "llp")).read(labels)
         return replace(found, about=SYNTHETIC) if (labels / CORPUS).is_file() else found
-    if classes is None:
-        raise UserError("--classes: give the class names, one per line, together with a table of labels")
-    return read_tables(labels, classes, events)
+    return read_tables(labels, classes or known, events)
 
 
 def extract_store(

@@ -62,9 +62,9 @@ class Vocabulary:
         for name in self.names:
             if not name or name != name.strip() or "," in name:
                 raise UserError(f"vocabulary: class name '{name}' is empty, padded or holds a comma; rename it")
-            if _composed(name) in seen:
+            if composed(name) in seen:
                 raise UserError(f"vocabulary: class '{name}' is named twice; remove one")
-            seen.add(_composed(name))
+            seen.add(composed(name))
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Vocabulary:
@@ -73,7 +73,7 @@ class Vocabulary:
         Raises:
             UserError: the file cannot be read, or a name is unusable or named twice.
         """
-        lines = _composed(read_text(path, mend="write one class name a line")).splitlines()
+        lines = composed(read_text(path, mend="write one class name a line")).splitlines()
         try:
             return cls(tuple(line.strip() for line in lines if line.strip()))
         except UserError as error:
@@ -81,7 +81,7 @@ class Vocabulary:
 
     @cached_property
     def _positions(self) -> dict[str, int]:
-        return {_composed(name): position for position, name in enumerate(self.names)}
+        return {composed(name): position for position, name in enumerate(self.names)}
 
     def index(self, name: str, where: str = "labels") -> int:
         """Return the class index of ``name``.
@@ -89,7 +89,7 @@ class Vocabulary:
         Raises:
             UserError: unknown class; ``where`` names the file and row, and the nearest name is offered.
         """
-        position = self._positions.get(_composed(name))
+        position = self._positions.get(composed(name))
         if position is None:
             raise UserError(f"{where}: unknown class '{name}'{nearest(name, self.names)}")
         return position
@@ -112,5 +112,6 @@ class Vocabulary:
         return iter(self.names)
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
+    """Return a name in Unicode form NFC, in which class names are compared."""
     return unicodedata.normalize("NFC", name)

@@ -66,17 +66,20 @@ def _check_splits(recipe: Recipe, store: FeatureStore, labels: RefinedLabels | N
         warning = rare_classes(store, videos, name)
         if warning is not None:
             _log.warning("%s", warning)
-    select = recipe.training.select
-    if select != LAST:
-        reason = f"training.select: {select} reads it to choose the epoch"
-        store.require_truth(val, reason, f"set training.select to {LAST}")
+    # All that reads validation truth is named at once: changing one reader would only show the next.
+    changes = {} if recipe.training.select == LAST else {"training.select": f"training.select={LAST}"}
     if recipe.tuning is not None:
-        store.require_truth(val, "'tuning' reads it", "set tuning to null")
+        changes["tuning"] = "tuning=null"
     if recipe.denoiser is not None and labels is None:
         denoiser: Denoiser = build(DENOISERS, recipe.denoiser)
-        if denoiser.truth is not None:
-            read = {"train": train, "val": val}[denoiser.truth]
-            store.require_truth(read, "the recipe's denoiser reads it", "choose one that does not")
+        if denoiser.truth == "train":
+            store.require_truth(train, f"needed by the denoiser '{recipe.denoiser.name}'", "choose another")
+        elif denoiser.truth == "val":
+            changes[f"the denoiser '{recipe.denoiser.name}'"] = "'denoiser={name: jomold}'"
+    if changes:
+        given = " ".join(f"--set {change}" for change in changes.values())
+        way = f"add {given}, or leave the recipe out: avparse train --data {store.path} -o OUT"
+        store.require_truth(val, f"needed by {' and '.join(changes)}", way)
 
 
 def prepare(run: Run, store: FeatureStore, compute: Compute = AUTO) -> Prepared:

@@ -115,7 +115,7 @@ def test_a_missing_damaged_or_foreign_cache_is_refused(store: FeatureStore, tmp_
     copied = tmp_path / "copy"
     shutil.copytree(store.path, copied, ignore=shutil.ignore_patterns("teachers"))
     other = FeatureStore.open(copied)
-    with pytest.raises(UserError, match="no teacher 'random' of visual there; run 'avparse teach'"):
+    with pytest.raises(UserError, match="no teacher 'random' of visual there; run: avparse teach"):
         load_scores(other, "random", "visual")
     path = random_scores(other, other.select("train")).save(other)
     with pytest.raises(UserError, match="did you mean 'random'"):

@@ -118,7 +118,8 @@ def test_a_store_without_truth(tmp_path: Path) -> None:
     assert not store.annotated.any()
     assert store.present.all()
     with pytest.raises(
-        UserError, match=r"1 of 1 training videos have no dense truth \(such as 'video_0_0'\): give events, or choose"
+        UserError,
+        match=r"1 of 1 training videos.*: give their events \(avparse data relabel .*\), or choose",
     ):
         store.dense_truth(np.array([0]))
     assert store.dense_truth(np.arange(0))[0].shape == (0, 0, 3)

@@ -241,7 +241,7 @@ def test_one_teacher_alone_and_one_threshold(store: FeatureStore, command: Comma
             ["pseudo_labels.audio.teacher=simulated", "pseudo_labels.visual.teacher=simulated"],
             "lsld: labels of audio are decided by 'subset_argmax', not by thresholds",
         ),
-        ("vplan", [], "no teacher 'vplan' of visual there; run 'avparse teach'"),
+        ("vplan", [], "no teacher 'vplan' of visual there; run: avparse teach"),
     ],
 )
 def test_what_cannot_be_tuned_is_said(

@@ -472,7 +472,7 @@ def test_losses_without_their_labels_are_refused(store: FeatureStore, tmp_path: 
     with pytest.raises(UserError, match="this loss reads audio segment labels, but there are none"):
         train(small("han", SEGMENTS), store, tmp_path / "a")
     lonely = PSEUDO.replace("audio: {teacher: simulated", "audio: {teacher: nobody")
-    with pytest.raises(UserError, match="no teacher 'nobody' of audio there; run 'avparse teach'"):
+    with pytest.raises(UserError, match="no teacher 'nobody' of audio there; run: avparse teach"):
         train(small("han", lonely, SEGMENTS), store, tmp_path / "b")
 
 

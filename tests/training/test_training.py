@@ -215,13 +215,14 @@ def test_refusals(store: FeatureStore, tmp_path: Path) -> None:
 def test_training_without_truth_keeps_the_last_epoch(name: str, tmp_path: Path) -> None:
     store = toy_store(tmp_path / "toy", train_truth=False, val_truth=False)
     changes = ["parser.stem.width=16", "parser.encoder.feedforward=16", "training.epochs=2"]
-    with pytest.raises(
-        UserError, match=r"24 of 24 validation videos have no dense truth.*set training\.select to last"
-    ):
+    refusal = (
+        r"24 of 24 validation videos have no dense truth.*add --set training\.select=last, or leave the recipe out"
+    )
+    with pytest.raises(UserError, match=refusal):
         train(load_recipe(name, changes), store, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     last = [*changes, "training.select=last"]
-    with pytest.raises(UserError, match="'tuning' reads it"):
+    with pytest.raises(UserError, match=r"needed by tuning: .*add --set tuning=null"):
         train(load_recipe(name, [*last, "tuning={}"]), store, tmp_path / "run")
     run = train(load_recipe(name, last), store, tmp_path / "run")
     assert json.loads((run.path / "results.json").read_text())["epoch"] == 1

@@ -102,7 +102,7 @@ class BenchData(Settings):
                 self.simulate.make(path, base)
         store = FeatureStore.open(path)
         for split in ("val", "test"):
-            store.require_truth(store.select(split), "a bench has to score them", "take another store")
+            store.require_truth(store.select(split), "needed to score them", "take another store")
         return store
 
 

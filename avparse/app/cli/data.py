@@ -125,8 +125,9 @@ def data_relabel(
     """Give a feature store other labels, splits, events or classes, without extracting anything."""
     from avparse.app.extracting import read_labels
     from avparse.data.datasets.relabelling import relabel
+    from avparse.data.store import FeatureStore
 
-    annotations = read_labels(labels, classes, events, dataset)
+    annotations = read_labels(labels, classes, events, dataset, FeatureStore.open(store).vocabulary)
     for note in annotations.notes:
         print(note)
     print(relabel(store, annotations))

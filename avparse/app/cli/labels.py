@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avparse.app.cli.options import Device, Seed, Store, tell_failures
+from avparse.app.cli.options import Device, Seed, Store, StoreArgument, tell_failures
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Labels")
@@ -16,10 +16,16 @@ command = partial(app.command, rich_help_panel="Labels")
 
 @command()
 def denoise(
-    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
-    method: Annotated[str, typer.Option(help="Name of the denoiser; an unknown name lists them.")],
+    data: StoreArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet).")],
-    recipe: Annotated[str, typer.Option(help="Recipe of the parsers that the denoiser trains.")] = "han",
+    method: Annotated[
+        str | None,
+        typer.Option(help="Name of the denoiser; an unknown name lists them. By default one that suits the data."),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe of the parsers that the denoiser trains; by default one that suits the data."),
+    ] = None,
     seed: Seed = 1,
     changes: Annotated[
         list[str] | None,
@@ -41,7 +47,7 @@ def denoise(
 
 @command()
 def teach(
-    data: Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE")],
+    data: StoreArgument,
     teacher: Annotated[str, typer.Option(help="Name of the teacher; an unknown name lists them.")],
     videos: Annotated[Path | None, typer.Option(help="Folder of the videos, for teachers that read them.")] = None,
     published: Annotated[

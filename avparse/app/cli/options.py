@@ -26,7 +26,19 @@ Limit = Annotated[
     list[str] | None,
     typer.Option("--limit", help="Change what a file may cost, such as stuck_seconds=300.", metavar="N=V"),
 ]
-Store = Annotated[Path, typer.Option("--data", help="A feature store.")]
+
+
+def _store(path: Path) -> Path:
+    """Refuse a folder without a feature store, before the libraries of the work are loaded."""
+    if not (path / "manifest.json").is_file():
+        from avparse.data.store import FeatureStore
+
+        FeatureStore.open(path)  # says what is wrong
+    return path
+
+
+Store = Annotated[Path, typer.Option("--data", help="A feature store.", callback=_store)]
+StoreArgument = Annotated[Path, typer.Argument(help="A feature store.", metavar="STORE", callback=_store)]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 
 

@@ -17,9 +17,14 @@ command = partial(app.command, rich_help_panel="Train and compare")
 
 @command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe ('avparse recipes' lists them) or a YAML file.")],
     data: Store,
     out: Out,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            help="A shipped recipe ('avparse recipes' lists them) or a YAML file; by default one that suits the data."
+        ),
+    ] = None,
     seed: Seed = 1,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of the recipe: training.epochs=10. Repeatable.")
@@ -35,13 +40,13 @@ def train(
 ) -> None:
     """Train a recipe on a feature store and score it on the test split."""
     from avparse.app.denoising import load_labels
+    from avparse.app.recommended import recipe_for
     from avparse.data.store import FeatureStore
-    from avparse.training.recipe import load_recipe
     from avparse.training.run import Run
     from avparse.training.train import train as run_training
 
-    settings = load_recipe(recipe, changes or [])
     store = FeatureStore.open(data)
+    settings = recipe_for(store, recipe, changes or [])
     store.verify()
     refined = None if labels is None else load_labels(labels, store)
     start = None if init is None else Run.open(init)

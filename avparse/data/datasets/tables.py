@@ -9,6 +9,7 @@ without the ending. A video without any row in the table of events is taken as n
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ from avparse.data.datasets.splits import draw_splits
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
-from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.data.vocabulary import MODALITIES, Vocabulary, composed
 from avparse.foundation.errors import UserError, closest, nearest
 from avparse.foundation.rows import read_rows, seconds
 from avparse.foundation.settings import PartConfig
@@ -31,7 +32,7 @@ LABELS, EVENTS, CLASSES = "labels.csv", "events.csv", "classes.txt"
 
 
 class Tables:
-    """A user's own data: ``labels.csv``, ``classes.txt`` and, where truth is known, ``events.csv`` in one folder.
+    """A user's own data: ``labels.csv`` and, where given, ``classes.txt`` and ``events.csv`` in one folder.
 
     Its features come in one folder a stream, named as the stream, with a file ``ID.npy`` ``[T, D]`` a video.
     """
@@ -56,12 +57,12 @@ class Tables:
         """Read the tables of a folder.
 
         Raises:
-            UserError: a table cannot be read, as for :func:`read_tables`; only the table of events may be absent.
+            UserError: a table cannot be read, as for :func:`read_tables`; only the table of labels is required.
         """
-        events = folder / EVENTS
+        events, classes = folder / EVENTS, folder / CLASSES
         return read_tables(
             folder / LABELS,
-            folder / CLASSES,
+            classes if classes.exists() else None,
             events if events.exists() else None,
             segment_seconds=self.config.segment_seconds,
         )
@@ -72,22 +73,30 @@ class Tables:
 
 
 def read_tables(
-    labels: str | Path, classes: str | Path, events: str | Path | None = None, segment_seconds: float = 1.0
+    labels: str | Path,
+    classes: str | Path | Vocabulary | None = None,
+    events: str | Path | None = None,
+    segment_seconds: float = 1.0,
 ) -> Annotations:
     """Read a table of weak labels and, where given, one of dense events; splits are drawn if the table names none.
 
     Args:
         labels: path of a table ``video,labels[,split]``.
-        classes: path of the class names, one per line.
+        classes: the classes, or the path of their names, one per line; None for the labels that the table names, in
+            alphabetical order, which a note tells with the number of their videos.
         events: path of a table ``video,class,modality,onset,offset``.
         segment_seconds: length of a segment in seconds.
 
     Raises:
         UserError: a file cannot be read or holds what it should not; file and line are named.
     """
-    vocabulary = Vocabulary.read(classes)
-    videos = read_weak_table(labels, vocabulary)
     notes: list[str] = []
+    if classes is None:
+        vocabulary, note = _named_classes(labels)
+        notes.append(note)
+    else:
+        vocabulary = classes if isinstance(classes, Vocabulary) else Vocabulary.read(classes)
+    videos = read_weak_table(labels, vocabulary)
     places: dict[str, tuple[str, ...]] = {}
     if events is not None:
         dense = read_event_table(events, vocabulary)
@@ -101,6 +110,25 @@ def read_tables(
         videos, note = draw_splits(videos)
         notes.append(f"{labels}: {note}")
     return Annotations(vocabulary, videos, segment_seconds, notes=tuple(notes), places=places, drawn=drawn)
+
+
+def _named_classes(labels: str | Path) -> tuple[Vocabulary, str]:
+    """Return the classes that a table of weak labels names, in alphabetical order, and a note on them."""
+    rows = read_rows(labels, ("video", "labels"), optional=("split",))
+    counts = Counter(composed(name) for _, row in rows for name in dict.fromkeys(_names(row["labels"])))
+    if not counts:
+        raise UserError(f"{labels}: no video has a label; fill the column 'labels', or give the classes (--classes)")
+    try:
+        vocabulary = Vocabulary(tuple(sorted(counts)))
+    except UserError as error:
+        raise UserError(f"{labels}: {error}") from None
+    listed = ", ".join(f"{name} {counts[name]}" for name in vocabulary)
+    return vocabulary, f"{labels}: the classes are the labels that it names, with their videos: {listed}"
+
+
+def _names(cell: str) -> list[str]:
+    """Return the class names in a cell of the column ``labels``."""
+    return [name.strip() for name in re.split(r"[|,]", cell) if name.strip()]
 
 
 def _without_labels(events: str, named: list[str], videos: dict[str, AnnotatedVideo], labels: str | Path) -> list[str]:
@@ -130,14 +158,13 @@ def read_weak_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, Annot
     videos: dict[str, AnnotatedVideo] = {}
     for line, row in read_rows(path, ("video", "labels"), optional=("split",)):
         where, video, split = f"{path}:{line}", video_id(row["video"]), row["split"].strip()
-        labels = [name.strip() for name in re.split(r"[|,]", row["labels"]) if name.strip()]
         check_id(video, where)
         if video in lines:
             raise UserError(f"{where}: video '{video}' is in line {lines[video]} already; keep one of the two")
         if split not in SPLITS:
             raise UserError(f"{where}: unknown split '{split}'{nearest(split, filter(None, SPLITS))}")
         lines[video] = line
-        videos[video] = AnnotatedVideo(split, vocabulary.encode(labels, where), None, video)
+        videos[video] = AnnotatedVideo(split, vocabulary.encode(_names(row["labels"]), where), None, video)
     return videos
 
 

@@ -31,8 +31,8 @@ def load_scores(store: FeatureStore, teacher: str, modality: str) -> SegmentScor
     if not path.is_file():
         known = sorted(p.name.removesuffix(f".{modality}.safetensors") for p in path.parent.glob(f"*.{modality}.*"))
         raise UserError(
-            f"{store.path}: no teacher '{teacher}' of {modality} there; run 'avparse teach'"
-            + (nearest(teacher, known) if known else "")
+            f"{store.path}: no teacher '{teacher}' of {modality} there; run: avparse teach {store.path} "
+            f"--teacher {teacher}" + (nearest(teacher, known) if known else "")
         )
     check_file(path)
     try:

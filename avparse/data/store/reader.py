@@ -175,7 +175,11 @@ class FeatureStore:
         found = np.flatnonzero(self.splits == split)
         if not len(found):
             names = ", ".join(f"'{name}'" for name in np.unique(self.splits)) or "none"
-            raise UserError(f"{self.path}: no video in split '{split}'; splits with videos: {names}")
+            raise UserError(
+                f"{self.path}: no video in split '{split}'; splits with videos: {names}; change the column 'split' "
+                f"of the table, or leave it out to have splits drawn, and run: avparse data relabel {self.path} "
+                "--labels TABLE"
+            )
         return found.astype(np.int64)
 
     def dense_truth(self, indices: IntArray) -> tuple[BoolArray, BoolArray, BoolArray]:
@@ -219,7 +223,8 @@ class FeatureStore:
             which = _SPLIT_WORDS.get(splits.pop(), "") if len(splits) == 1 else ""
             raise UserError(
                 f"{self.path}: {len(blind)} of {len(indices)} {which}videos have no dense truth "
-                f"(such as '{self.videos[blind[0]]}'){f'; {reason}' if reason else ''}: give events, or {otherwise}"
+                f"(such as '{self.videos[blind[0]]}'){f', {reason}' if reason else ''}: give their events (avparse "
+                f"data relabel {self.path} --labels TABLE --events TABLE), or {otherwise}"
             )
 
     def source_sha256(self, video: str) -> str:
