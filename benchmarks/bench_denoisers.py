@@ -56,7 +56,7 @@ def episodes(store: FeatureStore, folder: Path, steps: int) -> Callable[[], None
     learner = _Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=1))
 
     def one() -> None:
-        learner._update(*learner._roll_out())
+        learner._play_labels()
         learner.episode += 1
 
     return one

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -87,11 +88,32 @@ class FeatureTable:
         present = np.array(store.present, dtype=bool)
         self._present = None if present.all() else present  # [sum T, 2]
 
+    def with_streams(self, rows: Mapping[str, Tensor]) -> FeatureTable:
+        """Return a resident table of the same videos with other streams.
+
+        Args:
+            rows: features ``[sum T, D]`` of all segments of the store, by name of the stream.
+        """
+        table = copy(self)
+        table._maps, table.resident = {}, True
+        table._tables = {name: values.to(self.device) for name, values in rows.items()}
+        return table
+
+    def rows(self, index: Indices) -> Indices:
+        """Return the rows ``[B, T]`` of the streams that hold the videos at positions ``index``.
+
+        Videos shorter than the longest repeat their last row.
+        """
+        lengths = self.store.lengths[index]
+        steps = np.arange(int(lengths.max()))
+        rows: Indices = self.store.first_row[index][:, None] + np.minimum(steps, lengths[:, None] - 1)
+        return rows
+
     def batch(self, index: Indices) -> Batch:
         """Gather the videos at positions ``index`` ``[B]``, padded to the longest of them."""
         lengths = self.store.lengths[index]
         steps = np.arange(int(lengths.max()))
-        rows = self.store.first_row[index][:, None] + np.minimum(steps, lengths[:, None] - 1)  # [B, T]
+        rows = self.rows(index)
         audio_mask, visual_mask = self._masks(rows, steps < lengths[:, None])
         where = torch.from_numpy(index).to(self.device)
         return Batch(

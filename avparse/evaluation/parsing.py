@@ -11,7 +11,7 @@ for any T and C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,6 +80,33 @@ class Counts:
     wrong: IntArray
     missed: IntArray
 
+    @classmethod
+    def of_blocks(cls, blocks: Iterable[Counts]) -> Counts:
+        """Return the counts of all blocks of videos together, in their order."""
+        parts = [(block.right, block.wrong, block.missed) for block in blocks]
+        return cls(*(np.concatenate(part, axis=2) for part in zip(*parts, strict=True)))
+
+    def with_class(self, number: int, other: Counts) -> Counts:
+        """Return these counts with those of one class taken from the counts of other decisions on the same videos."""
+        pairs = ((self.right, other.right), (self.wrong, other.wrong), (self.missed, other.missed))
+        changed = [mine.copy() for mine, _ in pairs]
+        for mine, (_, theirs) in zip(changed, pairs, strict=True):
+            mine[..., number] = theirs[..., number]
+        return Counts(*changed)
+
+    def scores(self) -> Float64Array:
+        """Return the ten F measures ``[N, 10]`` (0 to 1) of every video, in the order of ``METRICS``."""
+        right, wrong, missed = (
+            np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1) for x in (self.right, self.wrong, self.missed)
+        )
+        size = 2 * right + wrong + missed
+        classes = np.count_nonzero(size, axis=-1)
+        total = (2 * right / np.maximum(size, 1)).sum(axis=-1)
+        score = np.where(classes > 0, total / np.maximum(classes, 1), 1.0)  # [level, the three tracks and event, N]
+        kinds = score[:, :3].mean(axis=1, keepdims=True)
+        columns = np.concatenate([score[:, :3], kinds, score[:, 3:]], axis=1)
+        return columns.reshape(len(METRICS), -1).T
+
 
 def score_parsing(
     audio_pred: Binary,
@@ -114,7 +141,7 @@ def score_parsing(
         100.0
     """
     blocks = count_blocks(audio_pred, visual_pred, audio_true, visual_true, mask, iou)
-    return ParsingScores(np.concatenate([_video_scores(counts) for counts in blocks]))
+    return ParsingScores(np.concatenate([counts.scores() for counts in blocks]))
 
 
 def count_blocks(
@@ -176,20 +203,6 @@ def _count(block: list[BoolArray], exists: BoolArray | None, iou: float) -> Coun
         wrong=both(per_row(found.row, found.length) - overlap, per_row(found.row[~hit])),
         missed=both(per_row(real.row, real.length) - overlap, per_row(real.row[~caught])),
     )
-
-
-def _video_scores(counts: Counts) -> Float64Array:
-    """Return the ten F measures ``[N, 10]`` of every video."""
-    right, wrong, missed = (
-        np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1) for x in (counts.right, counts.wrong, counts.missed)
-    )
-    size = 2 * right + wrong + missed
-    classes = np.count_nonzero(size, axis=-1)
-    total = (2 * right / np.maximum(size, 1)).sum(axis=-1)
-    score = np.where(classes > 0, total / np.maximum(classes, 1), 1.0)  # [level, audio visual audio-visual event, N]
-    kinds = score[:, :3].mean(axis=1, keepdims=True)
-    columns = np.concatenate([score[:, :3], kinds, score[:, 3:]], axis=1)
-    return columns.reshape(len(METRICS), -1).T
 
 
 class _Runs(NamedTuple):

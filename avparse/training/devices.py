@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
+import torch
 from lightning_fabric import Fabric
+
+_log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 _PRECISIONS: dict[Precision, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -25,7 +30,24 @@ class Compute:
 
     def fabric(self, precision: Precision = "float32") -> Fabric:
         """Return the Fabric that runs training steps on the device."""
-        return Fabric(accelerator=self.device, devices=1, precision=_PRECISIONS[precision])
+        fabric = Fabric(accelerator=self.device, devices=1, precision=_PRECISIONS[precision])
+        if precision == "bfloat16" and fabric.device.type == "cpu" and not _computes_bfloat16():
+            _tell_emulated()
+        return fabric
+
+
+def _computes_bfloat16() -> bool:
+    """Return whether this processor multiplies matrices of bfloat16 (AVX-512 or newer)."""
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported
+
+
+@cache
+def _tell_emulated() -> None:
+    _log.warning(
+        "training.precision is bfloat16, which this processor only emulates, many times slower than float32 computes; "
+        "add --set training.precision=float32"
+    )
 
 
 AUTO = Compute()

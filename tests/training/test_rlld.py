@@ -19,7 +19,7 @@ from avparse.data.store import FeatureStore
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
-from avparse.training.denoisers import rlld
+from avparse.training.denoisers import environment
 from avparse.training.denoisers.denoiser import split_validation
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.train import train
@@ -45,8 +45,8 @@ def _recipe(name: str, *changes: str) -> Recipe:
 
 
 def _rlld(*changes: str) -> Recipe:
-    few = ["denoiser.episodes=4", "denoiser.steps=4", "denoiser.batch_size=16", f"denoiser.policy={POLICY}"]
-    return _recipe("rlld", *few, "denoiser.rate=0.01", *changes)
+    few = ["denoiser.episodes=4", "denoiser.steps=4", "denoiser.batch_size=16", "denoiser.check_seeds=0"]
+    return _recipe("rlld", *few, f"denoiser.policy={POLICY}", "denoiser.rate=0.01", *changes)
 
 
 def _policy(run: Path) -> dict[str, torch.Tensor]:
@@ -61,13 +61,13 @@ def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_states_overlap_by_a_quarter_and_walk_through_the_split() -> None:
     order = np.random.default_rng(0).permutation(1000)
-    states = list(rlld.episode_states(order, steps=9, size=128, overlap=0.25))
+    states = list(environment.episode_states(order, steps=9, size=128, overlap=0.25))
     assert [len(s) for s in states] == [128] * 9
     for before, after in itertools.pairwise(states):
         assert len(np.intersect1d(before, after)) == 32
         assert len(np.unique(after)) == 128
     assert len(np.unique(np.concatenate(states))) == 128 + 8 * 96
-    short = list(rlld.episode_states(order[:20], steps=3, size=16, overlap=0.25))
+    short = list(environment.episode_states(order[:20], steps=3, size=16, overlap=0.25))
     assert [len(s) for s in short] == [16, 16, 16]
 
 
@@ -137,8 +137,8 @@ def test_targets_of_sampled_labels() -> None:
 
 
 def _interrupt(monkeypatch: pytest.MonkeyPatch, name: str, at: int, stop: Callable[[], None]) -> None:
-    """Call ``stop`` when the learner's method ``name`` is called for the ``at``-th time."""
-    method, calls = getattr(rlld._Learner, name), [0]
+    """Call ``stop`` when the environment's method ``name`` is called for the ``at``-th time."""
+    method, calls = getattr(environment.Environment, name), [0]
 
     def counted(self: Any, *arguments: Any) -> Any:
         calls[0] += 1
@@ -146,7 +146,7 @@ def _interrupt(monkeypatch: pytest.MonkeyPatch, name: str, at: int, stop: Callab
             stop()
         return method(self, *arguments)
 
-    monkeypatch.setattr(rlld._Learner, name, counted)
+    monkeypatch.setattr(environment.Environment, name, counted)
 
 
 def test_interrupted_learning_ends_with_the_same_policy_and_parser(
@@ -162,11 +162,11 @@ def test_interrupted_learning_ends_with_the_same_policy_and_parser(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:  # in the middle of the third episode
-        _interrupt(patch, "_task_step", 10, crash)
+        _interrupt(patch, "_update", 10, crash)
         with pytest.raises(RuntimeError, match="killed"):
             train(_rlld(), store, tmp_path / "pieces", seed=1)
     with monkeypatch.context() as patch:  # asked to stop during the episode that follows
-        _interrupt(patch, "_task_step", 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        _interrupt(patch, "_update", 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as stop:
             train(_rlld(), store, tmp_path / "pieces", seed=1, resume=True)
     assert stop.value.code == 128 + signal.SIGTERM

@@ -1,14 +1,17 @@
-"""RLLD: a policy learns by reinforcement which labels to drop (arXiv 2412.19563, algorithm 1; the paper preset).
+"""RLLD: a policy learns by reinforcement which labels to drop (arXiv 2412.19563, algorithm 1).
 
-The whole of the reinforcement learning is here: state, action, reward, baseline, update. An *episode* trains a new task
-network for a few steps on labels that the policy has sampled, and scores it on the validation split; then the policy
-ascends the REINFORCE gradient once. Numbers in brackets refer to ``docs/methods/rlld.md``.
+The whole of the reinforcement learning is here: state, action, reward, baseline, update. An *episode* trains a task
+network for a few steps on labels that the policy has sampled, and scores it on the validation split
+(:mod:`avparse.training.denoisers.environment`); then the policy ascends the REINFORCE gradient once. Numbers in
+brackets refer to ``docs/methods/rlld.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -16,51 +19,55 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from avparse.data.batching import FeatureTable, Indices, stream_statistics, task_spec
-from avparse.data.features import Batch, Step
+from avparse.data.batching import Indices, stream_statistics, task_spec
+from avparse.data.features import Batch
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.comparison import score_split
+from avparse.evaluation.credit import class_credit
+from avparse.evaluation.parsing import METRICS, Counts, ParsingScores
+from avparse.foundation.files import write_text
 from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample, sampled_targets
+from avparse.labels.reinforced.actions import Actions, act, greedy, log_probability, sample
+from avparse.labels.reinforced.exploration import ClassShift
 from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, Policy
 from avparse.labels.reinforced.rewards import Baseline, InterReward
-from avparse.labels.segments import SegmentTable
-from avparse.losses import LOSSES
-from avparse.models.parsers.build import build_parser
+from avparse.labels.statistics.prior import ClassPrior
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
+from avparse.training.denoisers.environment import Environment, EnvironmentConfig
+from avparse.training.denoisers.reward_check import RewardCheck, check_reward
 from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
 from avparse.training.workspace import Workspace
 
+_log = logging.getLogger(__name__)
 _EPISODES = 0xE915  # separates the random streams of episodes from those that order the epochs
 
 
 class RLLDDenoiser:
     """Trains a label policy on the training split and returns the labels that it keeps.
 
-    The workspace contains ``checkpoints`` of the policy after each episode, the last of which holds the trained policy,
-    and ``episodes.jsonl`` with one line per episode.
+    The workspace contains ``reward_check.md``, ``checkpoints`` of the policy after each episode, the last of which
+    holds the trained policy, and ``episodes.jsonl`` with one line per episode.
     """
 
     leaves: Leaves = "labels"
     truth: Truth = "val"
 
-    class Config(PartConfig):
-        """Settings of the denoiser ``rlld``.
+    class Config(EnvironmentConfig):
+        """Settings of the denoiser ``rlld``, with those of its environment.
 
         Attributes:
             policy: settings of the policy network.
+            explores: what is drawn: every ``label`` by itself, as published, or a shift of the keep logit for each
+                ``class`` and modality, in pairs of opposite shifts whose rewards are credited to the classes [25].
+            shift: settings of the exploration by class.
             rate: learning rate of the policy's Adam.
-            episodes: largest number of episodes [24].
+            episodes: largest number of episodes; one of the exploration by class is a pair [24].
             patience: number of episodes over which the mean reward must gain at least ``least_gain`` over the same
                 number before; otherwise the training stops. 0 never stops early.
             least_gain: gain of the mean reward that ``patience`` asks for.
-            steps, batch_size, overlap: steps of an episode, videos of a state, and the share of its videos that each
-                state has in common with the next [8].
-            task_rate: learning rate of the task network's Adam, which starts anew in every episode [10].
             terminal_scale: factor of the validation F in percent in the terminal reward [12].
             audio_metric, visual_metric: validation metric that rewards each branch.
             inter_weight: weight of the soft inter-reward; 0 is the ablation of Table 2 [13].
@@ -70,6 +77,8 @@ class RLLDDenoiser:
             baseline: settings of the baseline that is subtracted from the reward [15].
             paired: whether every episode has the same videos in the same order, with the same dropout, so that rewards
                 differ only by the draws of the policy.
+            check_seeds: number of pairs of short trainings that measure, before the first episode, whether the reward
+                tells the labels of the class prior from the weak labels; 0 leaves the check out.
             val_split: validation videos that reward: ``full`` for all of them, as published, or ``half``; epochs of the
                 final training are then selected on the other half [22].
             threshold: smallest probability at which the trained policy keeps a label [23].
@@ -78,14 +87,12 @@ class RLLDDenoiser:
         renamed: ClassVar[dict[str, str]] = {"audio_figure": "audio_metric", "visual_figure": "visual_metric"}
         name: Literal["rlld"] = "rlld"
         policy: Annotated[PartConfig, *part_of(POLICIES, "policy")] = Policy.Config()
+        explores: Literal["label", "class"] = "label"
+        shift: ClassShift.Config = ClassShift.Config()
         rate: float = Field(1e-4, gt=0)
         episodes: int = Field(300, ge=1)
         patience: int = Field(100, ge=0)
         least_gain: float = 0.02
-        steps: int = Field(32, ge=1)
-        batch_size: int = Field(128, ge=2)
-        overlap: float = Field(0.25, ge=0, lt=1)
-        task_rate: float = Field(5e-4, gt=0)
         terminal_scale: float = Field(0.1, gt=0)
         audio_metric: str = "segment_audio"
         visual_metric: str = "event_visual"
@@ -95,6 +102,7 @@ class RLLDDenoiser:
         inter: InterReward = InterReward()
         baseline: Baseline.Config = Baseline.Config()
         paired: bool = False
+        check_seeds: int = Field(2, ge=0)
         val_split: Literal["full", "half"] = "full"
         threshold: float = Field(0.5, gt=0, lt=1)
 
@@ -104,6 +112,7 @@ class RLLDDenoiser:
     def prepare(self, workspace: Workspace) -> Prepared:
         """Return the labels that the trained policy keeps without randomness."""
         learner = _Learner(self.config, workspace)
+        learner.check()
         learner.learn()
         logits = learner.keep_logits()
         actions = greedy(logits, torch.from_numpy(workspace.given).float(), self.config.threshold)
@@ -120,48 +129,56 @@ class _Transition:
     keep: Tensor
 
 
+@dataclass
+class _Played:
+    """An episode that was played: the counts of its decisions on validation, its metrics, and its steps."""
+
+    counts: Counts
+    metrics: dict[str, float]
+    transitions: list[_Transition]
+
+
 class _Learner:
     """The state of the training, from episode to episode."""
 
     def __init__(self, config: RLLDDenoiser.Config, workspace: Workspace) -> None:
         self.config, self.workspace = config, workspace
-        recipe, store = workspace.recipe, workspace.store
-        self.fabric = workspace.compute.fabric(recipe.training.precision)
-        self.table: FeatureTable = workspace.table()
-        pseudo = workspace.segments
-        self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
+        store = workspace.store
         self.reward_videos, _ = split_validation(workspace, config.val_split)
         torch.manual_seed(workspace.seed)
+        self.environment = Environment(config, workspace, self.reward_videos)
+        self.fabric, self.table = self.environment.fabric, self.environment.streams
         spec = task_spec(store)
-        self.task = build_parser(recipe.parser, spec).to(self.fabric.device)
         self.policy: KeepPolicy = build(POLICIES, config.policy, spec).to(self.fabric.device)
-        for network in (self.task, self.policy):
-            if network.needs_statistics:
-                network.calibrate(stream_statistics(store, workspace.train))
-        # [10]: every episode starts the task network from the same weights, so that rewards are comparable.
-        self.start = {name: value.clone() for name, value in self.task.state_dict().items()}
-        # An episode is shorter than an epoch, so losses that start in a later epoch have no part in it.
-        self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
+        if self.policy.needs_statistics:
+            self.policy.calibrate(stream_statistics(store, workspace.train))
+        self.begun = self.policy.start.clone()
+        self.shift = ClassShift(config.shift, len(spec.classes))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.rate)
         self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
         self.request = StopRequest()
         self.episode, self.rewards = 0, list[float]()
-        found = load_checkpoint(workspace.folder / "checkpoints")
-        if found is not None:
-            restore(found, self.policy, self.optimizer)
-            self.episode, self.rewards = found.state["epoch"], found.state["rewards"]
-            for modality, state in found.state["baselines"].items():
-                self.baselines[modality].load(state)
+        self._restore()
+
+    def check(self) -> None:
+        """Measure whether the reward tells good labels from bad, and say so where it does not."""
+        path = self.workspace.folder / "reward_check.md"
+        if self.config.check_seeds and not path.exists():
+            with self.request:
+                result = self._checked()
+            write_text(path, f"{result}\n")
+            for warning in result.warnings():
+                _log.warning("RLLD: %s", warning)
 
     def learn(self) -> None:
         """Run episodes until the last or until convergence; a signal drops the current one, to be repeated."""
         log = JsonLines(self.workspace.folder / "episodes.jsonl", "episode", self.episode)
         total = self.config.episodes
         bar: Tracker[None] = track(None, "RLLD", total=total, unit="episode", first=self.episode)
+        play = self._play_labels if self.config.explores == "label" else self._play_classes
         with self.request, bar:
             while self.episode < total and not self._converged():
-                transitions, metrics = self._roll_out()
-                metrics |= self._update(transitions, metrics)
+                metrics = play()
                 log.write({"episode": self.episode, **metrics})
                 self.rewards.append(metrics["reward_audio"] + metrics["reward_visual"])
                 self.episode += 1
@@ -174,62 +191,119 @@ class _Learner:
     def keep_logits(self) -> Tensor:
         """Return the keep logits ``[2, N, C]`` of all training videos."""
         self.policy.eval()
+        if self.config.explores == "class":
+            self._shift_policy(self.shift.averaged())
         size = self.config.batch_size
         rows = [self.workspace.train[i : i + size] for i in range(0, len(self.workspace.train), size)]
         parts = [self._logits(self.table.batch(piece)).float().cpu() for piece in rows]
         return torch.cat(parts, dim=1)
 
-    def _roll_out(self) -> tuple[list[_Transition], dict[str, float]]:
-        """Train the task network through one episode of sampled labels and return its steps and rewards."""
-        config = self.config
-        # All randomness of an episode follows from seed and episode number, so a resumed run repeats it exactly.
-        draws = self._random(self.episode)
-        seeds = self._random(0) if config.paired else draws
-        generator = torch.Generator().manual_seed(draws[0])
-        torch.manual_seed(seeds[1])
-        self.task.load_state_dict(self.start)
-        optimizer = torch.optim.Adam(self.task.parameters(), lr=config.task_rate, fused=True)
-        self.policy.eval()
-        transitions, inter, quality = [], [], _SampledQuality(self.workspace)
-        order = np.random.default_rng(seeds[2]).permutation(self.workspace.train)
-        for number, index in enumerate(episode_states(order, config.steps, config.batch_size, config.overlap)):
-            batch = self.table.batch(index)
-            with torch.no_grad():
-                actions = sample(self._logits(batch), batch.weak, generator)
-            inter.append(config.inter.sampled(actions, batch.weak).mean(dim=-1))
+    def _play_labels(self) -> dict[str, float]:
+        """Sample every label by itself in one episode, and ascend the REINFORCE gradient of the policy network."""
+        generator = torch.Generator().manual_seed(self._random(self.episode)[0])
+        played = self._play(lambda logits, weak: sample(logits, weak, generator))
+        baseline = self._go_on()
+        return played.metrics | self._update(played, baseline)
+
+    def _play_classes(self) -> dict[str, float]:
+        """Play a pair of episodes with opposite shifts of all classes, and move the mean of the shifts."""
+        generator = torch.Generator().manual_seed(self._random(self.episode)[0])
+        drawn = self.shift.draw(generator)
+        coins = int(torch.randint(2**62, (), generator=generator))
+        pair = []
+        for sign in (1, -1):
+            self._shift_policy(self.shift.mean + sign * drawn)
+            equal = torch.Generator().manual_seed(coins)  # both episodes toss the same coins
+            pair.append(self._play(partial(sample, generator=equal)))
+        first, second = pair
+        self.shift.ascend(drawn, self._class_gain(first.counts, second.counts), self._inter_gradient())
+        self._shift_policy(self.shift.mean)
+        self._go_on()
+        gaps = {f"gap_{m}": first.metrics[f"reward_{m}"] - second.metrics[f"reward_{m}"] for m in MODALITIES}
+        return {key: (value + second.metrics[key]) / 2 for key, value in first.metrics.items()} | gaps
+
+    def _play(self, decide: Callable[[Tensor, Tensor], Actions]) -> _Played:
+        """Play one episode; ``decide`` turns the keep logits ``[2, B, C]`` and the weak labels of a state into actions.
+
+        All randomness of an episode follows from seed and episode number, so a resumed run repeats it exactly.
+        """
+        transitions: list[_Transition] = []
+        inter, quality = list[Tensor](), _SampledQuality(self.workspace)
+
+        def labels(batch: Batch) -> Tensor:
+            index = batch.index.cpu().numpy()
+            actions = decide(self._keep(batch), batch.weak)
+            inter.append(self.config.inter.sampled(actions, batch.weak).mean(dim=-1))
             quality.add(index, actions)
-            self._task_step(optimizer, batch, actions, Step(0, number, config.steps))
             transitions.append(_Transition(index, actions.keep))
-            self.request.stop_if_asked()
-        self.task.eval()
-        with self.fabric.autocast():
-            f = score_split(self.task, self.table, self.reward_videos, self.workspace.recipe.decoding).as_dict()
+            return actions.labels
+
+        seeds = self._random(0 if self.config.paired else self.episode)
+        order = np.random.default_rng(seeds[2]).permutation(self.workspace.train)
+        counts = self.environment.run(labels, order, seeds[1], self.request.stop_if_asked)
+        metrics = self._rewards(counts, torch.stack(inter).mean(dim=0)) | quality.metrics()
+        return _Played(counts, metrics, transitions)
+
+    def _go_on(self) -> dict[str, float] | None:
+        """Let the task network go on from what the greedy labels teach it; their rewards are a baseline."""
+        if self.config.reset == "episode":
+            return None
+        played = self._play(partial(greedy, threshold=self.config.threshold))
+        self.environment.go_on()
+        return played.metrics
+
+    def _class_gain(self, counts: Counts, others: Counts) -> Tensor:
+        """Return what every class contributes to the difference of the terminal rewards of a pair, ``[2, C]``."""
+        credit = self.config.terminal_scale * class_credit(counts, others)
+        columns = [METRICS.index(getattr(self.config, f"{m}_metric")) for m in MODALITIES]
+        gain = torch.from_numpy(credit[:, columns].T.copy())
+        return gain.sum(dim=0).expand(2, -1) if self.config.joint_reward else gain
+
+    def _inter_gradient(self) -> Tensor:
+        """Return the exact gradient ``[2, C]`` of the expected inter-reward in a shift of all videos' logits."""
+        shift = self.shift.mean.float().requires_grad_()
+        if not self.config.inter_weight:
+            return torch.zeros_like(self.shift.mean)
+        weak = torch.from_numpy(self.workspace.given).float()
+        logits = self.begun.cpu() + shift.unsqueeze(1)
+        reward = self.config.inter_weight * self.config.inter.expected(logits.expand(-1, *weak.shape), weak).mean(dim=1)
+        (gradient,) = torch.autograd.grad(reward.sum(), shift)
+        return gradient.double()
+
+    def _rewards(self, counts: Counts, resemblance: Tensor) -> dict[str, float]:
+        """Return terminal rewards, inter-rewards ``[2]`` and their sums as metrics."""
+        config, f = self.config, ParsingScores(counts.scores()).as_dict()
         terminal = {m: config.terminal_scale * f[getattr(config, f"{m}_metric")] for m in MODALITIES}
-        resemblance = dict(zip(MODALITIES, torch.stack(inter).mean(dim=0).tolist(), strict=True))
-        metrics = {f"reward_{m}": terminal[m] + config.inter_weight * resemblance[m] for m in MODALITIES}
+        inter = dict(zip(MODALITIES, resemblance.tolist(), strict=True))
+        metrics = {f"reward_{m}": terminal[m] + config.inter_weight * inter[m] for m in MODALITIES}
         metrics |= {f"terminal_{m}": terminal[m] for m in MODALITIES}
-        metrics |= {f"inter_{m}": resemblance[m] for m in MODALITIES}
-        return transitions, metrics | {f"val/{k}": v for k, v in f.items()} | quality.metrics()
+        metrics |= {f"inter_{m}": inter[m] for m in MODALITIES}
+        return metrics | {f"val/{k}": v for k, v in f.items()}
+
+    def _checked(self) -> RewardCheck:
+        """Compare the weak labels with those of the class prior as labels of an episode."""
+        store, config = self.workspace.store, self.config
+        known = torch.from_numpy(store.weak[self.reward_videos])
+        prior = ClassPrior.count(known, self.workspace.modality_truth(self.reward_videos), shrinkage=2.0)
+        kept = prior.keep().unsqueeze(1).to(self.fabric.device)
+        sets: dict[str, Callable[[Batch], Tensor]] = {
+            "all weak labels": lambda batch: batch.weak.expand(2, -1, -1),
+            "class prior": lambda batch: act(kept.expand(-1, len(batch.weak), -1), batch.weak).labels,
+        }
+        metrics = tuple(str(getattr(config, f"{m}_metric")) for m in MODALITIES)
+        return check_reward(
+            self.environment, sets, metrics, config.check_seeds, self.workspace.random("check"), self.request
+        )
 
     def _random(self, episode: int) -> list[int]:
         sequence = np.random.SeedSequence(self.workspace.seed, spawn_key=(_EPISODES, episode))
         return [int(number) for number in sequence.generate_state(3)]
 
-    def _task_step(self, optimizer: torch.optim.Optimizer, batch: Batch, actions: Actions, step: Step) -> None:
-        """Descend the task loss once on the sampled labels."""
-        self.task.train()
-        segments = (None, None) if self.segments is None else self.segments(batch.index)
-        targets = sampled_targets(actions.labels, batch.weak, segments, self.workspace.recipe.refined_video)
-        with self.fabric.autocast():
-            output = self.task(batch.features)
-        loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        optimizer.step()
-
-    def _update(self, transitions: list[_Transition], metrics: dict[str, float]) -> dict[str, float]:
+    def _update(self, played: _Played, baseline: dict[str, float] | None) -> dict[str, float]:
         """Ascend the expected reward by REINFORCE: (1/n) sum over branches of (R - b) log pi(actions | states)."""
-        reward = {m: metrics[f"reward_{m}"] for m in MODALITIES}
+        reward = {m: played.metrics[f"reward_{m}"] for m in MODALITIES}
+        if baseline is not None:
+            reward = {m: reward[m] - baseline[f"reward_{m}"] for m in MODALITIES}
         if self.config.joint_reward:
             reward = dict.fromkeys(MODALITIES, sum(reward.values()))
         advantage = {m: self.baselines[m].advantage(reward[m]) for m in MODALITIES}
@@ -237,9 +311,9 @@ class _Learner:
         if any(a is None for a in advantage.values()):
             return advantages
         weights = torch.tensor([advantage[m] for m in MODALITIES], device=self.fabric.device).unsqueeze(-1)
-        count = sum(len(t.index) for t in transitions)
+        count = sum(len(t.index) for t in played.transitions)
         self.optimizer.zero_grad(set_to_none=True)
-        for transition in transitions:  # computed again with gradient, because 32 graphs would not fit in memory
+        for transition in played.transitions:  # computed again with gradient, because 32 graphs would not fit in memory
             batch = self.table.batch(transition.index)
             log_pi = log_probability(self._logits(batch), transition.keep, batch.weak, self.config.all_classes)
             self.fabric.backward(-(weights * log_pi).sum() / count)
@@ -247,10 +321,22 @@ class _Learner:
         self.optimizer.step()
         return advantages
 
+    @torch.no_grad()
+    def _keep(self, batch: Batch) -> Tensor:
+        """Return the keep logits ``[2, B, C]`` of a batch of the environment, whose streams may be encodings."""
+        self.policy.eval()
+        if self.policy.stem is not None and self.environment.table is not self.table:
+            batch = self.table.batch(batch.index.cpu().numpy())
+        return self._logits(batch)
+
     def _logits(self, batch: Batch) -> Tensor:
         with self.fabric.autocast():
             logits: Tensor = self.policy(batch.features, batch.weak)
         return logits.float()
+
+    def _shift_policy(self, shift: Tensor) -> None:
+        """Let the policy start at its own start plus a shift ``[2, C]``."""
+        self.policy.start.copy_(self.begun + shift.float().unsqueeze(1).to(self.begun.device))
 
     def _converged(self) -> bool:
         span = self.config.patience
@@ -264,8 +350,20 @@ class _Learner:
             "step": 0,
             "rewards": self.rewards,
             "baselines": {m: b.state() for m, b in self.baselines.items()},
+            "shift": self.shift.state(),
         }
         save_checkpoint(self.workspace.folder / "checkpoints", capture(self.policy, self.optimizer, state))
+
+    def _restore(self) -> None:
+        found = load_checkpoint(self.workspace.folder / "checkpoints")
+        if found is None:
+            return
+        restore(found, self.policy, self.optimizer)
+        self.episode, self.rewards = found.state["epoch"], found.state["rewards"]
+        for modality, state in found.state["baselines"].items():
+            self.baselines[modality].load(state)
+        if "shift" in found.state:
+            self.shift.load(found.state["shift"])
 
 
 class _SampledQuality:
@@ -289,21 +387,3 @@ class _SampledQuality:
         if self.known:
             values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(MODALITIES)}
         return values
-
-
-def episode_states(order: Indices, steps: int, size: int, overlap: float) -> Iterator[Indices]:
-    """Yield the videos of each state: a random part of the previous one, and unseen ones from ``order`` [8].
-
-    The order is repeated where the split is smaller than an episode.
-    """
-    shared = int(size * overlap)
-    size = min(size, len(order))
-    state = order[:size]
-    position = size
-    yield state
-    for step in range(1, steps):
-        kept = np.random.default_rng([int(order[0]), step]).permutation(state)[:shared]
-        fresh = order[(position + np.arange(size - len(kept))) % len(order)]
-        position += len(fresh)
-        state = np.concatenate((kept, fresh))
-        yield state
