@@ -97,16 +97,17 @@ def test_every_option_of_rlld_is_on_its_page() -> None:
     missing = [
         name
         for name in type(config).model_fields
-        if name not in {"name", "policy", "inter", "baseline"} and f"denoiser.{name}`" not in page
+        if name not in {"name", "policy", "inter", "baseline", "shift"} and f"denoiser.{name}`" not in page
     ]
     assert not missing
 
 
-def test_every_curve_of_rlld_is_on_its_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rlld", "rlld-paper"])
+def test_every_curve_of_rlld_is_on_its_page(name: str, tmp_path: Path) -> None:
     page = next(page for page in PAGES if page.stem == "rlld").read_text(encoding="utf-8")
-    small = ["parser.stem.width=8", "denoiser.policy.stem={name: linear, width: 8}", "training.epochs=1"]
+    small = ["parser.stem.width=8", "training.epochs=1"]
     short = ["denoiser.episodes=1", "denoiser.steps=1", "denoiser.batch_size=16"]
-    run = train(load_recipe("rlld", [*small, *short]), toy_store(tmp_path / "toy"), tmp_path / "run")
+    run = train(load_recipe(name, [*small, *short]), toy_store(tmp_path / "toy"), tmp_path / "run")
     for sheet in ("metrics.jsonl", "denoised/episodes.jsonl"):
         logged = json.loads((run.path / sheet).read_text().splitlines()[0])
         curves = {"val/*" if name.startswith("val/") else name for name in logged} - {"epoch", "episode"}

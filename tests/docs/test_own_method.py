@@ -150,7 +150,7 @@ def test_rlld_with_a_foreign_network(store: FeatureStore, tmp_path: Path) -> Non
         "denoiser.batch_size=16",
         "denoiser.policy.stem={name: linear, width: 8}",
     ]
-    run = train(_small("rlld", TOY, *short), store, tmp_path / "run")
+    run = train(_small("rlld-paper", TOY, *short), store, tmp_path / "run")
     assert (run.path / "labels.parquet").is_file()
 
 

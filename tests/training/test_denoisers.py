@@ -114,7 +114,7 @@ def test_class_prior_is_the_count_by_hand(store: FeatureStore, workspace: Worksp
 def test_what_reads_the_truth_refuses_where_there_is_none(tmp_path: Path) -> None:
     blind = toy_store(tmp_path / "blind", train_truth=False)
     for name in ("oracle", "informed-ceiling"):
-        with pytest.raises(UserError, match=r"training videos have no dense truth.*the recipe's denoiser reads it"):
+        with pytest.raises(UserError, match=r"training videos have no dense truth.*needed by the denoiser '"):
             train(_recipe(name), blind, tmp_path / name, seed=1)
         assert not (tmp_path / name).exists()
 
@@ -124,7 +124,7 @@ def test_what_rewards_by_validation_truth_refuses_where_there_is_none(name: str,
     """Unknown truth would read as "no label is right"."""
     blind = toy_store(tmp_path / "blind", train_truth=False, val_truth=False)
     recipe = _recipe(name, "training.select=last")
-    with pytest.raises(UserError, match=r"24 of 24 validation videos have no dense truth.*denoiser reads it"):
+    with pytest.raises(UserError, match=r"24 of 24 validation videos have no dense truth.*needed by .*the denoiser '"):
         train(recipe, blind, tmp_path / "run", seed=1)
     assert not (tmp_path / "run").exists()
     workspace = Workspace(recipe, blind, tmp_path, 1)

@@ -15,12 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.evaluation.parsing import METRICS
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
 from avparse.training.denoisers import environment
 from avparse.training.denoisers.denoiser import split_validation
+from avparse.training.denoisers.reward_check import SILENCE, RewardCheck
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.train import train
 from avparse.training.workspace import Workspace
@@ -46,7 +49,7 @@ def _recipe(name: str, *changes: str) -> Recipe:
 
 def _rlld(*changes: str) -> Recipe:
     few = ["denoiser.episodes=4", "denoiser.steps=4", "denoiser.batch_size=16", "denoiser.check_seeds=0"]
-    return _recipe("rlld", *few, f"denoiser.policy={POLICY}", "denoiser.rate=0.01", *changes)
+    return _recipe("rlld-paper", *few, f"denoiser.policy={POLICY}", "denoiser.rate=0.01", *changes)
 
 
 def _policy(run: Path) -> dict[str, torch.Tensor]:
@@ -219,9 +222,111 @@ def test_paired_episodes_differ_by_the_draws_of_the_policy_alone(store: FeatureS
     rewards = []
     for paired in (True, False):
         changes = ["denoiser.episodes=3", "denoiser.steps=4", "denoiser.batch_size=16", f"denoiser.paired={paired}"]
-        recipe = _recipe("rlld", *changes, f"denoiser.policy={certain}", "training.epochs=1")
+        recipe = _recipe("rlld-paper", *changes, f"denoiser.policy={certain}", "training.epochs=1")
         run = train(recipe, store, tmp_path / str(paired), seed=1).path
         lines = (run / "denoised/episodes.jsonl").read_text().splitlines()
         rewards.append({json.loads(line)["reward_audio"] for line in lines})
     assert len(rewards[0]) == 1
     assert len(rewards[1]) > 1
+
+
+def test_exploration_by_class_finds_that_speech_is_seldom_seen(tmp_path: Path) -> None:
+    """As in LLP: three in four labels of Speech are wrong in the picture, and hardly any of another class."""
+    simulate(tmp_path / "store", seed=0, train=600, val=200, test=20)
+    store = FeatureStore.open(tmp_path / "store")
+    changes = ["parser.stem.width=64", "parser.encoder.feedforward=64", "training.batch_size=32", "training.epochs=1"]
+    changes += ["denoiser.warm_epochs=6", "denoiser.steps=16", "denoiser.batch_size=64", "denoiser.episodes=12"]
+    changes += ["training.optimizer.rate=0.001", "denoiser.task_rate=0.005", "training.keep_checkpoints=true"]
+    run = train(load_recipe("rlld", changes), store, tmp_path / "run", seed=1)
+    labels = RefinedLabels.load(run.path / "labels.parquet", store.vocabulary)
+    several = labels.given.sum(axis=1) > 1  # a video with one label keeps it
+    dropped = set()
+    for modality in ("audio", "visual"):
+        kept = labels.side(modality)[0] > 0
+        for c, name in enumerate(store.vocabulary):
+            if kept[several & labels.given[:, c], c].mean() < 0.5:
+                dropped.add((modality, name))
+    assert dropped == {("visual", "Speech")}
+    lines = [json.loads(line) for line in (run.path / "denoised/episodes.jsonl").read_text().splitlines()]
+    noise = [line["noise_visual"] for line in lines]
+    assert np.mean(noise[-3:]) < np.mean(noise[:3]) - 0.05
+    check = (run.path / "denoised/reward_check.md").read_text()
+    assert [line.split("|")[1].strip() for line in check.splitlines() if line.startswith("| ")] == [
+        *("labels of an episode", "all weak labels", "class prior", "nothing predicted")
+    ]
+
+
+@pytest.mark.parametrize("change", ["denoiser.reset=never", "denoiser.trains=all", "denoiser.updates_per_state=4"])
+def test_exploration_by_class_goes_on_after_a_crash_as_if_unbroken(
+    change: str, store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = _recipe("rlld", "denoiser.episodes=3", "denoiser.steps=3", "denoiser.batch_size=16", change)
+    whole = train(recipe, store, tmp_path / "whole", seed=1).path
+
+    def crash() -> None:
+        raise RuntimeError("killed")
+
+    for at in (5, 25):  # while weak labels are learned, and in an episode
+        with monkeypatch.context() as patch:
+            _interrupt(patch, "_update", at, crash)
+            with pytest.raises(RuntimeError, match="killed"):
+                train(recipe, store, tmp_path / "pieces", seed=1, resume=True)
+    pieces = train(recipe, store, tmp_path / "pieces", seed=1, resume=True).path
+    assert _same(_policy(whole), _policy(pieces))
+    for name in ("parser.safetensors", "labels.parquet", "denoised/episodes.jsonl"):
+        assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
+
+
+def test_a_decoder_on_encodings_scores_as_the_whole_network_does(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "toy", videos=60, ragged=True, silent=("toy0040",))
+    counts = []
+    for trains in ("all", "decoder"):
+        recipe = _recipe("rlld", f"denoiser.trains={trains}", "denoiser.warm_epochs=8", "training.optimizer.rate=0.01")
+        folder = tmp_path / trains
+        folder.mkdir()
+        torch.manual_seed(0)
+        made = environment.Environment(recipe.denoiser, Workspace(recipe, store, folder, 1), store.select("val"))  # type: ignore[arg-type]
+        counts.append(made.score())
+    for name in ("right", "wrong", "missed"):
+        np.testing.assert_array_equal(*(getattr(c, name) for c in counts))
+    assert counts[0].right.sum() > 0
+
+
+def test_the_parts_of_a_state_share_its_videos(store: FeatureStore, tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+    recipe = _rlld("denoiser.updates_per_state=3")
+    made = environment.Environment(recipe.denoiser, Workspace(recipe, store, tmp_path, 1), store.select("val"))  # type: ignore[arg-type]
+    update = made._update
+    made._update = lambda *a: (seen.append(a[1].index.tolist()), update(*a))[1]  # type: ignore[method-assign]
+    states: list[list[int]] = []
+
+    def labels(batch: Any) -> torch.Tensor:
+        states.append(batch.index.tolist())
+        return batch.weak.expand(2, -1, -1)
+
+    made.run(labels, store.select("train"), 0)
+    assert [[*a, *b, *c] for a, b, c in zip(*[iter(seen)] * 3, strict=True)] == states
+    assert [len(part) for part in seen[:3]] == [6, 5, 5]
+
+
+def test_a_reward_that_tells_nothing_is_told(
+    store: FeatureStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After four steps from scratch a task network does worse than predicting nothing."""
+    train(_rlld("denoiser.episodes=1", "denoiser.check_seeds=2"), store, tmp_path / "run", seed=1)
+    assert "silence pays: event_visual" in caplog.text
+    assert "denoiser.start=weak" in caplog.text
+
+
+def test_the_ratio_of_a_reward_is_that_of_paired_gains() -> None:
+    audio, visual = METRICS.index("segment_audio"), METRICS.index("event_visual")
+    weak, prior, silence = np.zeros((2, 10)), np.zeros((2, 10)), np.zeros((1, 10))
+    weak[:, visual], prior[:, visual] = (20.0, 30.0), (24.0, 36.0)  # gains of 4 and 6, whatever the order is worth
+    weak[:, audio] = prior[:, audio] = 50.0
+    found = RewardCheck({"weak": weak, "prior": prior, SILENCE: silence}, ("segment_audio", "event_visual"))
+    assert found.ratio("event_visual") == pytest.approx(5 / 2**0.5)
+    assert found.ratio("segment_audio") == 0
+    assert not found.warnings()
+    weak[:, visual] = (24.0, 35.0)  # gains of 0 and 1
+    (told,) = found.warnings()
+    assert "hardly tells 'prior' from 'weak' (signal-to-noise ratio segment_audio 0.0, event_visual 0.7" in told

@@ -352,7 +352,10 @@ class _Learner:
             "baselines": {m: b.state() for m, b in self.baselines.items()},
             "shift": self.shift.state(),
         }
-        save_checkpoint(self.workspace.folder / "checkpoints", capture(self.policy, self.optimizer, state))
+        checkpoint = capture(self.policy, self.optimizer, state)
+        if self.config.reset == "never":
+            checkpoint.extra |= {k: v.cpu().contiguous() for k, v in self.environment.start.items()}
+        save_checkpoint(self.workspace.folder / "checkpoints", checkpoint)
 
     def _restore(self) -> None:
         found = load_checkpoint(self.workspace.folder / "checkpoints")
@@ -362,6 +365,8 @@ class _Learner:
         self.episode, self.rewards = found.state["epoch"], found.state["rewards"]
         for modality, state in found.state["baselines"].items():
             self.baselines[modality].load(state)
+        if self.config.reset == "never":
+            self.environment.start = {k: v.to(self.fabric.device) for k, v in found.extra.items()}
         if "shift" in found.state:
             self.shift.load(found.state["shift"])
 
