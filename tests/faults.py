@@ -5,12 +5,17 @@ from __future__ import annotations
 import builtins
 import contextlib
 import errno
+import gc
 import io
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 from unittest import mock
+
+from avparse.foundation import files, platform
+from avparse.foundation.errors import UserError
 
 # What makes, fills, moves or removes a file or folder.
 _CALLS = ("open", "mkdir", "rmdir", "unlink", "remove", "rename", "replace", "link", "symlink", "fsync", "chmod")
@@ -22,7 +27,7 @@ class Killed(BaseException):
 
 
 class Fault:
-    """Lets a number of file calls through and fails the next one.
+    """Lets a number of file calls through and fails the next one; temporary names are those of an ended process.
 
     Attributes:
         hit: whether there were that many calls.
@@ -37,6 +42,9 @@ class Fault:
         for name in _CALLS:
             if hasattr(os, name):
                 self._patches.enter_context(mock.patch.object(os, name, self._counted(getattr(os, name))))
+        ended = platform.Owner(platform.Owner.this().host, 2**22 - 1, 1)
+        self._patches.enter_context(mock.patch.object(platform.Owner, "this", return_value=ended))
+        self._patches.enter_context(mock.patch.object(files, "_swept", set()))
         for module in (builtins, io):  # pathlib opens by way of io
             self._patches.enter_context(mock.patch.object(module, "open", self._opened(module.open)))
         return self
@@ -74,9 +82,32 @@ class Fault:
             raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def faults(error: type[BaseException]) -> Iterator[Fault]:
-    """Yield a fault at the first file call, at the second, and so on; end by one that is not hit."""
+def faults(error: type[BaseException], every: int = 1) -> Iterator[Fault]:
+    """Yield a fault at the first file call, at the one ``every`` calls later, and so on; end by one that is not hit."""
     after = 0
     while True:
         yield Fault(error, after)
-        after += 1
+        after += every
+
+
+def attempt(action: Callable[[], object], fault: Fault) -> str:
+    """Run an action under a fault and let go of what it held, as the end of its process does.
+
+    Returns:
+        ``done`` if the fault was not hit, ``killed``, ``told`` if a UserError of one line says that the action failed,
+        ``passed`` if it ended all the same, otherwise the error.
+    """
+    gc.freeze()  # what was there before need not be searched
+    outcome = "passed"
+    with fault:
+        try:
+            action()
+        except Killed:
+            outcome = "killed"
+        except UserError as error:
+            outcome = "told" if "\n" not in str(error) else repr(error)
+        except OSError:
+            outcome = traceback.format_exc()
+    gc.collect()  # closes its locks
+    gc.unfreeze()
+    return outcome if fault.hit else "done"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from avparse.evaluation.denoising import score_denoising
 from avparse.evaluation.noise_rates import NoiseRates, estimate_noise_rates
 from avparse.foundation.arrays import BoolArray
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import remove_folder, sweep, writing
 from avparse.foundation.locks import LOCK, Lock
 from avparse.foundation.progress import Progress, showing
 from avparse.foundation.settings import build, current_name, lookup
@@ -94,13 +94,15 @@ def denoise(
     if target is None:
         with showing(progress), tempfile.TemporaryDirectory(prefix="avparse-") as folder:
             return _labels(Path(folder) / "work", settings, seed, store, device)
-    if target.exists():
-        raise UserError(f"{target}: exists already; choose another name or remove it")
     work = target.with_name(f"{target.name}.work")
+    sweep(target.parent)
+    if target.exists() and not work.exists():  # with it, an earlier call was stopped while it tidied up
+        raise UserError(f"{target}: exists already; choose another name or remove it")
     with showing(progress):
         labels = _labels(work, settings, seed, store, device)
     labels.save(target)
-    shutil.rmtree(work)
+    with writing(work):
+        remove_folder(work)
     return labels
 
 

@@ -137,6 +137,12 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder: other processes find all of it or nothing, also if this one is killed meanwhile."""
+    with scratch_folder(folder.parent) as temporary:
+        folder.rename(temporary / folder.name)
+
+
 def sweep(folder: Path, locked: bool = False) -> None:
     """Remove temporary files and folders in ``folder`` whose processes have ended.
 

@@ -10,7 +10,7 @@ import numpy as np
 from avparse.data.batching import task_spec
 from avparse.data.store import FeatureStore
 from avparse.evaluation.sufficiency import rare_classes
-from avparse.foundation.files import write_json
+from avparse.foundation.files import write_json, writing
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import build
 from avparse.labels.pseudo import PSEUDO_LABELS
@@ -99,7 +99,8 @@ def prepare(run: Run, store: FeatureStore, compute: Compute = AUTO) -> Prepared:
     if config is None:
         return Prepared(segments=pseudo)
     folder = run.path / "denoised"
-    folder.mkdir(exist_ok=True)
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
     workspace = Workspace(run.recipe, store, folder, run.info.seed, compute, pseudo)
     denoiser: Denoiser = build(DENOISERS, config)
     prepared = denoiser.prepare(workspace).with_segments(pseudo)

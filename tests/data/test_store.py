@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from tests import store_blocks
+from tests.faults import Killed, attempt, faults
 
 
 def make(path: Path, blocks: int = 3) -> Path:
@@ -589,6 +591,50 @@ def test_a_kill_at_any_instant_leaves_committed_blocks(appender: subprocess.Pope
 @pytest.mark.slow
 def test_two_hundred_kills_leave_committed_blocks(appender: subprocess.Popen[str], tmp_path: Path) -> None:
     _kill_often(appender, tmp_path, kills=200)
+
+
+def _fill(path: Path, blocks: int) -> None:
+    """Make a store, or go on with the one that is there, and append the blocks that it lacks."""
+    with StoreWriter.reopen(path) if path.exists() else store_blocks.create(path) as writer:
+        for number in range(len(writer.manifest.blocks), blocks):
+            writer.append(store_blocks.block(number))
+
+
+def _fill_under_faults(error: type[BaseException], tmp_path: Path, every: int) -> int:
+    """Fail file calls of the creation and of three appends; return the number of tries."""
+    whole = FeatureStore.open(make(tmp_path / "whole"))
+    for number, fault in enumerate(faults(error, every)):
+        folder = tmp_path / str(number)
+        outcome = attempt(partial(_fill, folder / "store", 3), fault)
+        if outcome == "done":
+            return number
+        assert outcome in ("killed", "told", "passed"), outcome
+        if (folder / "store").exists():
+            found = FeatureStore.open(folder / "store")
+            found.verify()
+            assert_holds_blocks(found, len(found.manifest.blocks))
+        _fill(folder / "store", 3)
+        store = FeatureStore.open(folder / "store")
+        store.verify()
+        assert store.fingerprint == whole.fingerprint
+        assert_holds_blocks(store, 3)
+        assert sorted(file.name for file in store.path.iterdir()) == sorted(file.name for file in whole.path.iterdir())
+        assert [file.name for file in folder.iterdir()] == ["store"]
+    raise AssertionError("faults() does not end")
+
+
+@pytest.mark.parametrize("error", [Killed, OSError])
+def test_whatever_file_call_fails_the_same_call_again_fills_the_store(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    """At every seventh file call, because a try syncs some fifty files and folders to the disk."""
+    assert _fill_under_faults(error, tmp_path, every=7) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [Killed, OSError])
+def test_whatever_file_call_fails_of_all(error: type[BaseException], tmp_path: Path) -> None:
+    assert _fill_under_faults(error, tmp_path, every=1) > 120
 
 
 def test_a_second_writer_is_refused(appender: subprocess.Popen[str], tmp_path: Path) -> None:
