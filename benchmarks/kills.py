@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import importlib
 import os
 import random
@@ -33,6 +32,7 @@ import torch
 from avparse.app import cli
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
+from avparse.foundation.files import sha256_of
 from avparse.training.recipe import load_recipe
 from avparse.training.train import train
 from tests.clips import click, flash, tone, write_clip
@@ -188,13 +188,17 @@ def measured(kind: Kind, folder: Path, seed: int) -> Row:
 
 
 def _files(*patterns: str) -> Callable[[Path], object]:
-    """Return a function that digests the files of a folder, or the file itself."""
+    """Return a function that digests files of a folder."""
 
     def content(folder: Path) -> object:
-        paths = [folder] if folder.is_file() else sorted(path for p in patterns for path in folder.glob(p))
-        return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths] or "nothing"
+        paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+        return [(path.name, sha256_of(path)) for path in paths] or "nothing"
 
     return content
+
+
+def _table(path: Path) -> object:
+    return sha256_of(path) if path.is_file() else "nothing"
 
 
 def _store(folder: Path) -> object:
@@ -270,7 +274,7 @@ def _kinds(folder: Path, given: argparse.Namespace) -> Iterator[Kind]:
         yield Kind(f"train {recipe}, half by SIGTERM", given.recipes, partial(_train, folder, recipe), weights, both)
     yield Kind("extract", given.extractions, partial(_extract, folder), _store)
     yield Kind("import llp", given.imports, partial(_import, folder), _store)
-    yield Kind("denoise", given.denoise, partial(_denoise, folder), _files())
+    yield Kind("denoise", given.denoise, partial(_denoise, folder), _table)
     yield Kind("parse", given.parse, partial(_parse, folder), _files("*.json", "*.csv"))
 
 

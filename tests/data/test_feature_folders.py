@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from avparse.data.datasets.importing import ImportReport, import_dataset
 from avparse.data.datasets.llp import LLP, read_llp
 from avparse.data.features import Features
 from avparse.data.store import FeatureStore
+from avparse.data.store.writer import StoreWriter
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import showing
 from avparse.models.stem import LinearStem
@@ -265,6 +267,19 @@ def test_a_killed_import_continues(tmp_path: Path) -> None:
     assert_holds(report, features, tables, set(range(count)))
     whole = import_llp(features, tables, tmp_path / "whole")
     assert FeatureStore.open(whole.store).fingerprint == FeatureStore.open(out).fingerprint
+
+
+def test_an_import_that_was_killed_before_its_first_block_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, tables = published(tmp_path, 3, per_segment=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(StoreWriter, "append", Mock(side_effect=KeyboardInterrupt))
+        import_llp(features, tables, tmp_path / "store")
+    assert len(FeatureStore.open(tmp_path / "store")) == 0
+    assert import_llp(features, tables, tmp_path / "store").imported == 3
+    whole = import_llp(features, tables, tmp_path / "whole")
+    assert FeatureStore.open(whole.store).fingerprint == FeatureStore.open(tmp_path / "store").fingerprint
 
 
 @pytest.mark.slow

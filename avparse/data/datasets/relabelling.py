@@ -110,14 +110,14 @@ def relabel_open(writer: StoreWriter, labels: Annotations) -> tuple[Annotations,
             is as before.
     """
     contents, labels = writer.contents(), labels.with_known_splits(writer.annotations.splits)
-    index = contents.index.take(contents.current())
+    index = contents.index.take(pa.array(contents.current(), pa.int64()))  # of an empty store as well
     known = [video in labels.videos for video in index["video"].to_pylist()]
     if known and not any(known):
         raise UserError(
             f"{writer.path}: none of its {len(known)} videos is among the labelled ones; check --labels, or choose "
             "another store"
         )
-    chosen = index.filter(known)
+    chosen = index.filter(pa.array(known, pa.bool_()))
     before, seconds = writer.annotations, contents.manifest.segment_seconds
     _check_events(writer.path, chosen, labels, seconds)
     after = _annotations(chosen, labels, seconds, before.info.truth)
