@@ -107,7 +107,7 @@ def _start(action: Action, log: Path) -> int:
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
-    except BaseException:  # noqa: BLE001 - nothing may return into the parent's code
+    except BaseException:  # nothing may return into the parent's code
         traceback.print_exc()
     finally:
         sys.stderr.flush()

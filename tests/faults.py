@@ -90,7 +90,7 @@ def faults(error: type[BaseException], every: int = 1) -> Iterator[Fault]:
         after += every
 
 
-def attempt(action: Callable[[], object], fault: Fault) -> str:
+def under(action: Callable[[], object], fault: Fault) -> str:
     """Run an action under a fault and let go of what it held, as the end of its process does.
 
     Returns:

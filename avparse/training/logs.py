@@ -98,16 +98,19 @@ class RunLog:
     def __init__(self, folder: Path, keep_epochs: int = 0) -> None:
         self._lines = JsonLines(folder / LOG, "epoch", keep_epochs)
         self._curves: Any = None
+        self._folder = folder / "tensorboard"
         if importlib.util.find_spec("tensorboard") is not None:  # optional and slow to import, so loaded only here
             tensorboard = importlib.import_module("torch.utils.tensorboard.writer")
-            self._curves = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=keep_epochs or None)
+            with writing(self._folder):
+                self._curves = tensorboard.SummaryWriter(str(self._folder), purge_step=keep_epochs or None)
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one epoch."""
         self._lines.write({"epoch": epoch, **values})
         if self._curves is not None:
-            for name, value in values.items():
-                self._curves.add_scalar(name, value, epoch)
+            with writing(self._folder):
+                for name, value in values.items():
+                    self._curves.add_scalar(name, value, epoch)
 
     def __enter__(self) -> Self:
         return self
@@ -116,4 +119,5 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._curves is not None:
-            self._curves.close()
+            with writing(self._folder):
+                self._curves.close()

@@ -273,9 +273,10 @@ def test_an_import_that_was_killed_before_its_first_block_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features, tables = published(tmp_path, 3, per_segment=1)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(StoreWriter, "append", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(StoreWriter, "append", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
         import_llp(features, tables, tmp_path / "store")
+    monkeypatch.undo()
     assert len(FeatureStore.open(tmp_path / "store")) == 0
     assert import_llp(features, tables, tmp_path / "store").imported == 3
     whole = import_llp(features, tables, tmp_path / "whole")

@@ -34,7 +34,7 @@ from avparse.data.store.writer import Block, StoreWriter, StreamInfo
 from avparse.data.vocabulary import Vocabulary
 from avparse.foundation.errors import UserError
 from tests import store_blocks
-from tests.faults import Killed, attempt, faults
+from tests.faults import Killed, faults, under
 
 
 def make(path: Path, blocks: int = 3) -> Path:
@@ -605,7 +605,7 @@ def _fill_under_faults(error: type[BaseException], tmp_path: Path, every: int) -
     whole = FeatureStore.open(make(tmp_path / "whole"))
     for number, fault in enumerate(faults(error, every)):
         folder = tmp_path / str(number)
-        outcome = attempt(partial(_fill, folder / "store", 3), fault)
+        outcome = under(partial(_fill, folder / "store", 3), fault)
         if outcome == "done":
             return number
         assert outcome in ("killed", "told", "passed"), outcome

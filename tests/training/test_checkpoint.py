@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from avparse.foundation.errors import UserError
 from avparse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from avparse.training.logs import JsonLines
+from avparse.training.logs import JsonLines, RunLog
 from tests.faults import Killed, faults
 
 
@@ -144,3 +146,21 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(UserError, match="a folder stands where a file is needed"):
         log.write({"epoch": 0})
+
+
+def test_curves_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*tensorboard: a file stands where a folder is needed"):
+        RunLog(tmp_path)
+
+
+def test_curves_that_cannot_be_continued_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard writes in a thread and raises what went wrong there at a later call."""
+    writer = pytest.importorskip("torch.utils.tensorboard.writer").SummaryWriter
+    with RunLog(tmp_path) as log:
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, "add_scalar", Mock(side_effect=full))
+            with pytest.raises(UserError, match=r"cannot write .*tensorboard: the disk is full"):
+                log.write(0, {"loss": 1.0})

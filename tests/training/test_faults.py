@@ -17,7 +17,7 @@ from avparse.foundation.errors import UserError
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
-from tests.faults import Killed, attempt, faults
+from tests.faults import Killed, faults, under
 from tests.toy import toy_store
 
 ERRORS = [Killed, OSError]
@@ -49,7 +49,7 @@ def test_whatever_file_call_fails_a_run_is_begun_or_absent(
     for number, fault in enumerate(faults(error)):
         folder = tmp_path / str(number)
         create = partial(Run.create, folder / "run", RECIPE, store, 1)
-        outcomes.append(attempt(create, fault))
+        outcomes.append(under(create, fault))
         if outcomes[-1] == "done":
             break
         assert outcomes[-1] in ("killed", "told", "passed")
@@ -79,7 +79,7 @@ def _train_under_faults(error: type[BaseException], store: FeatureStore, tmp_pat
     whole, outcomes = _content(tmp_path / "whole"), Counter[str]()
     for number, fault in enumerate(faults(error, every)):
         folder = tmp_path / str(number)
-        outcome = attempt(partial(_train, store, folder / "run"), fault)
+        outcome = under(partial(_train, store, folder / "run"), fault)
         outcomes[outcome] += 1
         if outcome == "done":
             return outcomes
@@ -112,7 +112,7 @@ def _denoise_under_faults(error: type[BaseException], store: FeatureStore, tmp_p
     for number, fault in enumerate(faults(error, every)):
         folder = tmp_path / str(number)
         out = folder / "labels.parquet"
-        outcome = attempt(partial(make, out), fault)
+        outcome = under(partial(make, out), fault)
         if outcome == "done":
             return number
         assert outcome in ("killed", "told", "passed"), outcome
