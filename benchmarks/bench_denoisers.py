@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench_denoisers [--videos N] [--repeats R]
 
-An epoch of ``rlld-joint`` (parser, policy and its updates), an episode of ``rlld`` (its steps, one validation and one
-update) and an epoch of the same parser on the labels as they are: the best of several, taken in turns, so that what
-else the machine does hits all of them. An episode of 32 steps on 10,000 training videos is a third of an epoch of task
-steps; the number of steps shrinks with ``--videos``.
+An epoch of ``rlld-joint`` (parser, policy and its updates), an episode of ``rlld-paper`` (its steps, one validation and
+one update), a pair of episodes of ``rlld`` and an epoch of the same parser on the labels as they are: the best of
+several, taken in turns, so that what else the machine does hits all of them. An episode of 32 states on 10,000 training
+videos is a third of an epoch of task steps; the number of states shrinks with ``--videos``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from avparse.training.run import Run
 from avparse.training.trainer import Position, Trainer
 from avparse.training.workspace import Workspace
 
+PRECISION = "float32"
+
 
 def epochs(recipe: str, store: FeatureStore, folder: Path, *changes: str) -> Callable[[], None]:
     """Return a function that trains one epoch, without validation."""
-    settings = load_recipe(recipe, ["training.precision=bfloat16", *changes])
+    settings = load_recipe(recipe, [f"training.precision={PRECISION}", *changes])
     run = Run.create(folder, settings, store, 1)
     trainer = Trainer(run, store, prepared=prepare(run, store))
     order = trainer.train_indices[epoch_order(len(trainer.train_indices), 1, 0)]
@@ -48,15 +50,16 @@ def epochs(recipe: str, store: FeatureStore, folder: Path, *changes: str) -> Cal
     return one
 
 
-def episodes(store: FeatureStore, folder: Path, steps: int) -> Callable[[], None]:
-    """Return a function that does one episode of the paper preset, validation and update included."""
-    recipe = load_recipe("rlld", ["training.precision=bfloat16", f"denoiser.steps={steps}"])
+def episodes(name: str, store: FeatureStore, folder: Path, steps: int) -> Callable[[], None]:
+    """Return a function that does one episode, or one pair, of a recipe of RLLD, validation and update included."""
+    recipe = load_recipe(name, [f"training.precision={PRECISION}", f"denoiser.steps={steps}"])
     folder.mkdir()
     assert isinstance(recipe.denoiser, RLLDDenoiser.Config)
     learner = _Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=1))
+    play = learner._play_labels if recipe.denoiser.explores == "label" else learner._play_classes
 
     def one() -> None:
-        learner._play_labels()
+        play()
         learner.episode += 1
 
     return one
@@ -75,7 +78,8 @@ def main() -> None:
         work = {
             "parser alone, an epoch": epochs("rlld", store, folder / "alone", "denoiser=null"),
             "`rlld-joint`, an epoch": epochs("rlld-joint", store, folder / "joint", "denoiser.warmup=0"),
-            f"`rlld`, an episode of {steps} steps": episodes(store, folder / "rlld", steps),
+            f"`rlld-paper`, an episode of {steps} states": episodes("rlld-paper", store, folder / "paper", steps),
+            f"`rlld`, a pair of {steps} states": episodes("rlld", store, folder / "rlld", steps),
         }
         best = dict.fromkeys(work, float("inf"))
         for _ in range(arguments.repeats + 1):  # the first time warms up, and is never the best
@@ -84,7 +88,7 @@ def main() -> None:
                 one()
                 best[label] = min(best[label], time.perf_counter() - begun)
         alone = next(iter(best.values()))
-        print(f"{torch.get_num_threads()} threads, {arguments.videos} simulated training videos, bfloat16\n")
+        print(f"{torch.get_num_threads()} threads, {arguments.videos} simulated training videos, {PRECISION}\n")
         print("| what | seconds | ratio |\n|---|--:|--:|")
         for label, seconds in best.items():
             print(f"| {label} | {seconds:.2f} | {seconds / alone:.2f} |", flush=True)
