@@ -22,6 +22,7 @@ from avparse.data.store import FeatureStore
 from avparse.evaluation.comparison import score_split
 from avparse.foundation.errors import UserError
 from avparse.models.parsers.build import networks
+from avparse.training import devices
 from avparse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from avparse.training.recipe import Recipe, list_recipes, load_recipe
 from avparse.training.run import Run
@@ -363,3 +364,16 @@ def test_a_parser_trained_without_cross_attention_is_scored_and_used_without(
         ours, foreign = parser(features), parser(other)
     assert torch.equal(ours.visual_segments, foreign.visual_segments)
     assert not torch.allclose(ours.audio_segments, foreign.audio_segments)
+
+
+@pytest.mark.parametrize(
+    ("computes", "precision", "told"), [(False, "bfloat16", 1), (False, "float32", 0), (True, "bfloat16", 0)]
+)
+def test_emulated_bfloat16_is_told_once(
+    computes: bool, precision: str, told: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(devices, "_computes_bfloat16", lambda: computes)
+    devices._tell_emulated.cache_clear()
+    for _ in range(2):
+        devices.Compute("cpu").fabric(precision)  # type: ignore[arg-type]
+    assert caplog.text.count("only emulates, many times slower than float32") == told
