@@ -43,8 +43,8 @@ class EnvironmentConfig(PartConfig):
     """Settings of an environment.
 
     Attributes:
-        start: what the task network knows when an episode begins: ``scratch`` nothing, ``weak`` what ``warm_epochs`` of
-            training on the weak labels taught it [10].
+        start: knowledge of the task network when an episode begins: none (``scratch``), or that of ``warm_epochs`` of
+            training on the weak labels (``weak``) [10].
         warm_epochs: number of those epochs, with the recipe's rate and batch size; a part of an epoch is allowed.
         trains: part of the task network that learns in an episode: ``all``, or the ``decoder`` alone. The encodings of
             the videos are then computed once, and an episode costs a tenth.

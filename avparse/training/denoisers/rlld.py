@@ -60,8 +60,8 @@ class RLLDDenoiser:
 
         Attributes:
             policy: settings of the policy network.
-            explores: what is drawn: every ``label`` by itself, as published, or a shift of the keep logit for each
-                ``class`` and modality, in pairs of opposite shifts whose rewards are credited to the classes [25].
+            explores: kind of exploration: every ``label`` is drawn by itself, as published, or a shift of the keep
+                logit is drawn for each ``class`` and modality, in pairs of opposite shifts [25].
             shift: settings of the exploration by class.
             rate: learning rate of the policy's Adam.
             episodes: largest number of episodes; one of the exploration by class is a pair [24].
