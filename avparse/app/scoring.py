@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avparse.data.batching import FeatureTable, task_spec
+from avparse.data.datasets.relabelling import with_events
 from avparse.data.made_up import made_up
 from avparse.data.store import FeatureStore
 from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
@@ -93,6 +94,7 @@ def evaluate(
     split: str = "test",
     *,
     videos: VideoKind = "all",
+    events: str | Path | None = None,
     tune: bool = False,
     device: str = "auto",
 ) -> Evaluation:
@@ -104,6 +106,8 @@ def evaluate(
         split: name of the split; its videos have dense truth.
         videos: kind of videos to score: ``"all"``, only those in which events overlap (``"overlapping"``), or only the
             others (``"single"``).
+        events: path of a table ``video,class,modality,onset,offset`` that is scored against instead of the store's
+            truth, on the videos of the split that it names.
         tune: whether to tune the thresholds of each parser on all validation videos first, one of each kind for all
             classes.
         device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the fastest one that the machine has.
@@ -120,6 +124,8 @@ def evaluate(
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
     for run in opened:
         _check(run, store)
+    if events is not None:
+        store = with_events(store, events, split)
     if tune and split == "val":
         raise UserError("--tune reads the split 'val', which is then no unseen split; score another split")
     where = Compute(device).fabric().device
@@ -135,12 +141,13 @@ def evaluate(
         }
     systems = _named(opened[0]) if len(opened) == 1 else "Parsers alone"
     total = len(store.select(split))
+    against = "" if events is None else f" of {events}"
     count = f"{total}" if videos == "all" else f"{len(indices)} of {total}"
     tuned = "thresholds tuned on validation, " if tune else ""
     warnings = [rare_classes(store, indices, split), *(doubts(scores, split) if len(opened) == 1 else [])]
     for warning in filter(None, warnings):
         _log.warning("%s", warning)
-    caption = f"{systems}, {tuned}{count} {split} videos{_KINDS[videos]}, percent. Data: {store.about}."
+    caption = f"{systems}, {tuned}{count} {split} videos{against}{_KINDS[videos]}, percent. Data: {store.about}."
     caption += _trained_on(opened, store)
     return Evaluation(caption, scores)
 

@@ -88,6 +88,10 @@ def evaluate(
         Literal["all", "overlapping", "single"],
         typer.Option(help="Only those in which two classes are heard at once or two seen, or only the others."),
     ] = "all",
+    events: Annotated[
+        Path | None,
+        typer.Option(help="Table 'video,class,modality,onset,offset' to score against, in place of the store's truth."),
+    ] = None,
     tune: Annotated[
         bool,
         typer.Option("--tune", help="First tune each parser's thresholds on the split 'val'; the run is not changed."),
@@ -101,7 +105,8 @@ def evaluate(
     """Score a run on an annotated split: the parser, the parser given the weak labels, the labels copied everywhere."""
     from avparse.app.scoring import evaluate as run_evaluation
 
-    evaluation = run_evaluation(list(dict.fromkeys(runs)), data, split, videos=videos, tune=tune, device=device)
+    paths = list(dict.fromkeys(runs))
+    evaluation = run_evaluation(paths, data, split, videos=videos, events=events, tune=tune, device=device)
     print(evaluation)
     if compare:
         print(f"\n{evaluation.comparison()}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from avparse.data.datasets.annotations import Annotations
+from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
+from avparse.data.datasets.tables import read_event_table
+from avparse.data.store import FeatureStore
 from avparse.data.store.annotations import StoredAnnotations, annotation_rows, with_truth
+from avparse.data.store.contents import Contents
 from avparse.data.store.truth import runs_column
 from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import MODALITIES
@@ -125,6 +129,40 @@ def relabel_open(writer: StoreWriter, labels: Annotations) -> tuple[Annotations,
     if after.info.version != before.info.version:
         writer.annotate(after)
     return labels, changes
+
+
+def with_events(store: FeatureStore, events: str | os.PathLike[str], split: str) -> FeatureStore:
+    """Return a store with other dense truth in one split, in memory; the store on the disk stays as it is.
+
+    Args:
+        store: feature store.
+        events: path of a table ``video,class,modality,onset,offset``, such as ``parse`` writes.
+        split: name of the split; videos of it that the table does not name are in no split then.
+
+    Raises:
+        UserError: the table cannot be read, names no video of the split, or has an event outside its video.
+    """
+    path, vocabulary = os.fspath(events), store.vocabulary
+    rows, positions = read_event_table(path, vocabulary), store.select(split)
+    named = [int(i) for i in positions if store.videos[i] in rows]
+    if not named:
+        raise UserError(f"{path}: none of its {len(rows)} videos is among the {split} videos of {store.path}")
+    weak = store.weak
+    videos = {
+        video: AnnotatedVideo(split if found else "", weak[i], tuple(r.event for r in found) if found else None, video)
+        for i in positions
+        for video, found in [(store.videos[i], rows.get(store.videos[i], []))]
+    }
+    places = {video: tuple(f"{path}:{r.line}" for r in rows[video]) for video in videos if video in rows}
+    labels = Annotations(vocabulary, videos, store.segment_seconds, places=places)
+    contents = Contents.read(store.path)
+    index = contents.index.take(pa.array(contents.current(), pa.int64()))
+    index = index.filter(pc.is_in(index["video"], value_set=pa.array(list(videos), pa.string())))
+    _check_events(store.path, index, labels, store.segment_seconds)
+    changed = _annotations(index, labels, store.segment_seconds, truth=True).table
+    before = contents.annotations
+    after = StoredAnnotations.of(vocabulary, True, before.table, before.so_far).with_rows(changed)
+    return FeatureStore(store.path, replace(contents, annotations=after))
 
 
 def _check_events(path: Path, index: pa.Table, labels: Annotations, segment_seconds: float) -> None:
