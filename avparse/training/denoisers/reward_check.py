@@ -49,11 +49,15 @@ class RewardCheck:
         deviation = float(gains.std(ddof=1)) if len(gains) > 1 else 0.0
         return float(gains.mean()) / max(deviation, 0.1)
 
+    def best_ratio(self) -> float:
+        """Return the larger ratio of the two rewards, whatever its sign: a policy needs one that tells something."""
+        return max(abs(self.ratio(metric)) for metric in self.metrics)
+
     def warnings(self) -> list[str]:
         """Return what keeps a policy from learning, one line each; empty where the reward is fit."""
         found = []
         names = list(self.scores)
-        if max(abs(self.ratio(metric)) for metric in self.metrics) < ENOUGH:
+        if self.best_ratio() < ENOUGH:
             ratios = ", ".join(f"{metric} {self.ratio(metric):.1f}" for metric in self.metrics)
             found.append(
                 f"the reward hardly tells '{names[1]}' from '{names[0]}' (signal-to-noise ratio {ratios}; {ENOUGH:g} "

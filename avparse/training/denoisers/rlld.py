@@ -158,6 +158,7 @@ class _Learner:
         self.baselines = {m: Baseline(config.baseline) for m in MODALITIES}
         self.request = StopRequest()
         self.episode, self.rewards = 0, list[float]()
+        self.signal = ""  # result of the check, for the progress bar
         self._restore()
 
     def check(self) -> None:
@@ -167,6 +168,7 @@ class _Learner:
             with self.request:
                 result = self._checked()
             write_text(path, f"{result}\n")
+            self.signal = f", signal to noise {result.best_ratio():.1f}"
             for warning in result.warnings():
                 _log.warning("RLLD: %s", warning)
 
@@ -183,7 +185,7 @@ class _Learner:
                 self.rewards.append(metrics["reward_audio"] + metrics["reward_visual"])
                 self.episode += 1
                 self._checkpoint()
-                bar.note(f"reward {self.rewards[-1]:.2f}")
+                bar.note(f"reward {self.rewards[-1]:.2f}{self.signal}")
                 bar.update()
                 self.request.stop_if_asked()
 
