@@ -63,6 +63,8 @@ class RLLDDenoiser:
             explores: kind of exploration: every ``label`` is drawn by itself, as published, or a shift of the keep
                 logit is drawn for each ``class`` and modality, in pairs of opposite shifts [25].
             shift: settings of the exploration by class.
+            credit: reward of a class in the exploration by class: its own part of the difference of a pair, or the
+                ``whole`` difference, the same for all classes.
             rate: learning rate of the policy's Adam.
             episodes: largest number of episodes; one of the exploration by class is a pair [24].
             patience: number of episodes over which the mean reward must gain at least ``least_gain`` over the same
@@ -89,6 +91,7 @@ class RLLDDenoiser:
         policy: Annotated[PartConfig, *part_of(POLICIES, "policy")] = Policy.Config()
         explores: Literal["label", "class"] = "label"
         shift: ClassShift.Config = ClassShift.Config()
+        credit: Literal["class", "whole"] = "class"
         rate: float = Field(1e-4, gt=0)
         episodes: int = Field(300, ge=1)
         patience: int = Field(100, ge=0)
@@ -256,9 +259,13 @@ class _Learner:
 
     def _class_gain(self, counts: Counts, others: Counts) -> Tensor:
         """Return what every class contributes to the difference of the terminal rewards of a pair, ``[2, C]``."""
-        credit = self.config.terminal_scale * class_credit(counts, others)
+        if self.config.credit == "class":
+            credit = class_credit(counts, others)  # [C, 10]
+        else:
+            means = [100 * c.scores().mean(axis=0) for c in (counts, others)]
+            credit = np.tile(means[0] - means[1], (self.shift.mean.shape[1], 1))
         columns = [METRICS.index(getattr(self.config, f"{m}_metric")) for m in MODALITIES]
-        gain = torch.from_numpy(credit[:, columns].T.copy())
+        gain = self.config.terminal_scale * torch.from_numpy(credit[:, columns].T.copy())
         return gain.sum(dim=0).expand(2, -1) if self.config.joint_reward else gain
 
     def _inter_gradient(self) -> Tensor:
