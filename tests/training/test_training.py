@@ -123,23 +123,22 @@ train(recipe, FeatureStore.open(sys.argv[1]), sys.argv[2], seed=2, resume=True, 
 
 
 def test_killed_run_resumes_bit_equal(store: FeatureStore, tmp_path: Path) -> None:
-    changes = [*SMALL, "training.epochs=60"]
+    changes = [*SMALL, "training.epochs=40"]
 
     def start(run: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", _SCRIPT, str(store.path), str(tmp_path / run), *changes]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     assert start("whole").wait() == 0
-    for epochs in (2, 25):
-        victim = start("killed")
-        log = tmp_path / "killed" / "metrics.jsonl"
-        deadline = time.monotonic() + 600  # only against waiting for ever
-        while not log.is_file() or log.read_text().count("\n") < epochs:
-            assert victim.poll() is None, "finished before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        victim.kill()
-        assert victim.wait() == -signal.SIGKILL
+    victim = start("killed")
+    log = tmp_path / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 600  # only against waiting for ever
+    while not log.is_file() or log.read_text().count("\n") < 10:
+        assert victim.poll() is None, "finished before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    victim.kill()
+    assert victim.wait() == -signal.SIGKILL
     assert start("killed").wait() == 0
     _identical(tmp_path / "whole", tmp_path / "killed")
 

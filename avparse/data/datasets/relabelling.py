@@ -135,7 +135,7 @@ def with_events(store: FeatureStore, events: str | os.PathLike[str], split: str)
     """Return a store with other dense truth in one split, in memory; the store on the disk stays as it is.
 
     Args:
-        store: feature store.
+        store: feature store whose features and other splits stay as they are.
         events: path of a table ``video,class,modality,onset,offset``, such as ``parse`` writes.
         split: name of the split; videos of it that the table does not name are in no split then.
 

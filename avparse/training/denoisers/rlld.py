@@ -61,7 +61,8 @@ class RLLDDenoiser:
         Attributes:
             policy: settings of the policy network.
             explores: kind of exploration: every ``label`` is drawn by itself, as published, or a shift of the keep
-                logit is drawn for each ``class`` and modality, in pairs of opposite shifts [25].
+                logit is drawn for each ``class`` and modality, in pairs of opposite shifts; the policy network then
+                stays as it begins, and learns nothing itself [25].
             shift: settings of the exploration by class.
             credit: reward of a class in the exploration by class: its own part of the difference of a pair, or the
                 ``whole`` difference, the same for all classes.
