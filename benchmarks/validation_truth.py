@@ -61,8 +61,8 @@ def visual_quality(workspace: PartlyAnnotated) -> tuple[float, float]:
 
 def measure(store: FeatureStore, videos: Sequence[int], draws: int, folder: Path) -> None:
     """Print the table."""
-    print("| validation videos | method | wrong of the kept visual labels | right visual labels kept |")
-    print("|---:|---|---:|---:|")
+    print("| method | validation videos | wrong of the kept visual labels | right visual labels kept |")
+    print("|---|---:|---:|---:|")
     warm = folder / "warm.safetensors"
     for count in videos:
         found: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
@@ -80,7 +80,7 @@ def measure(store: FeatureStore, videos: Sequence[int], draws: int, folder: Path
         for method, values in found.items():
             means, spread = np.mean(values, axis=0), np.std(values, axis=0, ddof=1) if draws > 1 else np.zeros(2)
             cells = [f"{m:.1f} ± {s:.1f}" for m, s in zip(means, spread, strict=True)]
-            print(f"| {count} | {method} | {' | '.join(cells)} |", flush=True)
+            print(f"| {method} | {count} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
