@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from avparse.data.features import Batch
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import showing
 from avparse.labels.reinforced.actions import act
-from avparse.labels.statistics.prior import ClassPrior
-from avparse.training.denoisers.environment import Environment
-from avparse.training.denoisers.reward_check import check_reward
+from avparse.training.denoisers.environment import Environment, Labels
+from avparse.training.denoisers.reward_check import check_reward, kept_by_prior, known_labels
 from avparse.training.denoisers.rlld import RLLDDenoiser
 from avparse.training.recipe import load_recipe
 from avparse.training.workspace import Workspace
@@ -40,20 +36,15 @@ ENVIRONMENTS = {
 METRICS = ("segment_audio", "event_visual")
 
 
-def label_sets(workspace: Workspace) -> dict[str, Callable[[Batch], Tensor]]:
+def label_sets(workspace: Workspace) -> dict[str, Labels]:
     """Return labels ``[2, B, C]`` of known worth as functions of a batch, by name."""
-    prior = ClassPrior.count(torch.from_numpy(workspace.store.weak[workspace.val]), workspace.val_truth(), 2.0)
-    keep, truth = prior.keep().unsqueeze(1), torch.zeros(2, *workspace.store.weak.shape, dtype=torch.bool)
+    truth = torch.zeros(2, *workspace.store.weak.shape, dtype=torch.bool)
     truth[:, torch.from_numpy(workspace.train)] = workspace.modality_truth(workspace.train)
-
-    def fixed(which: Callable[[Tensor], Tensor]) -> Callable[[Batch], Tensor]:
-        return lambda batch: act(which(truth[:, batch.index]), batch.weak).labels
-
+    keep = kept_by_prior(workspace, workspace.val)
     return {
-        "all weak labels": lambda batch: batch.weak.expand(2, -1, -1),
-        "class prior": fixed(keep.expand_as),
-        "oracle": fixed(lambda true: true),
-        "class prior and true labels": fixed(lambda true: keep | true),
+        **known_labels(workspace, workspace.val),
+        "oracle": lambda batch: act(truth[:, batch.index], batch.weak).labels,
+        "class prior and true labels": lambda b: act(keep | truth[:, b.index], b.weak).labels,
     }
 
 

@@ -22,11 +22,6 @@ def class_credit(counts: Counts, others: Counts) -> Float64Array:
     mine, theirs = (_metrics(c) for c in (counts, others))
     credit = np.zeros((counts.right.shape[-1], len(METRICS)))
     for number in range(len(credit)):
-        pairs = (
-            (getattr(counts, k)[..., number], getattr(others, k)[..., number]) for k in ("right", "wrong", "missed")
-        )
-        if all(np.array_equal(a, b) for a, b in pairs):
-            continue
         put_in = _metrics(others.with_class(number, counts)) - theirs
         left_out = mine - _metrics(counts.with_class(number, others))
         credit[number] = (put_in + left_out) / 2

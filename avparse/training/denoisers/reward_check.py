@@ -7,18 +7,22 @@ over such pairs, no policy can learn from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from avparse.data.features import Batch
+from avparse.data.batching import Indices
 from avparse.evaluation.parsing import METRICS, ParsingScores
 from avparse.foundation.arrays import Float64Array
 from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import track
-from avparse.training.denoisers.environment import Environment
+from avparse.labels.reinforced.actions import act
+from avparse.labels.statistics.prior import ClassPrior
+from avparse.training.denoisers.environment import Environment, Labels
+from avparse.training.workspace import Workspace
 
 ENOUGH = 2.0
 """Signal-to-noise ratio of the reward below which a warning is given."""
@@ -83,9 +87,30 @@ class RewardCheck:
         return "\n".join([*lines, "", f"Signal-to-noise ratio of the class prior's gain: {ratios}."])
 
 
+def known_labels(workspace: Workspace, videos: Indices) -> dict[str, Labels]:
+    """Return the two label sets that a check compares: every weak label, and those that the class prior keeps.
+
+    Args:
+        workspace: data that the labels are of.
+        videos: positions of the annotated videos that the class prior is counted on.
+    """
+    keep = kept_by_prior(workspace, videos)
+    return {
+        "all weak labels": lambda batch: batch.weak.expand(2, -1, -1),
+        "class prior": lambda batch: act(keep.expand(-1, len(batch.weak), -1), batch.weak).labels,
+    }
+
+
+def kept_by_prior(workspace: Workspace, videos: Indices) -> Tensor:
+    """Return the decisions ``[2, 1, C]`` of the class prior that is counted on annotated videos: True keeps a class."""
+    given = torch.from_numpy(workspace.store.weak[videos])
+    prior = ClassPrior.count(given, workspace.modality_truth(videos), shrinkage=2.0)
+    return prior.keep().unsqueeze(1).to(workspace.device)
+
+
 def check_reward(
     environment: Environment,
-    sets: Mapping[str, Callable[[Batch], Tensor]],
+    sets: Mapping[str, Labels],
     metrics: tuple[str, ...],
     seeds: int,
     random: np.random.Generator,

@@ -28,15 +28,15 @@ from avparse.foundation.files import write_text
 from avparse.foundation.interrupt import StopRequest
 from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import PartConfig, build, part_of
-from avparse.labels.reinforced.actions import Actions, act, greedy, log_probability, sample
+from avparse.labels.reinforced.actions import Actions, greedy, log_probability, sample
 from avparse.labels.reinforced.exploration import ClassShift
 from avparse.labels.reinforced.policies import POLICIES, KeepPolicy, Policy
 from avparse.labels.reinforced.rewards import Baseline, InterReward
-from avparse.labels.statistics.prior import ClassPrior
 from avparse.training.checkpoint import capture, load_checkpoint, restore, save_checkpoint
 from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
 from avparse.training.denoisers.environment import Environment, EnvironmentConfig
-from avparse.training.denoisers.reward_check import RewardCheck, check_reward
+from avparse.training.denoisers.reward_check import check_reward, known_labels
+from avparse.training.denoisers.sampled_quality import SampledQuality
 from avparse.training.logs import JsonLines
 from avparse.training.prepared import Prepared
 from avparse.training.workspace import Workspace
@@ -170,7 +170,10 @@ class _Learner:
         path = self.workspace.folder / "reward_check.md"
         if self.config.check_seeds and not path.exists():
             with self.request:
-                result = self._checked()
+                sets = known_labels(self.workspace, self.reward_videos)
+                metrics = (self.config.audio_metric, self.config.visual_metric)
+                random = self.workspace.random("check")
+                result = check_reward(self.environment, sets, metrics, self.config.check_seeds, random, self.request)
             write_text(path, f"{result}\n")
             self.signal = f", signal to noise {result.best_ratio():.1f}"
             for warning in result.warnings():
@@ -234,7 +237,7 @@ class _Learner:
         All randomness of an episode follows from seed and episode number, so a resumed run repeats it exactly.
         """
         transitions: list[_Transition] = []
-        inter, quality = list[Tensor](), _SampledQuality(self.workspace)
+        inter, quality = list[Tensor](), SampledQuality(self.workspace)
 
         def labels(batch: Batch) -> Tensor:
             index = batch.index.cpu().numpy()
@@ -289,21 +292,6 @@ class _Learner:
         metrics |= {f"terminal_{m}": terminal[m] for m in MODALITIES}
         metrics |= {f"inter_{m}": inter[m] for m in MODALITIES}
         return metrics | {f"val/{k}": v for k, v in f.items()}
-
-    def _checked(self) -> RewardCheck:
-        """Compare the weak labels with those of the class prior as labels of an episode."""
-        store, config = self.workspace.store, self.config
-        known = torch.from_numpy(store.weak[self.reward_videos])
-        prior = ClassPrior.count(known, self.workspace.modality_truth(self.reward_videos), shrinkage=2.0)
-        kept = prior.keep().unsqueeze(1).to(self.fabric.device)
-        sets: dict[str, Callable[[Batch], Tensor]] = {
-            "all weak labels": lambda batch: batch.weak.expand(2, -1, -1),
-            "class prior": lambda batch: act(kept.expand(-1, len(batch.weak), -1), batch.weak).labels,
-        }
-        metrics = tuple(str(getattr(config, f"{m}_metric")) for m in MODALITIES)
-        return check_reward(
-            self.environment, sets, metrics, config.check_seeds, self.workspace.random("check"), self.request
-        )
 
     def _random(self, episode: int) -> list[int]:
         sequence = np.random.SeedSequence(self.workspace.seed, spawn_key=(_EPISODES, episode))
@@ -379,26 +367,3 @@ class _Learner:
             self.environment.start = {k: v.to(self.fabric.device) for k, v in found.extra.items()}
         if "shift" in found.state:
             self.shift.load(found.state["shift"])
-
-
-class _SampledQuality:
-    """Quality of the sampled labels of an episode, where the truth of the training split is known."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.kept, self.wrong, self.violated, self.videos = (torch.zeros(2, dtype=torch.long) for _ in range(4))
-        self.known = bool(workspace.store.annotated[workspace.train].all())
-
-    def add(self, index: Indices, actions: Actions) -> None:
-        labels = actions.labels.bool().cpu()
-        self.kept += labels.sum(dim=(1, 2))
-        self.violated += actions.violated.sum(dim=1).cpu()
-        self.videos += len(index)
-        if self.known:
-            self.wrong += (labels & ~self.workspace.modality_truth(index)).sum(dim=(1, 2))
-
-    def metrics(self) -> dict[str, float]:
-        values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(MODALITIES)}
-        if self.known:
-            values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(MODALITIES)}
-        return values
