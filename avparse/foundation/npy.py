@@ -7,6 +7,7 @@ unpickled here, and a file that declares more bytes than it has is refused witho
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ HEADER_BYTES = 128
 _LONGEST_HEADER = 1 << 16
 _RATIO, _RATIO_FROM_BYTES = 100, 1 << 20  # of an archive's member: more than arrays of numbers can be compressed
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# Python 3.11 counts the depth of a syntax tree once for all threads: two that parse at once can fail (SystemError).
+_ONE_PARSES = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def _read_header(file: IO[bytes], path: str | os.PathLike[str], size: int, rows:
         if version == (2, 0) and int.from_bytes(file.read(4), "little") > _LONGEST_HEADER:
             raise ValueError("a header that is longer than any array needs")
         file.seek(8)
-        shape, fortran, dtype = _READERS[version](file)
+        with _ONE_PARSES:
+            shape, fortran, dtype = _READERS[version](file)
         if not dtype.itemsize or any(n < 0 for n in shape):
             raise ValueError(f"shape {shape} of {dtype}")
     except (ValueError, SyntaxError, TypeError, TokenError, RecursionError, MemoryError) as error:

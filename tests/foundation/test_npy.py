@@ -1,10 +1,14 @@
-"""Arrays whose headers declare more than the file holds, and archives that unpack to more than they are."""
+"""Headers of array files that declare more than the file or archive holds, and many threads that read at once."""
 
 from __future__ import annotations
 
+import gc
 import io
+import sys
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +94,34 @@ def test_label_vectors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", vectors=np.array([[1.0, np.nan]]), names=np.array(["Dog"]))
     with pytest.raises(UserError, match="NaN or infinity"):
         TensorVectors(TensorVectors.Config(path=str(tmp_path / "a.npz"), dimension=2))(["Dog"])
+
+
+@pytest.fixture
+def busy_interpreter() -> Iterator[None]:
+    """Collect garbage often, with a callback as test tools and profilers install one, and change threads often."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        sum(range(50))
+
+    gc.callbacks.append(callback)
+    gc.set_threshold(5, 2, 2)
+    sys.setswitchinterval(1e-6)
+    yield
+    gc.callbacks.remove(callback)
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+
+
+def test_threads_read_headers_at_once(tmp_path: Path, busy_interpreter: None) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((10, 128), np.float32))
+
+    def read(_: int) -> None:
+        with path.open("rb") as file:
+            for _ in range(100):
+                file.seek(0)
+                assert read_header(file, path).shape == (10, 128)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read, range(16)))
