@@ -25,9 +25,7 @@ from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import LeftOut, find_media
 from avparse.media.pipeline import Failed
 from avparse.media.video_ids import file_id
-from avparse.models.parsers import AnyParser
-from avparse.models.parsers.classes import class_embeddings, with_classes
-from avparse.models.trained import TrainedParser
+from avparse.models.source import ParserSource
 
 _log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
@@ -36,11 +34,9 @@ _SAVED_AT_ONCE = 32  # timelines for each writing of the index
 
 def parse_files(
     inputs: Sequence[Path],
-    run: str | Path,
+    source: ParserSource,
     out: Path,
     *,
-    classes: Path | None = None,
-    vectors: Path | None = None,
     labels: str | None = None,
     workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -53,10 +49,8 @@ def parse_files(
 
     Args:
         inputs: paths of files, or of folders whose files are parsed, those of nested folders too.
-        run: path of the folder of a trained run.
+        source: origin of the parser, such as a trained run.
         out: folder of the results, created if need be; those of an input that was parsed before are replaced.
-        classes: path of other class names, one per line; None for the classes of the run.
-        vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
         labels: classes that may appear, separated by commas, or the path of a table ``video,labels``.
         workers: number of decoding processes; None for all cores.
         limits: limits of the size and cost of a file.
@@ -67,11 +61,10 @@ def parse_files(
 
     Raises:
         UserError: no file could be read, a class is unknown, a table in ``out`` is damaged or somebody else's, or the
-            run cannot parse videos, or not these classes.
+            parser cannot parse videos.
     """
-    found, trained = find_media(inputs, out), TrainedParser.open(run)
-    parser, untrained = parser_for(trained, classes, vectors)
-    only = _restriction(labels, parser.spec.classes, found.files)
+    found, spec = find_media(inputs, out), source.spec
+    only = _restriction(labels, spec.classes, found.files)
     if found.summary():
         _log.warning("%s", found.summary())
     with writing(out):
@@ -80,8 +73,8 @@ def parse_files(
         index, skipped = OutputIndex(out, found.files), SkippedTable(out / SKIPPED)
         _check_own(out)
         tried, failed = split_tried(found.files, skipped, retry_failed)
-        cache = FeatureCache(out / ".parsing", trained.spec.extractors, trained.spec.segment_seconds)
-        results = parse_videos(tried, trained, parser=parser, only=only, workers=workers, cache=cache, limits=limits)
+        cache = FeatureCache(out / ".parsing", spec.extractors, spec.segment_seconds)
+        results = parse_videos(tried, source, only=only, workers=workers, cache=cache, limits=limits)
         parsed, failures = _saved(tried, results, index)
         left = [*found.left, *failed.values(), *failures]
         skipped.update((p.path for p in parsed), left)
@@ -89,10 +82,9 @@ def parse_files(
             raise UserError(_none(left, skipped.path))
         events = out / "events.csv"
         write_events_csv(events, [p.timeline for p in parsed], kept_rows(events, {p.timeline.video for p in parsed}))
-        note = f"The parser was not trained on: {', '.join(untrained)}." if untrained else ""
-        entries = [report_video(p, note=note) for p in parsed]
-        entries += earlier_videos(index, {p.path for p in parsed}, trained.rule)
-        write_report(out / "report.html", entries, title=report_title(index, len(entries)), rule=trained.rule)
+        entries = [report_video(p, note=source.note) for p in parsed]
+        entries += earlier_videos(index, {p.path for p in parsed}, source.rule)
+        write_report(out / "report.html", entries, title=report_title(index, len(entries)), rule=source.rule)
         cache.remove()
     return left
 
@@ -155,47 +147,6 @@ def report_video(
         gates=parsed.gates,
         only=parsed.only,
     )
-
-
-def parser_for(
-    trained: TrainedParser, classes: Path | None, vectors: Path | None = None
-) -> tuple[AnyParser, list[str]]:
-    """Return the parser of a run for the classes of a file, and those classes that it was not trained on.
-
-    Args:
-        trained: parser of a run.
-        classes: path of the class names, one per line; None for those that the run was trained on.
-        vectors: path of a file with their vectors; None to read them from the run's own source of class vectors.
-
-    Raises:
-        UserError: the run's parser or its thresholds belong to the classes it was trained on, or the names or their
-            vectors cannot be read.
-    """
-    parser = trained.load()
-    if classes is None:
-        if vectors is not None:
-            raise UserError(f"--label-vectors {vectors}: belongs to a list of classes; give it with --classes")
-        return parser, []
-    names = Vocabulary.read(classes).names
-    if trained.rule.by_class:
-        tuned = trained.path / "decoding.json"  # takes precedence over the recipe's rule
-        where = tuned if tuned.is_file() else trained.path / "recipe.yaml"
-        raise UserError(
-            f"--classes {classes}: {where} has a threshold for each class that the run was trained on; "
-            "give it one number for all"
-        )
-    try:
-        changed = with_classes(parser, names, vectors)
-    except UserError as error:
-        raise UserError(f"--classes {classes}: {error}") from None
-    untrained = [name for name in names if name not in parser.spec.classes]
-    if untrained and not all(labels.config.tells for labels in class_embeddings(parser)):
-        _log.warning(
-            "%s was trained on class vectors that carry no meaning; its predictions of %s are arbitrary",
-            trained.path,
-            ", ".join(untrained),
-        )
-    return changed, untrained
 
 
 def _restriction(labels: str | None, classes: tuple[str, ...], paths: Sequence[Path]) -> Only:

@@ -24,7 +24,7 @@ from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import find_media
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.video_ids import file_id
-from avparse.models.parsers import AnyParser
+from avparse.models.source import ParserSource, SegmentParser
 from avparse.models.trained import TrainedParser
 from avparse.models.windows import predict_windows
 
@@ -121,9 +121,8 @@ def parse(
 
 def parse_videos(
     paths: Sequence[Path],
-    trained: TrainedParser,
+    source: ParserSource,
     *,
-    parser: AnyParser | None = None,
     only: Only = lambda video: None,
     workers: int | None = None,
     cache: FeatureCache | None = None,
@@ -133,8 +132,7 @@ def parse_videos(
 
     Args:
         paths: paths of video or audio files.
-        trained: parser of a run whose features avparse can extract.
-        parser: parser to use in place of the run's own, such as one for other classes.
+        source: origin of the parser, such as a run whose features avparse can extract.
         only: function from the id of a video to the classes that may appear in it, None for all classes.
         workers: number of decoding processes; None for all cores.
         cache: cache of extracted features, which lets an interrupted call continue.
@@ -143,18 +141,18 @@ def parse_videos(
     Raises:
         UserError: the run's features cannot be extracted from a video, or it has no trained parser.
     """
-    spec = trained.spec
+    spec = source.spec
     if not spec.extractable(EXTRACTORS):
         unknown = dict.fromkeys(spec.extractors.get(name, "") for name in spec.streams)
         made_by = ", ".join(f"'{name}'" if name else "features of unknown origin" for name in unknown)
         raise UserError(
-            f"{trained.path}: its parser reads {made_by}, which avparse cannot extract from a video "
+            f"{source.origin}: its parser reads {made_by}, which avparse cannot extract from a video "
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
-    parser = parser or trained.load()
+    parser = source.load()
     extracted = track(_extracted(paths, spec, workers, cache, limits), "parse", total=len(paths))
     return (
-        result if isinstance(result, Failed) else parse_extracted(result, path, parser, trained, only(file_id(path)))
+        result if isinstance(result, Failed) else parse_extracted(result, path, parser, source, only(file_id(path)))
         for path, result in zip(paths, extracted, strict=True)
     )
 
@@ -181,10 +179,10 @@ def _extracted(
 
 
 def parse_extracted(
-    extracted: Extracted, path: Path, parser: AnyParser, trained: TrainedParser, only: Sequence[str] | None = None
+    extracted: Extracted, path: Path, parser: SegmentParser, source: ParserSource, only: Sequence[str] | None = None
 ) -> Parsed:
-    """Parse the extracted features of one video."""
-    spec, rule = parser.spec, trained.rule
+    """Parse the extracted features of one video; a probability that the parser cannot know is NaN."""
+    spec, rule = parser.spec, source.rule
     present = {"audio": extracted.audio_present, "visual": extracted.visual_present}
     output = predict_windows(
         rule.reading(parser),
@@ -198,7 +196,14 @@ def parse_extracted(
     gates = dict(zip(MODALITIES, rule.gates(output), strict=True))
 
     def sides(values: Sequence[Tensor]) -> dict[str, Float32Array | None]:
-        return {m: x[0].numpy() if present[m].any() else None for m, x in zip(MODALITIES, values, strict=True)}
+        return {
+            m: known(m, x[0].numpy()) if present[m].any() else None for m, x in zip(MODALITIES, values, strict=True)
+        }
+
+    def known(modality: str, values: Float32Array) -> Float32Array:
+        """Return ``[T, C]`` with NaN for classes that nothing judges in the modality."""
+        unjudged = np.isin(spec.classes, source.unjudged(modality))
+        return np.where(unjudged, np.float32(np.nan), values) if unjudged.any() else values
 
     segments = sides((output.audio_segments, output.visual_segments))
     events = [
@@ -219,6 +224,7 @@ def parse_extracted(
         attention=None if output.attention is None else sides(tuple(output.attention)),
         media_start=extracted.origin_s,
         warnings=extracted.warnings,
-        trained_on=trained.trained_on,
+        trained_on=source.trained_on,
+        judged_by=source.judged_by,
     )
     return Parsed(path, timeline, {m: gates[m][0].numpy() for m in MODALITIES}, only)

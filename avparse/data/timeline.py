@@ -78,7 +78,8 @@ class Timeline:
         duration: duration of the video in seconds.
         segment_seconds: length of a segment in seconds.
         classes: class names, in the order of the columns of ``segments``.
-        segments: probabilities ``[T, C]`` of each modality; ``None`` for a modality that the video lacks.
+        segments: probabilities ``[T, C]`` of each modality, NaN for a class that the parser could not judge there;
+            ``None`` for a modality that the video lacks.
         events: decoded events of both modalities, ordered by onset.
         attention: attention ``[T, C]`` of each class over the segments, by modality, if the parser decodes by
             attention; None otherwise.
@@ -86,6 +87,7 @@ class Timeline:
             show second ``t`` of the timeline at ``media_start + t``.
         warnings: parts of the file that cannot be trusted; empty for an undamaged file.
         trained_on: kind of data of the parser, "simulated" or "synthetic"; empty for real data.
+        judged_by: the network that judged each modality, by modality, where no trained parser did; else empty.
 
     Example:
         >>> timeline = Timeline.load("out/clip.json")  # doctest: +SKIP
@@ -103,6 +105,7 @@ class Timeline:
     media_start: float = 0.0
     warnings: tuple[MediaWarning, ...] = ()
     trained_on: MadeUp = ""
+    judged_by: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "video", without_controls(self.video))
@@ -122,7 +125,7 @@ class Timeline:
         return [*map(str, self.warnings), *filter(None, [warning(self.trained_on)])]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form; probabilities are rounded to four decimals, seconds to three."""
+        """Return the JSON form; probabilities are rounded to four decimals, or None where unknown; seconds to three."""
         return {
             "video": self.video,
             "duration": round(self.duration, 3),
@@ -137,6 +140,7 @@ class Timeline:
             "media_start": round(self.media_start, 3),
             "warnings": [found.as_dict() for found in self.warnings],
             **({"trained_on": self.trained_on} if self.trained_on else {}),
+            **({"judged_by": self.judged_by} if self.judged_by else {}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -163,22 +167,33 @@ class Timeline:
             start = float(raw.get("media_start", 0.0))
             warnings = tuple(MediaWarning.read(found) for found in raw.get("warnings", ()))
             kind = made_up(str(raw.get("trained_on", "")))
-            return cls(raw["video"], duration, unit, classes, segments, events, attention, start, warnings, kind)
+            judged_by = {str(modality): str(network) for modality, network in raw.get("judged_by", {}).items()}
+            return cls(
+                raw["video"], duration, unit, classes, segments, events, attention, start, warnings, kind, judged_by
+            )
         except UserError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: bad timeline field {error}; write it again with 'avparse parse'") from None
 
 
-def _rounded(sides: dict[str, Float32Array | None]) -> dict[str, list[list[float]] | None]:
-    return {m: None if values is None else np.round(values.astype(float), 4).tolist() for m, values in sides.items()}
+def _rounded(sides: dict[str, Float32Array | None]) -> dict[str, list[list[float | None]] | None]:
+    return {m: None if values is None else _numbers(values) for m, values in sides.items()}
+
+
+def _numbers(values: Float32Array) -> list[list[float | None]]:
+    """Return probabilities ``[T, C]`` for JSON, which has no NaN: None in its place."""
+    rounded = np.round(values.astype(float), 4).astype(object)
+    rounded[np.isnan(values)] = None
+    numbers: list[list[float | None]] = rounded.tolist()
+    return numbers
 
 
 def _read_sides(sides: dict[str, Any], classes: int) -> dict[str, Float32Array | None]:
     return {m: _read_segments(sides[m], classes) for m in MODALITIES}
 
 
-def _read_segments(values: list[list[float]] | None, classes: int) -> Float32Array | None:
+def _read_segments(values: list[list[float | None]] | None, classes: int) -> Float32Array | None:
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float32).reshape(len(values), classes)

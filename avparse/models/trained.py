@@ -125,6 +125,25 @@ class TrainedParser:
         return made_up(self.info.description)
 
     @property
+    def origin(self) -> str:
+        """The run folder, as messages name it."""
+        return str(self.path)
+
+    @property
+    def note(self) -> str:
+        """No remark."""
+        return ""
+
+    @property
+    def judged_by(self) -> dict[str, str]:
+        """Nothing: the run stands for both modalities."""
+        return {}
+
+    def unjudged(self, modality: str) -> tuple[str, ...]:
+        """Return no class: a trained parser judges all of its classes in both modalities."""
+        return ()
+
+    @property
     def spec(self) -> TaskSpec:
         """Classes, streams and segment length that the parser was built for."""
         return self.info.spec

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from avparse.app.parse_files import parser_for
+from avparse.app.run_source import run_source
 from avparse.data.batching import task_spec
 from avparse.data.features import Batch, Features, Step, TaskSpec
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES
@@ -618,11 +618,11 @@ def test_thresholds_by_class_are_mended_where_the_run_has_them(tmp_path: Path) -
     info = RunInfo(version="test", seed=1, spec=spec, data=str(store.path), fingerprint=store.fingerprint)
     made = Run.from_parsers(tmp_path / "run", recipe, info, [build_parser(recipe.parser, spec)])
     (tmp_path / "classes.txt").write_text("Bark\nRain\n")
-    assert parser_for(made.trained(), tmp_path / "classes.txt")[1] == ["Rain"]
+    assert run_source(made.path, tmp_path / "classes.txt").note == "The parser was not trained on: Rain."
 
     def mend(file: str, old: str, new: str) -> None:
         with pytest.raises(UserError, match="has a threshold for each class") as error:
-            parser_for(Run.open(made.path).trained(), tmp_path / "classes.txt")
+            run_source(made.path, tmp_path / "classes.txt")
         assert str(made.path / file) in str(error.value)
         (made.path / file).write_text((made.path / file).read_text().replace(old, new))
 
@@ -630,11 +630,11 @@ def test_thresholds_by_class_are_mended_where_the_run_has_them(tmp_path: Path) -
     text = (made.path / "recipe.yaml").read_text()
     (made.path / "recipe.yaml").write_text(text.replace("segment_threshold: 0.5", f"segment_threshold: {each}"))
     mend("recipe.yaml", f"segment_threshold: {each}", "segment_threshold: 0.5")
-    parser_for(Run.open(made.path).trained(), tmp_path / "classes.txt")
+    run_source(made.path, tmp_path / "classes.txt")
     made.save_decoding(DecodingRule(audio_gate_threshold=tuple(each)))
     listed = json.loads((made.path / "decoding.json").read_text())
     mend("decoding.json", (made.path / "decoding.json").read_text(), json.dumps(listed | {"audio_gate_threshold": 0.5}))
-    parser_for(Run.open(made.path).trained(), tmp_path / "classes.txt")
+    run_source(made.path, tmp_path / "classes.txt")
 
 
 # --- the similarity loss --------------------------------------------------------------------------------------------

@@ -56,15 +56,14 @@ def parse(
     run = checked_run(run)
     check_inputs(videos)
     from avparse.app.parse_files import parse_files
+    from avparse.app.run_source import run_source
     from avparse.data.made_up import warning
     from avparse.models.trained import TrainedParser
 
     left = parse_files(
         videos,
-        run,
+        run_source(run, classes, label_vectors),
         out,
-        classes=classes,
-        vectors=label_vectors,
         labels=labels,
         workers=workers,
         limits=read_limits(limit),
