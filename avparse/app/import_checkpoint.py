@@ -16,13 +16,14 @@ from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import sha256_of
 from avparse.foundation.settings import PartConfig, lookup
+from avparse.foundation.tensors import read_tensors
 from avparse.media.extractors import EXTRACTORS
 from avparse.models.official import OFFICIAL, ignored_names, load_official
 from avparse.models.parsers import Parser
 from avparse.models.parsers.build import build_parser
 from avparse.models.stem import check_rates
 from avparse.models.trained import RunInfo
-from avparse.models.weights import load_weights, read_weights
+from avparse.models.weights import load_weights
 from avparse.training.recipe import Recipe, apply_change, load_recipe
 from avparse.training.run import Run
 
@@ -80,7 +81,7 @@ def import_checkpoint(
         visual: path of the second state dict of a system that predicts visual with another epoch (DHHN).
 
     Raises:
-        UserError: :func:`read_weights` refuses a file, its tensors are not the system's, the run exists, or ``visual``
+        UserError: :func:`read_tensors` refuses a file, its tensors are not the system's, the run exists, or ``visual``
             is given for a system that is one parser.
     """
     known = lookup(OFFICIAL, system, "system")
@@ -91,7 +92,7 @@ def import_checkpoint(
     if visual is not None and select_visual is None:
         raise UserError(f"--visual {visual}: '{system}' is one parser for both modalities; leave it out")
     files = [file] if visual is None else [file, visual]
-    states = [read_weights(path) for path in files]
+    states = [read_tensors(path) for path in files]
     official = [_load(system, path, state) for path, state in zip(files, states, strict=True)]
     spec = official[0].spec if store is None else _spec_of(store, official[0].spec)
     base = load_recipe(recipe) if recipe else own

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import psutil
@@ -108,6 +109,15 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def user_cache() -> Path:
+    """Return the folder for files of this user that any program may make again."""
+    system = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")  # the latter on Windows
+    if system:
+        return Path(system)
+    library = Path.home() / "Library" / "Caches"  # macOS
+    return library if library.is_dir() else Path.home() / ".cache"
 
 
 def lock(file: BinaryIO) -> bool | None:

@@ -25,10 +25,11 @@ from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import LLP_CLASSES, Vocabulary
 from avparse.foundation.errors import UserError
+from avparse.foundation.tensors import read_tensors
 from avparse.models import load_official
 from avparse.models.official import OFFICIAL
 from avparse.models.parsers.build import build_parser
-from avparse.models.weights import load_weights, read_weights
+from avparse.models.weights import load_weights
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
@@ -195,7 +196,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(how: str, tmp_path: Path, comma
 def test_whole_models_are_refused(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
     with pytest.raises(UserError, match=r"would run torch\.nn\.modules\.linear\.Linear; refused"):
-        read_weights(tmp_path / "model.pt")
+        read_tensors(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 no archive", b"\x80\x02}q\x00."])
@@ -203,27 +204,27 @@ def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     for name in ("model.pt", "model.safetensors"):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError) as error:
-            read_weights(tmp_path / name)
+            read_tensors(tmp_path / name)
         assert str(tmp_path / name) in str(error.value)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"nowhere\.pt: cannot be read \(No such file"):
-        read_weights(tmp_path / "nowhere.pt")
+        read_tensors(tmp_path / "nowhere.pt")
 
 
 def test_wrappers_are_unwrapped(tmp_path: Path) -> None:
     state = released()
     torch.save({"epoch": 3, "model": {"state_dict": state}}, tmp_path / "model.pt")
-    found = read_weights(tmp_path / "model.pt")
+    found = read_tensors(tmp_path / "model.pt")
     assert found.keys() == state.keys()
     torch.save({"a": torch.zeros(1), "step": 3, "name": "x"}, tmp_path / "model.pt")
     with pytest.raises(UserError, match=r"not tensors: step, name"):
-        read_weights(tmp_path / "model.pt")
+        read_tensors(tmp_path / "model.pt")
     torch.save({**state, "fc_a.bias": torch.full((16,), torch.nan)}, tmp_path / "model.pt")
     with pytest.raises(UserError, match=r"not finite: fc_a\.bias"):
-        read_weights(tmp_path / "model.pt")
+        read_tensors(tmp_path / "model.pt")
     torch.save([torch.zeros(1)], tmp_path / "model.pt")
     with pytest.raises(UserError, match="holds a list instead of tensors by name"):
-        read_weights(tmp_path / "model.pt")
+        read_tensors(tmp_path / "model.pt")
 
 
 # --- tensors are named ----------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
-from avparse.models.weights import load_weights, read_sealed, read_weights, sealed_bytes
+from avparse.foundation.tensors import read_tensors
+from avparse.models.weights import load_weights, read_sealed, sealed_bytes
 
 
 def _cycle(path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_file_that_holds_no_plain_weights_is_refused_at_once(kind: str, tmp_pa
     tracemalloc.start()
     begun = time.monotonic()
     with pytest.raises(UserError, match=problem) as caught:
-        read_weights(path)
+        read_tensors(path)
     assert time.monotonic() - begun < 5
     assert tracemalloc.get_traced_memory()[1] < 200e6
     tracemalloc.stop()
@@ -105,7 +106,7 @@ def test_many_names_of_one_tensor_are_refused(tmp_path: Path) -> None:
     if 4 * size + (1 << 20) >= 10_000 * 4000:
         pytest.fail("the file is too large to show it")
     with pytest.raises(UserError, match="larger than the file that holds them"):
-        read_weights(tmp_path / "weights.pt")
+        read_tensors(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -113,14 +114,14 @@ def test_plain_weights_of_any_form_are_read(old: bool, tmp_path: Path) -> None:
     shared = torch.arange(6.0).reshape(2, 3)
     state = {"a": nn.Parameter(shared), "tied": shared, "b": shared.T, "half": shared.half(), "n": torch.tensor(3)}
     torch.save({"state_dict": state}, tmp_path / "weights.pt", _use_new_zipfile_serialization=not old)
-    found = read_weights(tmp_path / "weights.pt")
+    found = read_tensors(tmp_path / "weights.pt")
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], state[name]) for name in state)
     save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors")
-    assert torch.equal(read_weights(tmp_path / "w.safetensors")["a"], torch.ones(2))
+    assert torch.equal(read_tensors(tmp_path / "w.safetensors")["a"], torch.ones(2))
     save_file({"a": torch.tensor([torch.nan])}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="not finite: a"):
-        read_weights(tmp_path / "w.safetensors")
+        read_tensors(tmp_path / "w.safetensors")
 
 
 def test_one_flipped_bit_anywhere_never_passes_for_other_weights(tmp_path: Path) -> None:

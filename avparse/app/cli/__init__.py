@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from avparse import __version__
-from avparse.app.cli import data, labels, parse, training
+from avparse.app.cli import data, labels, parse, training, weights
 from avparse.foundation.errors import UserError, printable
 from avparse.foundation.interrupt import Interrupted, signals_end_the_program
 from avparse.foundation.progress import showing
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (parse, training, labels, data):
+for group in (parse, training, labels, data, weights):
     app.add_typer(group.app)
 
 
@@ -84,8 +84,16 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
+def _offline(given: bool) -> None:
+    if given:
+        from avparse.media.weights.offline import go_offline
+
+        go_offline()
+
+
 @app.callback()
 def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", callback=_offline, help="Never use the network.")] = False,
 ) -> None:
     pass

@@ -16,10 +16,9 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.extras import library
 from avparse.foundation.files import sha256_of
 from avparse.foundation.reading import read_json
+from avparse.media.weights.hub import SAFETENSORS, find_model
 
 _EXTRA = ("teachers", "CLIP and CLAP")  # of this package, and what needs it
-_WEIGHTS = "model*.safetensors"
-_FILES = ["*.json", "*.txt", _WEIGHTS, "*/model.safetensors"]  # what is taken from the hub: never a pickle
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -40,7 +39,7 @@ class Checkpoint:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the weights: of the file, or of the digests of its parts where there are several."""
-        found = {path.name: sha256_of(path) for path in sorted(self.folder.glob(_WEIGHTS))}
+        found = {path.name: sha256_of(path) for path in sorted(self.folder.glob(SAFETENSORS))}
         if len(found) == 1:
             return next(iter(found.values()))
         return hashlib.sha256("\n".join(f"{value}  {name}" for name, value in found.items()).encode()).hexdigest()
@@ -98,7 +97,7 @@ def find_checkpoint(name: str, *model_types: str) -> Checkpoint:
     if found not in model_types:
         wanted = " or ".join(f"'{kind}'" for kind in model_types)
         raise UserError(f"{name}: a model of type '{found}', not {wanted}; name another checkpoint")
-    if not any(folder.glob(_WEIGHTS)):
+    if not any(folder.glob(SAFETENSORS)):
         pickled = next((p.name for pattern in _PICKLED for p in sorted(folder.glob(pattern))), None)
         what = "no model.safetensors there" if pickled is None else f"only '{pickled}' there, which is never unpickled"
         raise UserError(
@@ -116,23 +115,7 @@ def find_folder(name: str) -> Path:
     local = Path(name).expanduser()
     if not local.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise UserError(f"{name}: no such folder of a model; check the path")
-    return local if local.is_dir() else _from_hub(name)
-
-
-def _from_hub(name: str) -> Path:
-    hub, reason = library("huggingface_hub", *_EXTRA), ""
-    for cached in (True, False):
-        try:
-            folder = Path(hub.snapshot_download(name, allow_patterns=_FILES, local_files_only=cached))
-        except Exception as error:  # its client raises errors of several libraries
-            reason = _one_line(error)
-            continue
-        if not cached or any(folder.glob(_WEIGHTS)):
-            return folder
-    raise UserError(
-        f"model '{name}': not in the offline cache, and cannot be downloaded ({reason}); "
-        "give the folder of a copy as the checkpoint"
-    )
+    return local if local.is_dir() else find_model(name)
 
 
 def _model_type(folder: Path) -> str:
