@@ -20,6 +20,7 @@ from avparse.data.teachers import TEACHERS
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.pseudo import PseudoLabels
+from avparse.training.denoisers.plus import _centre_and_scale, teacher_evidence
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
@@ -145,20 +146,78 @@ def test_bad_logits_are_refused(row: list[float], message: str, store: FeatureSt
         ScoreTable(info(store), ("a",), np.array([1]), np.array([row]))
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"score": "cosine"}, "audio.score: 'cosine' needs embeddings, and teacher 'temporal' gives class logits"),
-        ({"target": "overlap"}, "audio.target: 'overlap' needs embeddings.*; set 'target: hard'"),
-        ({"decide": "subset_argmax", "threshold": None, "score": "cosine"}, "audio.decide: 'subset_argmax' needs emb"),
-    ],
-)
-def test_settings_that_need_cosines_refuse_logits(settings: dict[str, Any], message: str, store: FeatureStore) -> None:
+def test_of_logits_the_cosine_is_the_probability_and_the_nearest_subset_the_likeliest(store: FeatureStore) -> None:
+    run_teacher(store, "temporal", ["doubt=2"])
+    table, train_split = load_scores(store, "temporal", "audio"), store.select("train")
+    rows = table.rows(tuple(store.videos[i] for i in train_split))
+    known, logits = table.known(rows)[:, None], table.logits(rows)
+    weak = np.repeat(store.weak[train_split], store.lengths[train_split], axis=0)
+    probability = np.where(known, 1 / (1 + np.exp(-logits)), 0)
+    np.testing.assert_allclose(table.similarities(rows), np.where(known, probability, 0), atol=1e-6)
+
+    def made(**settings: Any) -> np.ndarray:
+        labels = PseudoLabels(PseudoLabels.Config.read({"audio": sides(**settings)["audio"]}, "test"))
+        found = labels(store, train_split).audio
+        assert found is not None
+        return found.astype(np.float32)
+
+    allowed = weak & known
+    np.testing.assert_array_equal(made(score="cosine", threshold=0.7), (probability > 0.7) & allowed)
+    lsld = {"decide": "subset_argmax", "threshold": None, "score": "cosine"}
+    subset = made(**lsld)
+    np.testing.assert_array_equal(subset, (probability > 0.5) & allowed)
+    for row, given, mine in zip(probability, weak, subset, strict=True):
+        options = [np.array(bits) & given for bits in np.ndindex(*(2,) * len(given))]
+        best = max(options, key=lambda bits: np.prod(np.where(bits, row, 1 - row)[given]))
+        if row.any():
+            np.testing.assert_array_equal(mine > 0, best > 0)
+    softened = made(**lsld, target="overlap")
+    changed = softened != subset
+    assert changed.any()
+    assert not (changed & (subset > 0)).any()  # four times a probability above one half is no label
+    np.testing.assert_allclose(softened[changed], 0.4 * probability[changed], atol=2e-3)
+    with pytest.raises(UserError, match=r"audio\.threshold: the table 'valor' is of scaled cosines.*set it to 0, or"):
+        made(threshold="valor")
+
+
+def test_a_class_that_no_teacher_can_judge_keeps_the_word_of_the_weak_label(store: FeatureStore) -> None:
     run_teacher(store, "temporal")
-    making = PseudoLabels(PseudoLabels.Config.read(sides(**settings), "test"))
-    with pytest.raises(UserError, match=message) as caught:
-        making(store, store.select("train"))
-    assert "\n" not in str(caught.value)
+    table = load_scores(store, "temporal", "audio")
+    assert isinstance(table, ScoreTable)
+    train_split, first = store.select("train"), int(store.select("train")[0])
+    blind = table.table.copy()
+    blind[store.first_row[first]] = np.nan
+    blind[:, 1] = np.nan
+    about = table.info.model_copy(update={"unjudged": (store.vocabulary.names[1],)})
+    with pytest.raises(UserError, match="a logit of a class that it cannot judge"):
+        ScoreTable(about, table.videos, table.lengths, table.table)
+    ScoreTable(about, table.videos, table.lengths, blind).save(store)
+    told = load_scores(store, "temporal", "audio")
+    assert told.info.judged.tolist() == [True, False, True, True]
+    assert np.isfinite(told.logits(np.arange(len(blind)))).all()
+    weak = np.repeat(store.weak[train_split], store.lengths[train_split], axis=0)
+    rows = told.rows(tuple(store.videos[i] for i in train_split))
+    word = weak[:, 1] & store.present[rows, 0]
+    lsld = {"decide": "subset_argmax", "threshold": None, "score": "cosine", "target": "overlap"}
+    top = {"decide": "top_mass", "threshold": None}
+    shares, margin = {"norm": "softmax", "threshold": 0.3}, {"target": "sigmoid_margin"}
+    for settings in ({}, shares, margin, {"filter": "none"}, lsld, top):
+        config = PseudoLabels.Config.read({"audio": sides(**settings)["audio"]}, "test")
+        labels = PseudoLabels(config)(store, train_split).audio
+        assert labels is not None
+        np.testing.assert_array_equal(labels[:, 1], word)
+        assert np.isnan(labels[0]).any() == store.weak[first, [0, 2, 3]].any() or settings == {"filter": "none"}
+        scores = PseudoLabels(config).scores(store, train_split, "audio")
+        assert scores is not None
+        np.testing.assert_array_equal(scores[:, 1], np.where(word, np.inf, -np.inf))
+        if settings.get("norm") == "softmax":
+            shown = scores[rows != rows[0]][:, [0, 2, 3]]
+            np.testing.assert_allclose(shown[np.isfinite(shown).all(axis=1)].sum(axis=1), 1, atol=1e-5)
+    evidence = teacher_evidence(PseudoLabels.Config.read({"audio": sides()["audio"]}, "test"), store, train_split)
+    assert evidence[:, 1].isnan().all()
+    assert evidence[1:, [0, 2, 3]].isfinite().all()
+    centre, scale = _centre_and_scale(evidence[:, 1])
+    assert (centre.tolist(), scale.tolist()) == ([0, 0], [1, 1])
 
 
 def test_labels_are_unknown_where_the_teacher_cannot_tell(store: FeatureStore) -> None:

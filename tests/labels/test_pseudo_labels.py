@@ -19,8 +19,9 @@ from avparse.data.vocabulary import LLP_CLASSES, MODALITIES, Vocabulary
 from avparse.evaluation.parsing import METRICS
 from avparse.evaluation.pseudo_quality import score_decisions, score_segment_labels
 from avparse.foundation.errors import UserError
-from avparse.labels.pseudo.from_teachers import PseudoLabels, SideConfig
+from avparse.labels.pseudo.from_teachers import PseudoLabels
 from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
+from avparse.labels.pseudo.side_config import SideConfig
 from avparse.labels.segments import SegmentLabels
 from avparse.training.preparation import prepare
 from avparse.training.recipe import Recipe, list_recipes, load_recipe

@@ -38,7 +38,7 @@ class NameList:
         return self._whole.get(wanted) or self._synonyms.get(wanted, ())
 
     def offer(self, name: str) -> str:
-        """Return ``"; near it: 'x', 'y'"`` for the names of the list that are most like ``name``, nothing if none is."""
+        """Return ``"; near it: 'x', 'y'"`` for the names that are most like ``name``, nothing where none is."""
         words = set(_words(name))
         sharing = [known for known in self.names if words & set(_words(known))]
         spelt = {_spelling(known): known for known in reversed(self.names)}

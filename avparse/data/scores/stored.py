@@ -33,21 +33,33 @@ class TeacherInfo(Settings):
         teacher: name of the teacher in recipes.
         modality: modality that the teacher scores.
         checkpoint: network and settings that computed the scores.
-        logit_scale: factor from a cosine to the logit that the network was trained with; 1 for a teacher of logits.
+        logit_scale: factor from the product of a segment and a prompt to the logit that the network was trained with;
+            1 for a teacher of logits.
+        logit_bias: number added to the scaled product.
+        unit_length: whether the network compares embeddings of length one, so that the product is a cosine.
         segment_seconds: length of a segment in seconds.
         classes: names of the classes, in order.
         prompts: the text of each class; none for a teacher that is not asked by texts.
         subset_prompts: the texts of label subsets, if any.
+        unjudged: names of the classes that the teacher cannot judge; pseudo labels keep the weak label's word of them.
     """
 
     teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
     modality: Literal["audio", "visual"]
     checkpoint: str
     logit_scale: float = Field(1.0, gt=0)
+    logit_bias: float = 0.0
+    unit_length: bool = True
     segment_seconds: float = Field(gt=0)
     classes: tuple[str, ...]
     prompts: tuple[str, ...] = ()
     subset_prompts: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> BoolArray:
+        """Whether the teacher can judge each class, ``[C]``."""
+        return ~np.isin(np.array(self.classes), np.array(self.unjudged, dtype=str))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +84,15 @@ class SegmentScores(ABC):
     @abstractmethod
     def known(self, rows: IntArray) -> BoolArray:
         """Return in which of some segments ``[n]`` the teacher can tell anything."""
+
+    @abstractmethod
+    def similarities(self, rows: IntArray) -> Float32Array:
+        """Return how alike some segments and the classes are, ``[n, C]`` in [-1, 1]; zero where it cannot tell."""
+
+    @property
+    @abstractmethod
+    def per_segment(self) -> npt.NDArray[Any]:
+        """What is stored of each segment, ``[sum T, ...]``."""
 
     @abstractmethod
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -11,144 +11,32 @@ RLLD + VALOR   logit, softmax      top_mass                               and   
 LSLD           cosine, none        subset_argmax                          and     visual: overlap(4, 0.4); audio: hard
 UWAV           logit, none         a threshold a class and modality       and     sigmoid_margin
 =============  ==================  =====================================  ======  ==================================
+
+Every teacher serves every method. A teacher of class logits gives probabilities where another gives cosines, and its
+nearest subset is the most probable one. Of a class that a teacher cannot judge, the weak label's word holds.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import math
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from avparse.data.prompt_styles import published_thresholds
 from avparse.data.scores import TeacherScores, load_scores
 from avparse.data.store import FeatureStore
-from avparse.data.vocabulary import MODALITIES, Vocabulary
+from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array, IntArray, segment_rows
 from avparse.foundation.errors import UserError
-from avparse.foundation.settings import PartConfig, Settings
-from avparse.labels.pseudo.rules import best_subset, most_probable, overlap, sigmoid_margin, softmax
+from avparse.foundation.settings import PartConfig
+from avparse.labels.pseudo.rules import best_subset, likeliest_subset, most_probable, overlap, sigmoid_margin, softmax
+from avparse.labels.pseudo.side_config import SideConfig
 from avparse.labels.segments import SegmentLabels
 
 _log = logging.getLogger(__name__)
-_READ = {  # settings that each decision reads
-    "threshold": ("score", "norm", "temperature", "threshold", "filter"),
-    "top_mass": ("score", "norm", "temperature", "mass", "filter"),
-    "subset_argmax": (),
-}
-
-
-class SideConfig(Settings):
-    """Settings of the pseudo labels of one modality.
-
-    Attributes:
-        teacher: name of the teacher whose scores are read; ``avparse teach`` lists those of a store.
-        score: score that is used: the cosine of segment and prompt, or the logit that the network was trained with.
-        norm: normalisation of scores: ``softmax`` is each class's share in the segment, over all classes, at
-            ``temperature``. ``top_mass`` always uses these shares.
-        decide: decision of the labels of a segment: ``threshold``: scores strictly above it; ``top_mass``: the most
-            probable classes that together have at most ``mass``, and at least one; ``subset_argmax``: the most similar
-            subset of the weak label.
-        threshold: one number for all classes, one number per class by name, or the name of a published table
-            (``valor``, for logits).
-        temperature: divisor of the scores before the softmax.
-        mass: largest sum of the shares of the classes that ``top_mass`` chooses.
-        filter: restriction of the labels: ``and`` allows only classes of the weak label.
-        target: form of the targets: ``hard``: 0 or 1; ``sigmoid_margin``: the sigmoid of score minus threshold;
-            ``overlap``: softened where positives and negatives of a class overlap, by the two factors in ``overlap``.
-        overlap: factors of the positives and of the negatives in the target ``overlap``.
-    """
-
-    teacher: str = Field(pattern=r"^[A-Za-z0-9_+-]{1,64}$")
-    score: Literal["cosine", "logit"] = "cosine"
-    norm: Literal["none", "softmax"] = "none"
-    temperature: float = Field(1.0, gt=0)
-    decide: Literal["threshold", "top_mass", "subset_argmax"] = "threshold"
-    threshold: float | dict[str, float] | str | None = None
-    mass: float = Field(0.5, gt=0, lt=1)
-    filter: Literal["and", "none"] = "and"
-    target: Literal["hard", "sigmoid_margin", "overlap"] = "hard"
-    overlap: tuple[float, float] = (4.0, 0.4)
-
-    @field_validator("threshold", mode="before")
-    @classmethod
-    def _numbers(cls, threshold: Any) -> Any:
-        if isinstance(threshold, str):
-            published_thresholds(threshold)
-        elif isinstance(threshold, Mapping):
-            for name, value in threshold.items():
-                if not _is_number(value):
-                    raise UserError(f"class '{name}' has {value!r}; give a number")
-        elif threshold is not None and not _is_number(threshold):
-            raise UserError(f"found {threshold!r}; give a number, one for each class by name, or the name of a table")
-        return threshold
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.decide == "threshold" and self.threshold is None:
-            raise UserError("give a 'threshold': a number, one for each class by name, or the name of a table")
-        if self.decide != "threshold" and self.target == "sigmoid_margin":
-            raise UserError(f"target 'sigmoid_margin' needs thresholds, but 'decide' is '{self.decide}'")
-        for key, reason in self._of_no_effect().items():
-            default = type(self).model_fields[key].default
-            if getattr(self, key) != default:  # a run folder contains every default
-                shown = "null" if default is None else default
-                raise UserError(f"'{key}' has no effect {reason}; leave it out (or give its default, {shown})")
-        if isinstance(self.threshold, str) and (self.score, self.norm) != ("logit", "none"):
-            wrong = "score: logit" if self.score != "logit" else "norm: none"
-            raise UserError(f"the table '{self.threshold}' is for logits; set '{wrong}', or give numbers")
-        return self
-
-    def _of_no_effect(self) -> dict[str, str]:
-        """Return the settings that have no effect, each with the reason."""
-        keys = dict.fromkeys(key for read in _READ.values() for key in read)
-        unread = {key: f"with 'decide: {self.decide}'" for key in keys if key not in _READ[self.decide]}
-        if self.decide == "threshold" and self.norm == "none":
-            unread["temperature"] = "without 'norm: softmax'"
-        if self.target != "overlap":
-            unread["overlap"] = f"with 'target: {self.target}'"
-        return unread
-
-    def names_all(self, modality: str, vocabulary: Vocabulary) -> bool:
-        """Whether the thresholds, if they are a published table, have a value for every class."""
-        return (
-            not isinstance(self.threshold, str)
-            or set(vocabulary) <= published_thresholds(self.threshold)[modality].keys()
-        )
-
-    def thresholds(self, modality: str, vocabulary: Vocabulary) -> Float32Array:
-        """Return the threshold of each class, ``[C]``.
-
-        Raises:
-            UserError: a class has no threshold, or a threshold is given for a class that the data lack.
-        """
-        where, given = f"pseudo_labels.{modality}.threshold", self.threshold
-        if isinstance(given, str):
-            table = published_thresholds(given)[modality]
-            for name in vocabulary:
-                if name not in table:
-                    raise UserError(
-                        f"{where}: the table '{given}' has no threshold for class '{name}'; give a number, or let "
-                        "'avparse tune-thresholds' find one for each class"
-                    )
-            given = {name: table[name] for name in vocabulary}
-        if not isinstance(given, dict):
-            return np.full(len(vocabulary), given, dtype=np.float32)
-        for name in given:
-            vocabulary.index(name, where)
-        missing = next((name for name in vocabulary if name not in given), None)
-        if missing is not None:
-            raise UserError(f"{where}: no threshold for class '{missing}'; give one for each class, or a number")
-        return np.array([given[name] for name in vocabulary], dtype=np.float32)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _read_side(value: object) -> object:
@@ -186,8 +74,9 @@ class PseudoLabels:
         """Return the labels of the videos at ``indices``.
 
         A target that depends on all segments (``overlap``) is computed over the given videos: give the training split.
-        Segments without the modality have no label. In segments that the teacher has no embedding of, a label that it
-        might have given is unknown (NaN); a warning reports videos that the teacher has no scores of.
+        Segments without the modality have no label. In segments that the teacher cannot tell of, a label that it might
+        have given is unknown (NaN); a warning reports videos that the teacher has no scores of. A class that the
+        teacher cannot judge has the weak label in every segment.
 
         Raises:
             UserError: a teacher has no scores in the store, or none of the given videos.
@@ -200,13 +89,26 @@ class PseudoLabels:
     def scores(self, store: FeatureStore, indices: IntArray, modality: str) -> Float32Array | None:
         """Return the normalised scores ``[sum T, C]`` that thresholds apply to; None for a modality without teacher.
 
-        They are minus infinity in segments that the teacher has no embedding of.
+        They are minus infinity in segments that the teacher cannot tell of. Of a class that it cannot judge they are
+        infinite where the weak label's word holds, and minus infinity elsewhere.
 
         Raises:
             UserError: a teacher has no scores in the store, or none of the given videos.
         """
         side = self._side(store, indices, modality)
-        return None if side is None else np.where(side.embedded[:, None], side.scores, np.float32(-np.inf))
+        if side is None:
+            return None
+        told = np.where(side.judged, side.known[:, None], side.weak_word)
+        return np.where(told, np.where(side.judged, side.scores, np.float32(np.inf)), np.float32(-np.inf))
+
+    def judged(self, store: FeatureStore) -> list[BoolArray]:
+        """Return the classes ``[C]`` that the teacher can judge, for each modality that has a teacher.
+
+        Raises:
+            UserError: a teacher has no scores in the store.
+        """
+        sides = {m: side for m in MODALITIES if (side := self.config.side(m)) is not None}
+        return [load_scores(store, side.teacher, m).info.judged for m, side in sides.items()]
 
     def _side(self, store: FeatureStore, indices: IntArray, modality: str) -> _Side | None:
         config = self.config.side(modality)
@@ -227,59 +129,62 @@ class _Side:
         self.rows = np.zeros(len(of_seen), dtype=np.int64)  # any row will do for a video without scores
         self.rows[of_seen] = self.teacher.rows(tuple(itertools.compress(videos, seen)))
         present = store.present[segment_rows(store.first_row[indices], self.lengths), MODALITIES.index(modality)]
-        self.embedded: BoolArray = self.teacher.known(self.rows) & of_seen
-        possible = np.repeat(self.weak, self.lengths, axis=0) if config.filter == "and" else np.True_
-        possible = possible & present[:, None]  # [sum T, C]
-        self.allowed: BoolArray = possible & self.embedded[:, None]
-        self.unknown: BoolArray = possible & ~self.embedded[:, None]
+        self.judged = self.teacher.info.judged
+        self.known: BoolArray = self.teacher.known(self.rows) & of_seen
+        self.weak_word: BoolArray = np.repeat(self.weak, self.lengths, axis=0) & present[:, None]  # [sum T, C]
+        possible = self.weak_word if config.filter == "and" else np.repeat(present[:, None], len(self.judged), axis=1)
+        possible = possible & self.judged
+        self.allowed: BoolArray = possible & self.known[:, None]
+        self.unknown: BoolArray = possible & ~self.known[:, None]
 
     @cached_property
     def scores(self) -> Float32Array:
         logit = self.config.score == "logit"
-        scores = self.teacher.logits(self.rows) if logit else self._embeddings("score").cosines(self.rows)
+        scores = self.teacher.logits(self.rows) if logit else self.teacher.similarities(self.rows)
+        scores[:, ~self.judged] = -np.inf
         shared = self.config.norm == "softmax" or self.config.decide == "top_mass"
         return softmax(scores, self.config.temperature) if shared else scores
 
     def targets(self) -> Float32Array:
         """Return the targets ``[sum T, C]``, NaN where the label is unknown."""
-        return np.where(self.unknown, np.float32(np.nan), self._decided())
+        decided = np.where(self.judged, self._decided(), self.weak_word.astype(np.float32))
+        return np.where(self.unknown, np.float32(np.nan), decided)
 
     def _decided(self) -> Float32Array:
         chosen = self._chosen() & self.allowed
         if self.config.decide == "threshold":
             self._warn(chosen)
         if self.config.target == "sigmoid_margin":
-            margins = sigmoid_margin(self.scores, self.config.thresholds(self.modality, self.vocabulary))
+            margins = sigmoid_margin(self.scores, self._thresholds())
             return margins * self.allowed
         if self.config.target == "overlap":
-            softened, seen = chosen.astype(np.float32), self.embedded
-            cosines = self._embeddings("target").cosines(self.rows[seen])
-            softened[seen] = overlap(chosen[seen], cosines, *self.config.overlap)
+            softened, known = chosen.astype(np.float32), self.known
+            softened[known] = overlap(chosen[known], self.teacher.similarities(self.rows[known]), *self.config.overlap)
             return softened
         return chosen.astype(np.float32)
 
     def _chosen(self) -> BoolArray:
         if self.config.decide == "subset_argmax":
-            return best_subset(self._embeddings("decide"), self.rows, self.weak, self.lengths)
+            if isinstance(self.teacher, TeacherScores):
+                return best_subset(self.teacher, self.rows, self.weak, self.lengths)
+            return likeliest_subset(self.teacher.logits(self.rows), self.weak_word)
         if self.config.decide == "top_mass":
             return most_probable(self.scores, self.config.mass)
-        above: BoolArray = self.scores > self.config.thresholds(self.modality, self.vocabulary)
+        above: BoolArray = self.scores > self._thresholds()
         return above
 
-    def _embeddings(self, setting: str) -> TeacherScores:
-        """Return the embeddings that a setting needs.
+    def _thresholds(self) -> Float32Array:
+        """Return the threshold of each class, ``[C]``.
 
         Raises:
-            UserError: the teacher gives class logits.
+            UserError: a class has no threshold, or published thresholds are not of this kind of teacher.
         """
-        if not isinstance(self.teacher, TeacherScores):
-            value = getattr(self.config, setting)
-            other = {"score": "logit", "decide": "threshold", "target": "hard"}[setting]
+        if isinstance(self.config.threshold, str) and not isinstance(self.teacher, TeacherScores):
             raise UserError(
-                f"pseudo_labels.{self.modality}.{setting}: '{value}' needs embeddings, and teacher "
-                f"'{self.config.teacher}' gives class logits; set '{setting}: {other}'"
+                f"pseudo_labels.{self.modality}.threshold: the table '{self.config.threshold}' is of scaled cosines, "
+                f"and '{self.config.teacher}' gives log-odds; set it to 0, or to what 'avparse tune-thresholds' finds"
             )
-        return self.teacher
+        return self.config.thresholds(self.modality, self.vocabulary)
 
     def _tell_unseen(self, videos: tuple[str, ...], seen: BoolArray) -> None:
         if not seen.all():

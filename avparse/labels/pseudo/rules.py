@@ -67,6 +67,20 @@ def best_subset(teacher: TeacherScores, rows: IntArray, weak: BoolArray, lengths
     return chosen
 
 
+def likeliest_subset(logits: Float32Array, weak: BoolArray) -> BoolArray:
+    """Mark the subset of the weak label that is most probable by the logits of single classes.
+
+    It is LSLD's decision for a teacher of logits, which has no prompts of subsets: the product of p of the classes in
+    a subset and 1 - p of the others is largest for the classes whose p is above one half.
+
+    Args:
+        logits: logits ``[n, C]`` of the segments.
+        weak: weak label ``[n, C]`` of the video of each segment.
+    """
+    chosen: BoolArray = (logits > 0) & weak
+    return chosen
+
+
 def sigmoid_margin(scores: Float32Array, threshold: Float32Array) -> Float32Array:
     """Return ``sigmoid(score - threshold)``, which is one half at the threshold (UWAV)."""
     margin = np.clip(scores - threshold, -30, 30)
@@ -74,24 +88,24 @@ def sigmoid_margin(scores: Float32Array, threshold: Float32Array) -> Float32Arra
     return soft
 
 
-def overlap(labels: BoolArray, cosines: Float32Array, positive: float, negative: float) -> Float32Array:
+def overlap(labels: BoolArray, similarities: Float32Array, positive: float, negative: float) -> Float32Array:
     """Soften labels where positives and negatives of a class overlap in similarity (LSLD, section 3.3).
 
     For a class, let P be its labelled segments and N all others. If the most similar of N is above the least similar of
-    P, each of P below that maximum gets ``positive`` times its cosine, and each of N above that minimum ``negative``
-    times its cosine, also outside the weak label. A value outside (0, 1) is not used. P and N are sets of the given
-    segments.
+    P, each of P below that maximum gets ``positive`` times its similarity, and each of N above that minimum
+    ``negative`` times its similarity, also outside the weak label. A value outside (0, 1) is not used. P and N are sets
+    of the given segments.
 
     Args:
         labels: hard labels ``[n, C]`` of all training segments.
-        cosines: cosines ``[n, C]`` of the segments with the plain class names.
+        similarities: similarities ``[n, C]`` of the segments with the plain class names.
         positive: factor of labelled segments (published: 4).
         negative: factor of the other segments (published: 0.4).
     """
-    low = np.where(labels, cosines, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(labels, -np.inf, cosines).max(axis=0, initial=-np.inf)
-    doubtful = np.where(labels, cosines < high, cosines > low) & (high > low)
-    value = np.where(labels, np.float32(positive), np.float32(negative)) * cosines
+    low = np.where(labels, similarities, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(labels, -np.inf, similarities).max(axis=0, initial=-np.inf)
+    doubtful = np.where(labels, similarities < high, similarities > low) & (high > low)
+    value = np.where(labels, np.float32(positive), np.float32(negative)) * similarities
     written = doubtful & (value > 0) & (value < 1)
     softened: Float32Array = np.where(written, value, labels).astype(np.float32)
     return softened

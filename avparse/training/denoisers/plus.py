@@ -155,9 +155,7 @@ class PlusDenoiser:
                 unseen = [torch.cat(pair, dim=-1) for pair in pairs]
             # Each part's parsers have a scale of their own, so their predictions of unseen labels are standardised.
             # A missing score of a teacher (NaN) is replaced by the teacher's mean.
-            labels = unseen[0][given[mine]]
-            labels = labels[~labels.isnan().any(dim=-1)]
-            centre, scale = labels.mean(dim=0), labels.std(dim=0).clamp_min(1e-6)
+            centre, scale = _centre_and_scale(unseen[0][given[mine]])
             training, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
             unknown.append(training)
             known.append(rewarding)
@@ -229,12 +227,28 @@ def evidence(output: ParserOutput) -> Tensor:
 def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
     """Return the evidence of teachers for each class, ``[N, C, K]``: two values for each modality that has a teacher.
 
-    They are the highest pseudo label of a segment, and the mean over segments; NaN where a segment is unknown.
+    They are the highest pseudo label of a segment, and the mean over segments; NaN where a segment is unknown, and of
+    classes that the teacher cannot judge.
     """
-    labels = SegmentTable(build(PSEUDO_LABELS, config)(store, videos), store)(torch.from_numpy(videos))
+    maker = build(PSEUDO_LABELS, config)
+    labels = SegmentTable(maker(store, videos), store)(torch.from_numpy(videos))
     lengths = torch.from_numpy(store.lengths[videos])[:, None]
-    sides = [side for side in labels if side is not None]
-    return torch.stack([x for side in sides for x in (side.amax(dim=1), side.sum(dim=1) / lengths)], dim=-1)
+    values = []
+    for side, judged in zip((side for side in labels if side is not None), maker.judged(store), strict=True):
+        told = torch.from_numpy(judged)
+        values += [x.where(told, torch.nan) for x in (side.amax(dim=1), side.sum(dim=1) / lengths)]
+    return torch.stack(values, dim=-1)
+
+
+def _centre_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation ``[K]`` of the known values ``[n, K]``, from rows without NaN where there are any."""
+    whole = values[~values.isnan().any(dim=-1)]
+    if len(whole) > 1:
+        return whole.mean(dim=0), whole.std(dim=0).clamp_min(1e-6)
+    known = [column[~column.isnan()] for column in values.unbind(dim=-1)]
+    moments = [(x.mean(), x.std()) if len(x) > 1 else (x.new_zeros(()), x.new_ones(())) for x in known]
+    centre, scale = (torch.stack(each) for each in zip(*moments, strict=True))
+    return centre, scale.clamp_min(1e-6)
 
 
 @dataclass

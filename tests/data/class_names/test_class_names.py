@@ -15,7 +15,8 @@ from avparse.foundation.errors import UserError
 from tests.name_lists import AUDIOSET_NAMES, imagenet_list
 
 AUDIOSET = NameList("audioset", AUDIOSET_NAMES, exclusive=False)
-TOY = NameList("imagenet", ("bell cote, bell cot", "fox", "hen", "lawn mower", "red fox, Vulpes vulpes"), exclusive=True)
+_NAMES = ("bell cote, bell cot", "fox", "hen", "lawn mower", "red fox, Vulpes vulpes")
+TOY = NameList("imagenet", _NAMES, exclusive=True)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,9 @@ def test_an_unknown_class_is_told_with_the_nearest_names_in_one_line() -> None:
     assert found.judges.tolist() == [True, False, False, False]
     assert found.unknown == ("Chiken", "Mower", "Zither")
     told = find_classes(["Mower", "Zither"], TOY).explain()
-    assert told.startswith("list 'imagenet': 'Mower' is no name of it; near it: 'lawn mower'; 'Zither' is no name of it")
+    assert told.startswith(
+        "list 'imagenet': 'Mower' is no name of it; near it: 'lawn mower'; 'Zither' is no name of it"
+    )
     assert "--class-map FILE" in told
     assert "\n" not in told
 
