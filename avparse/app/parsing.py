@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avparse.app.parser_source import parser_source
 from avparse.data.features import TaskSpec
 from avparse.data.timeline import Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
@@ -51,8 +52,10 @@ class Parsed:
 @overload
 def parse(  # type: ignore[overload-overlap]  # a string is a path here, never an iterable of letters
     source: str | Path,
-    run: str | os.PathLike[str] | TrainedParser,
+    run: str | os.PathLike[str] | TrainedParser | None = None,
     *,
+    classes: str | Path | Sequence[str] | None = None,
+    networks: str | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -62,8 +65,10 @@ def parse(  # type: ignore[overload-overlap]  # a string is a path here, never a
 @overload
 def parse(
     source: Iterable[str | Path],
-    run: str | os.PathLike[str] | TrainedParser,
+    run: str | os.PathLike[str] | TrainedParser | None = None,
     *,
+    classes: str | Path | Sequence[str] | None = None,
+    networks: str | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -72,8 +77,10 @@ def parse(
 
 def parse(
     source: str | Path | Iterable[str | Path],
-    run: str | os.PathLike[str] | TrainedParser,
+    run: str | os.PathLike[str] | TrainedParser | None = None,
     *,
+    classes: str | Path | Sequence[str] | None = None,
+    networks: str | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -83,8 +90,12 @@ def parse(
     Args:
         source: path of a video or audio file of any length; a folder, whose files are parsed, those of nested folders
             too, but not what lies beside videos, such as thumbnails; or several paths.
-        run: trained run whose features avparse can extract, or its folder.
-        labels: only classes that may appear, if a video's labels are known; None for any class of the run.
+        run: trained run whose features avparse can extract, or its folder; None to parse ``classes`` without training,
+            by networks that are at hand.
+        classes: names of the classes, in a list, with commas between, or in a file with one a line. With a run they
+            replace its own, if its parser reads names (LEAP); None for the run's.
+        networks: name of the networks that judge without a run, such as ``"clip-clap"``; None for the best at hand.
+        labels: only classes that may appear, if a video's labels are known; None for any.
         workers: number of processes that decode several files; None for one per core; 0 for no other process.
         progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
             :func:`avparse.foundation.progress.showing`.
@@ -92,24 +103,24 @@ def parse(
     Returns:
         For one file its timeline. For a folder or several paths an iterator over the results in the order of the files,
         each computed on request: a timeline, or :class:`Failed` with the path of a file that could not be read and the
-        reason. A bad file therefore does not affect the others.
+        reason. A bad file therefore does not affect the others. A probability that no network can judge is NaN.
 
     Raises:
         UserError: the single file cannot be read, the run has no trained parser or reads features that cannot be
-            extracted, or a class is unknown.
+            extracted, a class is unknown, or no network is at hand.
 
     Example:
-        >>> timeline = avparse.parse("clip.mp4", run="runs/demo")  # doctest: +SKIP
+        >>> timeline = avparse.parse("clip.mp4", classes=["Dog", "Speech"])  # doctest: +SKIP
         >>> for event in timeline.events:  # doctest: +SKIP
         ...     print(event.class_name, event.modality, event.onset, event.offset)
     """
-    trained = run if isinstance(run, TrainedParser) else TrainedParser.open(run)
+    parser = parser_source(run, classes, networks)
     if labels is not None:
-        Vocabulary(trained.spec.classes).encode(labels, "labels")
+        Vocabulary(parser.spec.classes).encode(labels, "labels")
     one = isinstance(source, str | Path) and not Path(source).is_dir()
     paths = find_media([source] if isinstance(source, str | Path) else source).files
     with showing(progress):
-        parsed = parse_videos(paths, trained, only=lambda video: labels, workers=workers)
+        parsed = parse_videos(paths, parser, only=lambda video: labels, workers=workers)
     results = (result if isinstance(result, Failed) else result.timeline for result in parsed)
     if not one:
         return results

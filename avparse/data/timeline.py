@@ -120,6 +120,13 @@ class Timeline:
         more = [f"     ... and {len(self.events) - _SHOWN} more"] if len(self.events) > _SHOWN else []
         return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self._all_warnings())])
 
+    def unjudged(self) -> dict[str, tuple[str, ...]]:
+        """Return the classes that the parser could not judge, by modality; none in a modality that the video lacks."""
+        return {
+            m: () if x is None or not len(x) else tuple(np.asarray(self.classes)[np.isnan(x).all(axis=0)].tolist())
+            for m, x in self.segments.items()
+        }
+
     def _all_warnings(self) -> list[str]:
         """Return the warnings of the file and of the parser."""
         return [*map(str, self.warnings), *filter(None, [warning(self.trained_on)])]

@@ -212,9 +212,9 @@ def test_without_a_run_those_that_are_there_are_named(
     monkeypatch.chdir(tmp_path)
     code, _, err = command("parse", clip, "-o", tmp_path / "out")
     assert code == 2
-    assert "--run is missing: there is no run below the current folder; make one with 'avparse train'" in err
+    assert "or a trained run: there is no run below the current folder; make one with 'avparse train'" in err
     shutil.copytree(tiny_run, tmp_path / "runs" / "mine")
-    assert "--run is missing: give --run runs/mine (newest first)" in command("parse", clip, "-o", tmp_path / "out")[2]
+    assert "or a trained run: give --run runs/mine (newest first)" in command("parse", clip, "-o", tmp_path / "out")[2]
     assert "not a run folder" in command("parse", clip, "-o", tmp_path / "out", "--run", tmp_path)[2]
     code, _, err = command("parse", tmp_path / "absent.mp4", "-o", tmp_path / "out", "--run", tiny_run)
     assert (code, "absent.mp4: no such file or folder" in err) == (2, True)

@@ -42,8 +42,16 @@ def parse(
         typer.Option(help="Only these classes may appear: names with commas between, or a table 'video,labels'."),
     ] = None,
     classes: Annotated[
-        Path | None,
-        typer.Option(help="Other classes than the run's, one per line, for a parser that reads names (LEAP)."),
+        str | None,
+        typer.Option(
+            help="The classes: names with commas between, or a file with one a line. Without --run they are judged by "
+            "networks at hand; with it they replace the run's, if its parser reads names (LEAP).",
+            metavar="LIST_OR_FILE",
+        ),
+    ] = None,
+    networks: Annotated[
+        str | None,
+        typer.Option("--with", help="Networks to judge by without a run: clip-clap; the best at hand by default."),
     ] = None,
     label_vectors: Annotated[
         Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
@@ -53,16 +61,23 @@ def parse(
     retry_failed: RetryFailed = False,
 ) -> None:
     """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
-    run = checked_run(run)
     check_inputs(videos)
+    if run is not None or classes is None:
+        run = checked_run(run)
     from avparse.app.parse_files import parse_files
-    from avparse.app.run_source import run_source
+    from avparse.app.parser_source import parser_source
+    from avparse.data.judged import told_judges
     from avparse.data.made_up import warning
-    from avparse.models.trained import TrainedParser
+    from avparse.data.vocabulary import MODALITIES
+
+    source = parser_source(run, classes, networks, label_vectors)
+    judges = told_judges(source.judged_by, {m: source.unjudged(m) for m in MODALITIES})
+    if judges:
+        print(judges)
 
     left = parse_files(
         videos,
-        run_source(run, classes, label_vectors),
+        source,
         out,
         labels=labels,
         workers=workers,
@@ -70,9 +85,9 @@ def parse(
         retry_failed=retry_failed,
     )
     print(f"{out}: one timeline per video (index.csv), events.csv, report.html")
-    doubt = warning(TrainedParser.open(run).trained_on)
+    doubt = warning(source.trained_on)
     if doubt:
-        print(f"{run}: {doubt}")
+        print(f"{source.origin}: {doubt}")
     tell_left_out(left, out)
 
 

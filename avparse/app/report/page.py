@@ -17,6 +17,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from avparse.data.judged import told_judges
 from avparse.data.timeline import Event, Timeline, events_of, runs
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray
@@ -185,7 +186,7 @@ def _entry(video: ReportVideo, rule: DecodingRule) -> dict[str, Any]:
         "truth": None if video.truth is None else {m: _runs_by_class(t) for m, t in video.truth.items()},
         "weak_labels": None if video.weak_labels is None else list(video.weak_labels),
         "only": None if video.only is None else list(video.only),
-        "note": video.note,
+        "note": " ".join(filter(None, [video.note, told_judges(timeline.judged_by, timeline.unjudged())])),
         "warnings": [warning.message for warning in timeline.warnings],
         "lead": max(0.0, timeline.media_start),
         "waveform": None
@@ -202,9 +203,10 @@ def _track(
     ``differs`` is true if the timeline's events do not follow from the rule, because they were made with another one.
     """
     timeline = video.timeline
-    probabilities = timeline.segments.get(modality)
-    if probabilities is None:
+    known = timeline.segments.get(modality)
+    if known is None:
         return None
+    probabilities = np.nan_to_num(known)
     reached = (probabilities >= thresholds) & (probabilities > 0)
     gate = None if video.gates is None else np.asarray(video.gates[modality], dtype=np.float32)
     opened = ~reached | _in_events(timeline, modality) if gate is None else gate >= gate_thresholds
@@ -220,6 +222,7 @@ def _track(
         "gate": None if gate is None else _base64(gate, "<f4"),
         "gate_threshold": gate_thresholds.tolist(),
         "attention": None if attention is None else _base64(attention, "<f4"),
+        "unjudged": [timeline.classes.index(name) for name in timeline.unjudged()[modality]],
         "differs": _spans(events, modality) != _spans(timeline.events, modality),
     }
 

@@ -20,6 +20,11 @@ _CLAP = "laion/clap-htsat-fused"
 DIMENSIONS = {"clip": 768, "clap": 512}  # of the streams that these two checkpoints give
 
 
+def chosen_checkpoints() -> tuple[str, str]:
+    """Return the names of the checkpoints of CLIP and CLAP, which the environment may change."""
+    return os.environ.get("AVPARSE_CLIP", _CLIP), os.environ.get("AVPARSE_CLAP", _CLAP)
+
+
 class ClipClapExtractor:
     """The embeddings that the teachers make of a segment, as features: from that segment alone, of length one.
 
@@ -39,7 +44,7 @@ class ClipClapExtractor:
         # Loads torch, which other extractors do without.
         from avparse.media.towers.pretrained import find_checkpoint  # noqa: PLC0415
 
-        self._names = os.environ.get("AVPARSE_CLIP", _CLIP), os.environ.get("AVPARSE_CLAP", _CLAP)
+        self._names = chosen_checkpoints()
         clip, clap = (find_checkpoint(name, kind) for name, kind in zip(self._names, ("clip", "clap"), strict=True))
         seen, heard = clip.part("CLIPConfig"), clap.part("ClapConfig")
         size = seen.vision_config.image_size

@@ -52,7 +52,7 @@ class TrainingFreeParser:
         self.rule = DecodingRule(gate="own")
         self.trained_on: MadeUp = ""
         self.note = ""
-        self.judged_by = {scorer.modality: scorer.title for scorer in scorers}
+        self.judged_by: dict[str, str] = {scorer.modality: scorer.title for scorer in scorers}
 
     @property
     def origin(self) -> str:

@@ -1,0 +1,37 @@
+"""The choice of networks: for each modality the best one that is on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from avparse.data.vocabulary import MODALITIES
+from avparse.foundation.errors import UserError
+from avparse.foundation.settings import lookup
+from avparse.models.training_free.networks import NETWORKS, Network
+from avparse.models.training_free.parser import TrainingFreeParser
+
+
+def parser_at_hand(
+    classes: tuple[str, ...], name: str | None = None, networks: Mapping[str, Network] | None = None
+) -> TrainingFreeParser:
+    """Return a parser of some classes, by the best networks at hand; nothing is downloaded.
+
+    Args:
+        classes: wanted classes.
+        name: key of ``NETWORKS`` of the only ones that may judge; None for any.
+        networks: the networks to choose from, best first; None for those of ``NETWORKS``.
+
+    Raises:
+        UserError: nothing is at hand, or the named networks are not; nothing can judge any of the classes; or a class
+            is unknown to everything that is at hand.
+    """
+    known = {key: make() for key, make in NETWORKS.items()} if networks is None else networks
+    allowed = known if name is None else {name: lookup(known, name, "network of --with")}
+    found = {m: [one for one in allowed.values() if not one.missing(m)] for m in MODALITIES}
+    if not any(found.values()):
+        reasons = dict.fromkeys(one.missing(m) for one in allowed.values() for m in MODALITIES)
+        raise UserError(f"no network is at hand that could judge the classes; {', or '.join(reasons)}")
+    parser = TrainingFreeParser(classes, [some[0].judge(m, classes) for m, some in found.items() if some])
+    if all(len(parser.unjudged(m)) == len(classes) for m in MODALITIES):
+        raise UserError(f"{parser.origin}: judges none of {', '.join(classes)}; name other classes or other networks")
+    return parser

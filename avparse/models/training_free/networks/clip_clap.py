@@ -1,0 +1,72 @@
+"""CLIP and CLAP: any class, from its name, seen and heard."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from avparse.data.other_things import other_things
+from avparse.data.prompt_styles import prompt_style
+from avparse.media.extractors.clip_clap import chosen_checkpoints
+from avparse.media.towers.tower import Tower
+from avparse.models.training_free.parser import Judge
+from avparse.models.training_free.scorers.texts import TextScorer
+from avparse.models.training_free.thresholds import THRESHOLDS
+
+_STYLE = "valor"  # whose prompts are asked
+_THRESHOLD = "z-score"  # benchmarks/thresholds.py compares them
+_STREAMS = {"audio": "clap", "visual": "clip"}
+
+
+class ClipClap:
+    """The networks of the extractor ``clip-clap``, asked by text."""
+
+    def missing(self, modality: str) -> str:
+        """Return what is not installed or not on this machine."""
+        if importlib.util.find_spec("transformers") is None:
+            return "CLIP and CLAP need 'transformers': pip install 'avparse[teachers]'"
+        absent = [name for name in chosen_checkpoints() if not _held(name)]
+        if absent:
+            return f"no copy of {' and '.join(absent)}: avparse weights fetch clip, avparse weights fetch clap"
+        return ""
+
+    def judge(self, modality: str, classes: tuple[str, ...]) -> Judge:
+        """Return the judge of a modality, which compares segments with prompts of the classes and of other things.
+
+        Raises:
+            UserError: the checkpoint is damaged, or a prompt is too long.
+        """
+        tower = _TOWERS[modality]()
+        prompts = prompt_style(_STYLE).prompts(modality)
+        asked = (*prompts.class_prompts(classes), *map(prompts.text, other_things(modality, classes)))
+        texts = torch.from_numpy(tower.texts(asked))
+        title = " of ".join((_STREAMS[modality].upper(), tower.identity.partition(",")[0]))
+        scorer = TextScorer(tower.modality, "clip-clap", _STREAMS[modality], classes, texts, tower.logit_scale, title)
+        return Judge(scorer, THRESHOLDS[_THRESHOLD]())
+
+
+def _held(checkpoint: str) -> bool:
+    """Return whether a checkpoint is a local folder, or in the cache of the hub."""
+    if Path(checkpoint).expanduser().is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (slow to import)
+
+    return isinstance(try_to_load_from_cache(checkpoint, "config.json"), str)
+
+
+def _clip() -> Tower:
+    from avparse.media.towers.clip import ClipTower  # noqa: PLC0415
+
+    return ClipTower(chosen_checkpoints()[0], frames="mean", resize="squash")
+
+
+def _clap() -> Tower:
+    from avparse.media.towers.clap import ClapTower  # noqa: PLC0415
+
+    return ClapTower(chosen_checkpoints()[1])
+
+
+_TOWERS: dict[str, Callable[[], Tower]] = {"audio": _clap, "visual": _clip}

@@ -1,0 +1,1 @@
+"""Class scorers, one file for each kind."""

@@ -1,0 +1,120 @@
+"""Parsing without a run: 'parse --classes', real code on tiny random networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import avparse
+from avparse.app.class_list import read_classes
+from avparse.data.timeline import Timeline
+from avparse.foundation.errors import UserError
+from tests.app.test_outputs import rows_of
+from tests.clips import colours, tone, write_clip
+from tests.conftest import Command
+from tests.towers import write_towers
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_towers(transformers, tmp_path_factory.mktemp("towers"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    write_clip(folder / "both.mp4", sound=tone(700), picture=colours, seconds=3, fps=8)
+    write_clip(folder / "sound.wav", sound=tone(300), seconds=1)
+    return folder
+
+
+@pytest.fixture
+def at_hand(towers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVPARSE_CLIP", str(towers / "clip"))
+    monkeypatch.setenv("AVPARSE_CLAP", str(towers / "unfused"))
+
+
+@pytest.fixture
+def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AVPARSE_CLIP", "AVPARSE_CLAP"):
+        monkeypatch.setenv(name, "nobody/none")
+    monkeypatch.setenv("AVPARSE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_classes_are_judged_by_the_networks_at_hand_and_the_results_say_which(
+    clips: Path, tmp_path: Path, command: Command
+) -> None:
+    out = tmp_path / "out"
+    code, said, _ = command(
+        "parse", clips, "-o", out, "--classes", "Dog, Violin", "--with", "clip-clap", "--workers", "0"
+    )
+    assert code == 0
+    assert said.startswith("heard: CLAP of ")
+    assert "; seen: CLIP of " in said.splitlines()[0]
+    timeline = Timeline.load(out / "both.json")
+    assert timeline.classes == ("Dog", "Violin")
+    assert set(timeline.judged_by) == {"audio", "visual"}
+    assert timeline.segments["visual"].shape == (3, 2)
+    assert Timeline.load(out / "sound.json").segments["visual"] is None
+    assert len(rows_of(out / "index.csv")) == 2
+    assert "seen: CLIP of" in (out / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_python_takes_classes_in_place_of_a_run(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("Dog\nViolin\n")
+    clip = clips / "sound.wav"
+    timelines = [
+        avparse.parse(clip, classes=given)
+        for given in (["Dog", "Violin"], "Dog,Violin", tmp_path / "classes.txt", str(tmp_path / "classes.txt"))
+    ]
+    assert all(np.array_equal(t.segments["audio"], timelines[0].segments["audio"]) for t in timelines)
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], 'give --classes "Dog, Speech" to parse without training, or a trained run'),
+        (["--classes", "Dog"], "no network is at hand that could judge the classes; "),
+        (
+            ["--classes", "Dog", "--with", "clip-clip"],
+            "unknown network of --with 'clip-clip'; did you mean 'clip-clap'?",
+        ),
+        (["--classes", ""], "--classes: no class is named; give at least one"),
+        (["--classes", " , "], "--classes: no class is named; give at least one"),
+        (["--classes", "Dog,Cat,Dog"], "--classes: class 'Dog' is named twice; remove one"),
+        (["--classes", "absent.txt"], "absent.txt: "),
+        (["--classes", "Dog", "--label-vectors", "x.npz"], "--label-vectors x.npz: belongs to a run"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: list[str], told: str, clips: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, error = command("parse", clips / "sound.wav", "-o", tmp_path / "out", *options)
+    assert (code, told in error, error.strip().count("\n")) == (2, True, 0), error
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_name_without_comma_is_a_class_and_not_a_file() -> None:
+    assert read_classes("Dog") == ("Dog",)
+    with pytest.raises(UserError, match=r"names\.txt"):
+        read_classes("names.txt")
+
+
+def test_unknown_probabilities_are_null_in_the_file_and_nan_in_memory(tmp_path: Path) -> None:
+    values = np.array([[0.25, np.nan], [0.5, np.nan]], dtype=np.float32)
+    made = Timeline("a.mp4", 2.0, 1.0, ("Dog", "Wind"), {"audio": None, "visual": values}, judged_by={"visual": "N"})
+    made.save(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["segments"]["visual"] == [[0.25, None], [0.5, None]]
+    read = Timeline.load(tmp_path / "a.json")
+    assert np.array_equal(read.segments["visual"], values, equal_nan=True)
+    assert read.unjudged() == {"audio": (), "visual": ("Wind",)}
+    assert read.judged_by == {"visual": "N"}
