@@ -28,8 +28,8 @@ def parser_source(
         vectors: path of the class vectors of ``classes``; None to read them from the run's own source.
 
     Raises:
-        UserError: neither a run nor classes are given, or things that exclude each other; the run cannot parse, or not
-            these classes; or no network is at hand.
+        UserError: the options exclude each other or name neither a run nor classes; the run cannot parse, or not these
+            classes; or no network is at hand.
     """
     if run is not None:
         if networks is not None:

@@ -17,7 +17,7 @@ def parser_at_hand(
     """Return a parser of some classes, by the best networks at hand; nothing is downloaded.
 
     Args:
-        classes: wanted classes.
+        classes: names of the wanted classes.
         name: key of ``NETWORKS`` of the only ones that may judge; None for any.
         networks: the networks to choose from, best first; None for those of ``NETWORKS``.
 

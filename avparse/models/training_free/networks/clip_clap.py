@@ -12,6 +12,8 @@ from avparse.data.other_things import other_things
 from avparse.data.prompt_styles import prompt_style
 from avparse.media.extractors.clip_clap import chosen_checkpoints
 from avparse.media.towers.tower import Tower
+from avparse.media.weights.cache import weights_folder
+from avparse.media.weights.hub import HubModel
 from avparse.models.training_free.parser import Judge
 from avparse.models.training_free.scorers.texts import TextScorer
 from avparse.models.training_free.thresholds import THRESHOLDS
@@ -50,11 +52,7 @@ class ClipClap:
 
 def _held(checkpoint: str) -> bool:
     """Return whether a checkpoint is a local folder, or in the cache of the hub."""
-    if Path(checkpoint).expanduser().is_dir():
-        return True
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (slow to import)
-
-    return isinstance(try_to_load_from_cache(checkpoint, "config.json"), str)
+    return Path(checkpoint).expanduser().is_dir() or HubModel(checkpoint).held(weights_folder()) is not None
 
 
 def _clip() -> Tower:
