@@ -52,6 +52,7 @@ def commands(run: str, video: str, out: Path) -> dict[str, list[str]]:
     python, program = [sys.executable, "-c"], [sys.executable, "-m", "avparse"]
     return {
         "import torch": [*python, "import torch"],
+        "import avparse.training.train": [*python, "import avparse.training.train"],
         "avparse --help": [*program, "--help"],
         "avparse.parse(VIDEO)": [*python, FIRST.format(video=video, run=run)],
         "avparse parse VIDEO": [*program, "parse", video, "--run", run, "-o", str(out)],

@@ -8,7 +8,12 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
+
+from avparse.foundation.extras import only_version
+
+# Fabric asks for the version of torchmetrics, and would load all of it for that: torchvision, transformers, SciPy.
+with only_version("torchmetrics"):
+    from lightning_fabric import Fabric
 
 _log = logging.getLogger(__name__)
 

@@ -62,6 +62,15 @@ def test_help_loads_no_library_of_the_work() -> None:
     assert not loaded & {"torch", "numpy", "av", "yaml", "tqdm", *UNUSED}
 
 
+def test_training_loads_no_library_that_it_does_not_use() -> None:
+    code = "import sys, avparse.training.train; print(*sys.modules); import torchmetrics; torchmetrics.MeanMetric"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "lightning_fabric" in loaded
+    assert not loaded & {"torchmetrics", "torchvision", "transformers", "scipy", "pandas", "matplotlib", "tensorboard"}
+
+
 def test_a_process_that_decodes_loads_no_torch() -> None:
     code = "import sys, avparse.media.pipeline; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
