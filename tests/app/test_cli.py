@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from avparse.app import parsing
+from avparse.app import cli, parsing
 from avparse.app.extracting import read_labels
 from avparse.data.store import FeatureStore
 from avparse.data.timeline import Timeline
@@ -42,7 +42,11 @@ def _refused(result: tuple[int, str, str], message: str) -> None:
 
 
 def _avparse(*arguments: str | Path) -> None:
-    subprocess.run([sys.executable, "-m", "avparse", *map(str, arguments)], check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["avparse", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert not stop.value.code
 
 
 @pytest.fixture(scope="session")

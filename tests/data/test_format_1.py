@@ -59,9 +59,9 @@ def test_writing_to_it_converts_it(old: Path) -> None:
     assert_holds(FeatureStore.open(old), 4)
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_conversion_that_is_killed_leaves_one_of_both(old: Path, tmp_path: Path, every: int) -> None:
-    """The process ends at every (third) file call; the store is whole, and the next writer converts it."""
+    """The process ends at every (seventh) file call; the store is whole, and the next writer converts it."""
     number = 0
     for fault in faults(Killed, every):
         number += 1

@@ -528,6 +528,8 @@ def test_list_recipes_train_on_a_simulated_teacher(name: str, store: FeatureStor
     if hasattr(load_recipe(name).denoiser, "episodes"):
         changes += ["denoiser.episodes=1", "denoiser.steps=2", "denoiser.batch_size=8"]
         changes.append("denoiser.policy.stem={name: linear, width: 16}")
+    if "rlld-plus" in name:
+        changes += ["denoiser.updates=20", "denoiser.finetune_epochs=2", "denoiser.epochs=1"]
     run = train(small(name, *changes), store, tmp_path / "run")
     losses = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[0])
     assert np.isfinite(losses["loss"])

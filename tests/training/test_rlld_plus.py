@@ -81,7 +81,7 @@ def test_learns_from_evidence_and_leaves_useless_evidence_alone(store: FeatureSt
     truth = torch.stack((given, given & (torch.rand(400, 4, generator=rng) < 0.5)))
     telling = truth[1].float() + 0.5 * torch.randn(400, 4, generator=rng)
     fold = torch.arange(400) % 4
-    learner = _Learner(PlusDenoiser.Config(), task_spec(store))
+    learner = _Learner(PlusDenoiser.Config(penalties=(0.3, 3.0), updates=100), task_spec(store))
     for evidence, better in ((telling, True), (torch.randn(400, 4, generator=rng), False)):
         videos = _Annotated(evidence, given, truth)
         penalty, table = learner.choose(videos.only(fold < 3), torch.arange(300) % 4)
