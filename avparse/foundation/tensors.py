@@ -28,7 +28,7 @@ _TYPES |= {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.
 _NAMED = 5
 # What a pickled scalar of numpy calls: numbers come of it, and nothing else.
 _NUMPY_SCALARS: list[Any] = [
-    (np.int64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    *((np.int64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     (np.dtype, "numpy.dtype"),
     type(np.dtype(np.int64)),
     type(np.dtype(np.float64)),

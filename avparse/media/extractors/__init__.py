@@ -5,10 +5,15 @@ from collections.abc import Callable, Mapping
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
 from avparse.media.extractors.clip_clap import ClipClapExtractor
+from avparse.media.extractors.compact import CompactExtractor
 from avparse.media.extractors.extractor import Extractor, Stream
 from avparse.media.extractors.light import LightExtractor
 
-EXTRACTORS: dict[str, Callable[[], Extractor]] = {"light": LightExtractor, "clip-clap": ClipClapExtractor}
+EXTRACTORS: dict[str, Callable[[], Extractor]] = {
+    "light": LightExtractor,
+    "compact": CompactExtractor,
+    "clip-clap": ClipClapExtractor,
+}
 
 
 def make_streams(wanted: str | Mapping[str, str]) -> dict[str, Stream]:
