@@ -20,6 +20,7 @@ _ENDINGS = (
     ".sha1 .sha256 .torrent .db .textgrid .eaf .m3u .m3u8 .pls .cue .edl .xspf"
 )
 SIDECARS = frozenset(_ENDINGS.split())
+STILLS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))  # pictures that are read where they are asked for
 EXPECTED = frozenset({"hidden", "sidecar", "unlabelled", "no file"})
 _OWN = (".json", ".csv", ".html")  # endings of what 'parse' writes
 
@@ -100,11 +101,17 @@ def find_media(inputs: Iterable[str | Path], out: Path | None = None) -> MediaFi
     return found
 
 
-def files_in(folder: str | Path) -> list[Path]:
-    """Return the files of a folder, and of those nested in it, that are tried as videos; there may be none."""
+def files_in(folder: str | Path, stills: bool = False) -> list[Path]:
+    """Return the files of a folder, and of those nested in it, that are tried as videos; there may be none.
+
+    Args:
+        folder: path of the folder.
+        stills: whether pictures are tried, too; beside videos they are thumbnails.
+    """
     found = MediaFiles()
     _walk(Path(folder), None, found, set())
-    return found.files
+    pictures = [one.path for one in found.left if one.kind == "sidecar" and one.path.suffix.lower() in STILLS]
+    return sorted(found.files + pictures) if stills else found.files
 
 
 def _only(part: MediaFiles) -> str:

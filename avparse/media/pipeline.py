@@ -21,9 +21,10 @@ from threadpoolctl import threadpool_limits
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.platform import cores, interrupts_held, leave_signals_to_parent
-from avparse.media.decoding.chunks import read_chunks
+from avparse.media.decoding.chunks import Chunk, read_chunks
 from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits, tell_busy
 from avparse.media.decoding.problems import MediaError, MediaWarning, Reason
+from avparse.media.decoding.still import is_still, read_still
 from avparse.media.extractors import Stream, make_streams
 
 _log = logging.getLogger(__name__)
@@ -85,16 +86,18 @@ def extract_video(
 ) -> Extracted:
     """Decode a file and extract the features of its segments; memory grows with the features only.
 
+    A still picture, by its ending, is one segment without sound.
+
     Raises:
         MediaError: the file cannot be opened, exceeds a limit, costs too much, or nothing in it can be decoded.
         UserError: the segments are too short for a stream.
     """
-    chunks = read_chunks(
-        path,
-        [stream.view for stream in streams.values()],
-        segment_seconds=segment_seconds,
-        limits=limits,
-    )
+    views = [stream.view for stream in streams.values()]
+    chunks: Iterable[Chunk]
+    if is_still(path):
+        chunks = [read_still(path, views, segment_seconds=segment_seconds, limits=limits)]
+    else:
+        chunks = read_chunks(path, views, segment_seconds=segment_seconds, limits=limits)
     parts, audio, visual = [], [], []
     warnings: list[MediaWarning] = []
     end_s = origin_s = 0.0

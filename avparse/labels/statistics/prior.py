@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avparse.foundation.errors import UserError
-from avparse.labels.statistics.logistic import fit_logistic
+from avparse.foundation.logistic import fit_logistic
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 1e4)
 

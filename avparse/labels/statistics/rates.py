@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avparse.labels.statistics.logistic import fit_logistic
+from avparse.foundation.logistic import fit_logistic
 from avparse.labels.statistics.prior import check_labels
 
 _ROUNDS = 20
