@@ -14,8 +14,8 @@ from torch import Tensor
 
 from avparse.data.datasets.llp import read_llp
 from avparse.foundation.errors import UserError
-from avparse.labels.reinforced.actions import greedy
 from avparse.foundation.logistic import fit_logistic
+from avparse.labels.reinforced.actions import greedy
 from avparse.labels.statistics.prior import ClassPrior, ValidationClassifier
 from avparse.labels.statistics.rates import RightRates
 

@@ -10,6 +10,7 @@ import typer
 
 from avparse.app.cli.given_paths import check_inputs, checked_run
 from avparse.app.cli.options import Device, Limit, Out, RetryFailed, Seed, Store, Workers, read_limits, tell_left_out
+from avparse.foundation.errors import UserError
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Parse and score")
@@ -49,12 +50,20 @@ def parse(
             metavar="LIST_OR_FILE",
         ),
     ] = None,
-    networks: Annotated[
-        str | None,
-        typer.Option("--with", help="Networks to judge by without a run: clip-clap; the best at hand by default."),
-    ] = None,
     label_vectors: Annotated[
         Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(help="In place of a run: a folder that holds, for each class, a folder of files of it."),
+    ] = None,
+    networks: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            help="Networks to judge by without a run, such as clip-clap; with --examples the extractor of their "
+            "features, such as light. The best at hand by default.",
+        ),
     ] = None,
     workers: Workers = None,
     limit: Limit = None,
@@ -62,7 +71,9 @@ def parse(
 ) -> None:
     """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
     check_inputs(videos)
-    if run is not None or classes is None:
+    if examples is not None and (run is not None or classes is not None or label_vectors is not None):
+        raise UserError(f"--examples {examples}: brings its own classes; give it without --run and --classes")
+    if run is not None or (classes is None and examples is None):
         run = checked_run(run)
     from avparse.app.parse_files import parse_files
     from avparse.app.parser_source import parser_source
@@ -70,11 +81,15 @@ def parse(
     from avparse.data.made_up import warning
     from avparse.data.vocabulary import MODALITIES
 
-    source = parser_source(run, classes, networks, label_vectors)
+    if examples is None:
+        source = parser_source(run, classes, networks, label_vectors)
+    else:
+        from avparse.app.examples import parser_of_examples
+
+        source = parser_of_examples(examples, networks, out=out, workers=workers)
     judges = told_judges(source.judged_by, {m: source.unjudged(m) for m in MODALITIES})
     if judges:
         print(judges)
-
     left = parse_files(
         videos,
         source,

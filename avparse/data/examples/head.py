@@ -97,7 +97,7 @@ def _moments(features: Float64Array, share: Float64Array) -> tuple[Float64Array,
     share = share / share.sum()
     mean = share @ features
     deviation = np.sqrt(share @ np.square(features - mean))
-    constant = deviation <= 1e-6 * (1.0 + np.abs(mean))
+    constant = deviation <= 1e-4 * (1.0 + np.abs(mean))
     return mean, np.where(constant, np.inf, deviation)
 
 
@@ -143,7 +143,10 @@ def _calibrate(scores: Float64Array, rows: _Rows) -> tuple[Float64Array, Float64
     x = np.stack([(scores / deviation).T, np.ones_like(scores.T)], axis=2)
     target = (rows.signs.T > 0).astype(np.float64)
     fit = fit_logistic(
-        torch.from_numpy(x), torch.from_numpy(target), torch.tensor([_SLOPE, 1e-6]), weight=torch.from_numpy(rows.weight)
+        torch.from_numpy(x),
+        torch.from_numpy(target),
+        torch.tensor([_SLOPE, 1e-6]),
+        weight=torch.from_numpy(rows.weight),
     )
     slope, shift = fit.weights.numpy().T
     slope = np.maximum(slope, 1e-3)  # held-out scores that say the opposite give no head that does

@@ -93,9 +93,7 @@ def extract_examples(
     if kept is not None:
         found = {file: known for file in folder.files if (known := kept.find(file)) is not None}
     todo = [file for file in folder.files if file not in found]
-    made = extract_videos(
-        todo, wanted, segment_seconds=segment_seconds, workers=0 if len(todo) == 1 else workers
-    )
+    made = extract_videos(todo, wanted, segment_seconds=segment_seconds, workers=0 if len(todo) == 1 else workers)
     for file, result in zip(todo, track(made, "examples", total=len(todo)), strict=True):
         if isinstance(result, Failed):
             raise UserError(f"{result.reason} (an example; mend or remove it)")

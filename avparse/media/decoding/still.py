@@ -77,6 +77,8 @@ def _pixels(path: str | Path, limits: Limits) -> UInt8Array:
                 turned = turned.convert("RGBA")
                 turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
             return np.asarray(turned.convert("RGB"), dtype=np.uint8)
+    except MediaError:
+        raise
     except FileNotFoundError:
         raise MediaError("missing", f"{path}: no such file; check the path") from None
     except IsADirectoryError:
