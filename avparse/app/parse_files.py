@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from avparse.app.output_index import INDEX, OutputIndex
 from avparse.app.parsing import Only, Parsed, parse_videos
 from avparse.app.report.csv import kept_rows, write_events_csv
@@ -20,6 +22,7 @@ from avparse.foundation.errors import UserError, closest
 from avparse.foundation.files import writing
 from avparse.foundation.locks import LOCK, Lock
 from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
+from avparse.media.decoding.still import is_still
 from avparse.media.decoding.waveform import waveform_peaks
 from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import LeftOut, find_media
@@ -29,6 +32,7 @@ from avparse.models.source import ParserSource
 
 _log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
+_SILENT = np.zeros((0, 2), dtype=np.float32)  # waveform of a file without sound
 _SAVED_AT_ONCE = 32  # timelines for each writing of the index
 
 
@@ -140,7 +144,9 @@ def report_video(
     return ReportVideo(
         timeline=parsed.timeline,
         media=parsed.path,
-        waveform=waveform_peaks(parsed.path, _WAVEFORM_BINS, parsed.timeline.duration),
+        waveform=_SILENT
+        if is_still(parsed.path)
+        else waveform_peaks(parsed.path, _WAVEFORM_BINS, parsed.timeline.duration),
         truth=truth,
         weak_labels=weak_labels,
         note=note,

@@ -57,6 +57,14 @@ def test_a_video_is_parsed_by_some_sounds_and_pictures(made: Path, tmp_path: Pat
     assert [file.stat().st_mtime_ns for file in kept] == before
 
 
+def test_a_picture_is_parsed_too(made: Path, tmp_path: Path, command: Command) -> None:
+    shown = picture(tmp_path / "shown.png", "High", 8)
+    code, _, err = command("parse", shown, "--examples", made, *LIGHT, "-o", tmp_path / "out")
+    assert code == 0, err
+    (event,) = json.loads((tmp_path / "out" / "shown.json").read_text())["events"]
+    assert (event["class"], event["modality"]) == ("High", "visual")
+
+
 def test_a_modality_without_examples_is_not_judged(folder: Path, tmp_path: Path, command: Command) -> None:
     for file in folder.glob("High/*.png"):
         file.unlink()
