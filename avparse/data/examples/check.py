@@ -43,7 +43,7 @@ class OddFile:
         modality: modality in which it does.
         own: classes of the folders that it is in; none for a file of no class.
         other: the class that fits best.
-        probabilities: of the own class (of several, the best) and of the other, from heads that did not see the file.
+        probabilities: probability of the own class (of several, the best) and of the other, by heads without the file.
     """
 
     path: Path
