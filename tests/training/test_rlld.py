@@ -292,6 +292,26 @@ def test_a_decoder_on_encodings_scores_as_the_whole_network_does(tmp_path: Path)
     assert counts[0].right.sum() > 0
 
 
+def test_a_decoder_learns_from_the_losses_that_depend_on_it(store: FeatureStore, tmp_path: Path) -> None:
+    few = ["denoiser.episodes=1", "parser.encoder={name: cpsp}"]
+    recipe = load_recipe("rlld+cpsp", [*few, "parser.stem.width=8", "denoiser.warm_epochs=0.1"])
+    made = environment.Environment(recipe.denoiser, Workspace(recipe, store, tmp_path, 1), store.select("val"))  # type: ignore[arg-type]
+    assert [loss.label for loss in made.losses] == ["bce_audio", "bce_visual", "bce_video"]
+
+
+def test_the_ablations_of_table_2_are_what_they_say(store: FeatureStore, tmp_path: Path) -> None:
+    """A shift by class does not look at the state, so labels outside of it change nothing; the inter-reward does."""
+    few = ["denoiser.episodes=2", "denoiser.steps=2", "denoiser.batch_size=16", "denoiser.check_seeds=0"]
+    shifts = []
+    for name in ("rlld+cl", "rlld-no-labels", "rlld-no-inter-reward"):
+        run = train(_recipe(name, *few, "training.epochs=1"), store, tmp_path / name, seed=1).path
+        found = load_checkpoint(run / "denoised" / "checkpoints")
+        assert found is not None
+        shifts.append(found.state["shift"]["means"])
+    assert shifts[0] == shifts[1]
+    assert shifts[0] != shifts[2]
+
+
 def test_the_parts_of_a_state_share_its_videos(store: FeatureStore, tmp_path: Path) -> None:
     seen: list[list[int]] = []
     recipe = _rlld("denoiser.updates_per_state=3")

@@ -85,7 +85,7 @@ def test_learns_from_evidence_and_leaves_useless_evidence_alone(store: FeatureSt
     for evidence, better in ((telling, True), (torch.randn(400, 4, generator=rng), False)):
         videos = _Annotated(evidence, given, truth)
         penalty, table = learner.choose(videos.only(fold < 3), torch.arange(300) % 4)
-        policy = learner.learn(videos.only(fold < 3), penalty)
+        (policy,) = learner.learn(videos, [(fold < 3, penalty)])
         test = videos.only(fold == 3)
         with torch.no_grad():
             logits = policy(Features({}), test.given.float(), test.evidence)

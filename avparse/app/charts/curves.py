@@ -39,7 +39,9 @@ _WORDS = {
             ("terminal", "terminal reward", "reward"),
             ("inter", "soft inter-reward", "reward"),
             ("advantage", "advantage", "reward"),
+            ("gap", "difference of the rewards of a pair", "reward"),
             ("noise", "wrong labels among those kept", "share"),
+            ("right", "right labels that are kept", "share"),
             ("violations", "videos that would lose all labels", "share"),
         )
     },

@@ -26,7 +26,9 @@ from avparse.foundation.progress import Tracker, track
 from avparse.foundation.settings import PartConfig, build
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.segments import SegmentTable
+from avparse.labels.targets import Targets
 from avparse.losses import LOSSES
+from avparse.losses.loss import Loss
 from avparse.models.output import Hidden, ParserOutput
 from avparse.models.parsers import AnyParser
 from avparse.models.parsers.build import build_parser
@@ -47,7 +49,8 @@ class EnvironmentConfig(PartConfig):
             training on the weak labels (``weak``) [10].
         warm_epochs: number of those epochs, with the recipe's rate and batch size; a part of an epoch is allowed.
         trains: part of the task network that learns in an episode: ``all``, or the ``decoder`` alone. The encodings of
-            the videos are then computed once, and an episode costs a tenth.
+            the videos are then computed once, losses of stem and encoder alone are left out as they teach the decoder
+            nothing, and an episode costs a fortieth.
         reset: whether the task network goes back to its start before every ``episode``, or ``never``: then it goes on
             with the weights that the greedy labels have taught it in the last episode [10].
         steps, batch_size, overlap: states of an episode, videos of a state, and the share of its videos that each state
@@ -92,7 +95,7 @@ class Environment:
         pseudo = workspace.segments
         self.segments = None if pseudo is None else SegmentTable(pseudo, store, self.fabric.device)
         # An episode is shorter than an epoch, so losses that start in a later epoch have no part in it.
-        self.losses = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
+        self.losses: list[Loss] = [x for x in (build(LOSSES, c) for c in recipe.losses) if x.config.after == 0]
         self.network: nn.Module = self._started()
         self.start = _copied(self.network)
 
@@ -145,14 +148,18 @@ class Environment:
 
     def _update(self, optimizer: torch.optim.Optimizer, batch: Batch, labels: Tensor, step: Step) -> None:
         self.network.train()
-        segments = (None, None) if self.segments is None else self.segments(batch.index)
-        targets = sampled_targets(labels, batch.weak, segments, self.workspace.recipe.refined_video)
+        targets = self._targets(batch, labels)
         with self.fabric.autocast():
             output = self.network(batch.features)
         loss = torch.stack([x.config.weight * x(output, targets, batch, step) for x in self.losses]).sum()
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         optimizer.step()
+
+    def _targets(self, batch: Batch, labels: Tensor) -> Targets:
+        """Return what revised labels ``[2, B, C]`` ask of the task network."""
+        segments = (None, None) if self.segments is None else self.segments(batch.index)
+        return sampled_targets(labels, batch.weak, segments, self.workspace.recipe.refined_video)
 
     def _started(self) -> nn.Module:
         """Return the task network as the first episode finds it."""
@@ -171,9 +178,21 @@ class Environment:
                 "denoiser.trains: 'decoder' needs a parser of stem, encoder and decoder that is read in one pass; set "
                 "denoiser.trains to all"
             )
+        self.losses = [loss for loss in self.losses if self._reaches(decoder, loss, parser)]
         parser.eval()
         self.table = self._encoded(parser)
         return _DecoderOnly(decoder)
+
+    def _reaches(self, decoder: nn.Module, loss: Loss, parser: AnyParser) -> bool:
+        """Return whether a loss depends on the decoder; one of stem and encoder alone teaches a decoder nothing."""
+        batch = self.table.batch(self.workspace.train[: self.config.batch_size])
+        with torch.random.fork_rng(devices=[]):
+            output = parser.train()(batch.features)
+        value = loss(output, self._targets(batch, batch.weak.expand(2, -1, -1)), batch, Step(0, 0, 1))
+        if not value.requires_grad:
+            return False
+        gradients = torch.autograd.grad(value, list(decoder.parameters()), allow_unused=True)
+        return any(gradient is not None for gradient in gradients)
 
     def _warm(self, parser: AnyParser) -> None:
         """Train a parser on the weak labels, or read the one that was."""

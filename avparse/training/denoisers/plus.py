@@ -121,7 +121,7 @@ class PlusDenoiser:
                 "those of 'class-prior'",
                 len(reward),
             )
-        policy = learner.learn(videos, penalty)
+        (policy,) = learner.learn(videos, [(torch.ones(len(reward), dtype=torch.bool), penalty)])
         given = torch.from_numpy(workspace.given)
         with torch.no_grad():
             logits = policy(_NO_FEATURES, given.float(), unknown)
@@ -272,33 +272,47 @@ class _Learner:
     def choose(self, videos: _Annotated, fold: Tensor) -> tuple[float | None, str]:
         """Return the penalty with the highest reward on held-out folds, None for the prior; and a table of all."""
         choices: list[float | None] = [None, *self.config.penalties]
+        tasks = [(penalty, number) for penalty in choices for number in range(self.config.folds)]
+        policies = self.learn(videos, [(fold != number, penalty) for penalty, number in tasks])
         rewards = dict.fromkeys(choices, 0.0)
-        for penalty in track(choices, "RLLD-plus", unit="penalty"):
-            for number in range(self.config.folds):
-                policy = self.learn(videos.only(fold != number), penalty)
-                rewards[penalty] += _greedy_reward(policy, videos.only(fold == number))
+        for (penalty, number), policy in zip(tasks, policies, strict=True):
+            rewards[penalty] += _greedy_reward(policy, videos.only(fold == number))
         rewards = {p: 100 * r / (2 * len(videos.given)) for p, r in rewards.items()}
         lines = [f"| {'prior' if p is None else p} | {r:.2f} |" for p, r in rewards.items()]
         table = "| penalty | held-out reward (label F, percent) |\n|---|---:|\n" + "\n".join(lines) + "\n"
         return max(choices, key=lambda p: rewards[p]), table
 
-    def learn(self, videos: _Annotated, penalty: float | None) -> EvidencePolicy:
-        """Return the policy trained on these videos; without a penalty it is the unchanged class prior."""
+    def learn(self, videos: _Annotated, tasks: Sequence[tuple[Tensor, float | None]]) -> list[EvidencePolicy]:
+        """Return one policy for each task, all trained at once, because a small one costs little but the calls.
+
+        Args:
+            videos: annotated videos.
+            tasks: which of the videos ``[N]`` (boolean) a policy is trained on, and its penalty; without a penalty it
+                is the unchanged class prior.
+        """
         config = self.config
+        policies = [self._at_prior(videos.only(which)) for which, _ in tasks]
+        learning = [(p, which, penalty) for p, (which, penalty) in zip(policies, tasks, strict=True) if penalty]
+        if not learning:
+            return policies
+        optimizer = torch.optim.Adam([x for policy, _, _ in learning for x in policy.parameters()], lr=config.rate)
+        labels = videos.given.float()
+        share = torch.stack([which / which.sum() for _, which, _ in learning])  # [M, N], of M policies
+        for _ in track(range(config.updates), "RLLD-plus", unit="update"):
+            logits = torch.stack([p(_NO_FEATURES, labels, videos.evidence) for p, _, _ in learning])  # [M, 2, N, C]
+            reward = expected_label_f(logits, labels, videos.truth)
+            if config.inter_weight:
+                reward = reward + config.inter_weight * config.inter.expected(logits, labels, may_empty=True)
+            penalties = torch.stack([penalty * p.penalty() / which.sum() for p, which, penalty in learning])
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(penalties.sum() - (reward.mean(dim=1) * share).sum())
+            optimizer.step()
+        return policies
+
+    def _at_prior(self, videos: _Annotated) -> EvidencePolicy:
+        """Return an untrained policy, which equals the class prior of the videos."""
         policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, videos.evidence.shape[-1])
         policy.start_from(ClassPrior.count(videos.given, videos.truth, shrinkage=2.0).keep_logits(policy.bound))
-        if penalty is None:
-            return policy
-        optimizer = torch.optim.Adam(policy.parameters(), lr=config.rate)
-        labels = videos.given.float()
-        for _ in range(config.updates):
-            logits = policy(_NO_FEATURES, labels, videos.evidence)  # [2, N, C]
-            reward = expected_label_f(logits, labels, videos.truth).mean()
-            if config.inter_weight:
-                reward = reward + config.inter_weight * config.inter.expected(logits, labels, may_empty=True).mean()
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(penalty * policy.penalty() / len(labels) - reward)
-            optimizer.step()
         return policy
 
 

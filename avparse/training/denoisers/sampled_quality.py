@@ -15,7 +15,9 @@ class SampledQuality:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.kept, self.wrong, self.violated, self.videos = (torch.zeros(2, dtype=torch.long) for _ in range(4))
+        self.kept, self.wrong, self.right, self.violated, self.videos = (
+            torch.zeros(2, dtype=torch.long) for _ in range(5)
+        )
         self.known = bool(workspace.store.annotated[workspace.train].all())
 
     def add(self, index: Indices, actions: Actions) -> None:
@@ -25,11 +27,19 @@ class SampledQuality:
         self.violated += actions.violated.sum(dim=1).cpu()
         self.videos += len(index)
         if self.known:
-            self.wrong += (labels & ~self.workspace.modality_truth(index)).sum(dim=(1, 2))
+            truth = self.workspace.modality_truth(index)
+            self.wrong += (labels & ~truth).sum(dim=(1, 2))
+            self.right += (truth & torch.from_numpy(self.workspace.store.weak[index])).sum(dim=(1, 2))
 
     def metrics(self) -> dict[str, float]:
-        """Return the share of void draws and, where the truth is known, of wrong labels, for each modality."""
+        """Return the quality of the sampled labels of each modality by name.
+
+        That is the share of void draws and, where the truth is known, of wrong labels among those kept, and of kept
+        labels among the right ones.
+        """
         values = {f"violations_{m}": float(self.violated[i] / self.videos[i]) for i, m in enumerate(MODALITIES)}
         if self.known:
             values |= {f"noise_{m}": float(self.wrong[i] / self.kept[i]) for i, m in enumerate(MODALITIES)}
+            kept_right = (self.kept - self.wrong) / self.right
+            values |= {f"right_{m}": float(kept_right[i]) for i, m in enumerate(MODALITIES)}
         return values
