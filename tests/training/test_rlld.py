@@ -21,7 +21,8 @@ from avparse.evaluation.parsing import METRICS
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
-from avparse.training.denoisers import environment
+from avparse.foundation.settings import build
+from avparse.training.denoisers import DENOISERS, environment
 from avparse.training.denoisers.denoiser import split_validation
 from avparse.training.denoisers.reward_check import SILENCE, RewardCheck
 from avparse.training.recipe import Recipe, load_recipe
@@ -304,8 +305,12 @@ def test_the_ablations_of_table_2_are_what_they_say(store: FeatureStore, tmp_pat
     few = ["denoiser.episodes=2", "denoiser.steps=2", "denoiser.batch_size=16", "denoiser.check_seeds=0"]
     shifts = []
     for name in ("rlld+cl", "rlld-no-labels", "rlld-no-inter-reward"):
-        run = train(_recipe(name, *few, "training.epochs=1"), store, tmp_path / name, seed=1).path
-        found = load_checkpoint(run / "denoised" / "checkpoints")
+        folder = tmp_path / name
+        folder.mkdir()
+        recipe = _recipe(name, *few)
+        assert recipe.denoiser is not None
+        build(DENOISERS, recipe.denoiser).prepare(Workspace(recipe, store, folder, seed=1))
+        found = load_checkpoint(folder / "checkpoints")
         assert found is not None
         shifts.append(found.state["shift"]["means"])
     assert shifts[0] == shifts[1]
