@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.evaluation.parsing import METRICS
+from avparse.foundation.settings import build
 from avparse.labels.reinforced.actions import sampled_targets
 from avparse.labels.table import RefinedLabels
 from avparse.training.checkpoint import load_checkpoint
-from avparse.foundation.settings import build
 from avparse.training.denoisers import DENOISERS, environment
 from avparse.training.denoisers.denoiser import split_validation
 from avparse.training.denoisers.reward_check import SILENCE, RewardCheck
