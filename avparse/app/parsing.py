@@ -56,6 +56,7 @@ def parse(  # type: ignore[overload-overlap]  # a string is a path here, never a
     *,
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
+    class_map: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -69,6 +70,7 @@ def parse(
     *,
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
+    class_map: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -81,6 +83,7 @@ def parse(
     *,
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
+    class_map: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -95,6 +98,7 @@ def parse(
         classes: names of the classes, in a list, with commas between, or in a file with one a line. With a run they
             replace its own, if its parser reads names (LEAP); None for the run's.
         networks: name of the networks that judge without a run, such as ``"clip-clap"``; None for the best at hand.
+        class_map: path of a class map of one's own, for networks that know a fixed list of names.
         labels: only classes that may appear, if a video's labels are known; None for any.
         workers: number of processes that decode several files; None for one per core; 0 for no other process.
         progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
@@ -114,7 +118,7 @@ def parse(
         >>> for event in timeline.events:  # doctest: +SKIP
         ...     print(event.class_name, event.modality, event.onset, event.offset)
     """
-    parser = parser_source(run, classes, networks)
+    parser = parser_source(run, classes, networks, class_map)
     if labels is not None:
         Vocabulary(parser.spec.classes).encode(labels, "labels")
     one = isinstance(source, str | Path) and not Path(source).is_dir()

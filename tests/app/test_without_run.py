@@ -7,17 +7,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import avparse
 from avparse.app.class_list import read_classes
+from avparse.data.class_names import NameList, find_classes
 from avparse.data.timeline import Timeline
-from avparse.foundation.errors import UserError
+from avparse.data.vocabulary import LLP_CLASSES
+from avparse.foundation.errors import UserError, closest
+from avparse.media.weights import find_weights
+from avparse.models.training_free import Judge, LogOdds
+from avparse.models.training_free.at_hand import parser_at_hand
+from avparse.models.training_free.scorers.listed import ListedScorer
 from tests.app.test_outputs import rows_of
 from tests.clips import colours, tone, write_clip
 from tests.conftest import Command
 from tests.towers import write_towers
 
 transformers = pytest.importorskip("transformers")
+
+
+class SmallClassifier:
+    """Networks of which one, a classifier of random weights, knows two names of pictures."""
+
+    def missing(self, modality: str) -> str:
+        return "" if modality == "visual" else "nothing listens"
+
+    def judge(self, modality: str, classes: tuple[str, ...], class_map: Path | None = None) -> Judge:
+        listed = find_classes(classes, NameList("imagenet", ("Cat", "Dog"), exclusive=True), class_map)
+        scorer = ListedScorer("visual", "light", "visual", 4, torch.nn.Linear(4, 2), listed, "a small classifier")
+        return Judge(scorer, LogOdds(), {name: closest(name, ("Cat", "Dog")) for name in listed.unknown})
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +137,36 @@ def test_unknown_probabilities_are_null_in_the_file_and_nan_in_memory(tmp_path: 
     assert np.array_equal(read.segments["visual"], values, equal_nan=True)
     assert read.unjudged() == {"audio": (), "visual": ("Wind",)}
     assert read.judged_by == {"visual": "N"}
+
+
+@pytest.mark.slow
+def test_the_dog_of_the_real_clip_is_seen_and_nothing_else(shared: Path, tmp_path: Path, command: Command) -> None:
+    for name in ("efficientnet-lite0", "aisfx"):
+        try:
+            find_weights(name, fetch=False)
+        except UserError as error:
+            pytest.skip(str(error))
+    clip, out = shared / "data" / "llp" / "BjCEufrlXm4.mp4", tmp_path / "out"
+    if not clip.is_file():
+        pytest.skip(f"no real clip at {clip}")
+    (tmp_path / "llp.txt").write_text("\n".join(LLP_CLASSES))
+    code, said, _ = command(
+        "parse", clip, "-o", out, "--classes", tmp_path / "llp.txt", "--with", "compact", "--workers", "0"
+    )
+    assert code == 0
+    assert "cannot judge Speech, " in said.splitlines()[0]
+    timeline = Timeline.load(out / f"{clip.stem}.json")
+    seen = [event for event in timeline.events if event.modality == "visual"]
+    assert {event.class_name for event in seen} == {"Dog"}
+    assert sum(event.offset - event.onset for event in seen) >= 8
+    assert not [event for event in timeline.events if event.modality == "audio" and event.class_name != "Speech"]
+    assert "Speech" in timeline.unjudged()["visual"]
+
+
+def test_a_class_that_nobody_knows_is_refused_with_a_near_name() -> None:
+    networks = {"small": SmallClassifier()}
+    with pytest.raises(UserError, match="class 'Dgo': no name that a small classifier knows; did you mean 'Dog'"):
+        parser_at_hand(("Cat", "Dgo"), networks=networks)
+    with pytest.raises(UserError, match="a small classifier: judges none of Speech"):
+        parser_at_hand(("Speech",), networks=networks)
+    assert parser_at_hand(("Cat", "Speech"), networks=networks).unjudged("visual") == ("Speech",)

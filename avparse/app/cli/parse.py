@@ -50,6 +50,10 @@ def parse(
             metavar="LIST_OR_FILE",
         ),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file that says what classes are called in the fixed lists of networks."),
+    ] = None,
     label_vectors: Annotated[
         Path | None, typer.Option(help="Vectors of these classes, if the run's own source of them is not available.")
     ] = None,
@@ -61,7 +65,7 @@ def parse(
         str | None,
         typer.Option(
             "--with",
-            help="Networks to judge by without a run, such as clip-clap; with --examples the extractor of their "
+            help="Networks to judge by without a run, clip-clap or compact; with --examples the extractor of their "
             "features, such as light. The best at hand by default.",
         ),
     ] = None,
@@ -82,7 +86,7 @@ def parse(
     from avparse.data.vocabulary import MODALITIES
 
     if examples is None:
-        source = parser_source(run, classes, networks, label_vectors)
+        source = parser_source(run, classes, networks, class_map, label_vectors)
     else:
         from avparse.app.examples import parser_of_examples
 

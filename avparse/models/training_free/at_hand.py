@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
@@ -12,13 +13,17 @@ from avparse.models.training_free.parser import TrainingFreeParser
 
 
 def parser_at_hand(
-    classes: tuple[str, ...], name: str | None = None, networks: Mapping[str, Network] | None = None
+    classes: tuple[str, ...],
+    name: str | None = None,
+    class_map: Path | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> TrainingFreeParser:
     """Return a parser of some classes, by the best networks at hand; nothing is downloaded.
 
     Args:
         classes: names of the wanted classes.
         name: key of ``NETWORKS`` of the only ones that may judge; None for any.
+        class_map: path of a class map of one's own, which says what classes are called in fixed lists of names.
         networks: the networks to choose from, best first; None for those of ``NETWORKS``.
 
     Raises:
@@ -31,7 +36,12 @@ def parser_at_hand(
     if not any(found.values()):
         reasons = dict.fromkeys(one.missing(m) for one in allowed.values() for m in MODALITIES)
         raise UserError(f"no network is at hand that could judge the classes; {', or '.join(reasons)}")
-    parser = TrainingFreeParser(classes, [some[0].judge(m, classes) for m, some in found.items() if some])
+    judges = [some[0].judge(m, classes, class_map) for m, some in found.items() if some]
+    unknown = next((one for one in classes if all(one in judge.unknown for judge in judges)), None)
+    parser = TrainingFreeParser(classes, judges)
+    if unknown is not None:
+        hint = next(filter(None, (judge.unknown[unknown] for judge in judges)), "")
+        raise UserError(f"class '{unknown}': no name that {parser.origin} knows{hint}")
     if all(len(parser.unjudged(m)) == len(classes) for m in MODALITIES):
         raise UserError(f"{parser.origin}: judges none of {', '.join(classes)}; name other classes or other networks")
     return parser

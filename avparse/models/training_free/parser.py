@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,10 +21,18 @@ _DAY = 86_400  # segments that are parsed at once: every rule sees the whole vid
 
 @dataclass(frozen=True)
 class Judge:
-    """A scorer and the threshold that fits its logits."""
+    """A scorer and the threshold that fits its logits.
+
+    Attributes:
+        scorer: network that judges the classes.
+        threshold: rule that makes probabilities of its logits.
+        unknown: remark about each class whose name neither the scorer nor any list of names knows, such as the nearest
+            known name; a class that is known to be beyond the scorer is not among them.
+    """
 
     scorer: ClassScorer
     threshold: LabelFreeThreshold
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 class TrainingFreeParser:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from avparse.models.training_free.networks.clip_clap import ClipClap
+from avparse.models.training_free.networks.compact import Compact
 from avparse.models.training_free.networks.network import Network
 
-NETWORKS: dict[str, Callable[[], Network]] = {"clip-clap": ClipClap}
+NETWORKS: dict[str, Callable[[], Network]] = {"clip-clap": ClipClap, "compact": Compact}
 
 __all__ = ["NETWORKS", "Network"]

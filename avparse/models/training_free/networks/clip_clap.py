@@ -35,8 +35,13 @@ class ClipClap:
             return f"no copy of {' and '.join(absent)}: avparse weights fetch clip, avparse weights fetch clap"
         return ""
 
-    def judge(self, modality: str, classes: tuple[str, ...]) -> Judge:
+    def judge(self, modality: str, classes: tuple[str, ...], class_map: Path | None = None) -> Judge:
         """Return the judge of a modality, which compares segments with prompts of the classes and of other things.
+
+        Args:
+            modality: "audio" or "visual".
+            classes: names of the wanted classes.
+            class_map: path of a class map, which texts do not need.
 
         Raises:
             UserError: the checkpoint is damaged, or a prompt is too long.

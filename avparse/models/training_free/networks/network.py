@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from avparse.models.training_free.parser import Judge
@@ -14,8 +15,13 @@ class Network(Protocol):
         """Return what keeps it from judging a modality on this machine, with the mend; empty where it can."""
         ...
 
-    def judge(self, modality: str, classes: tuple[str, ...]) -> Judge:
+    def judge(self, modality: str, classes: tuple[str, ...], class_map: Path | None = None) -> Judge:
         """Return the judge of a modality for some classes.
+
+        Args:
+            modality: "audio" or "visual".
+            classes: names of the wanted classes.
+            class_map: path of a class map of one's own, for networks with a fixed list of names.
 
         Raises:
             UserError: a file of the network is damaged, or a class is unknown to it and to the lists of names.
