@@ -86,21 +86,16 @@ def test_classes_are_judged_by_the_networks_at_hand_and_the_results_say_which(
 
 
 @pytest.mark.usefixtures("at_hand")
-def test_python_takes_classes_in_place_of_a_run(clips: Path, tmp_path: Path) -> None:
-    (tmp_path / "classes.txt").write_text("Dog\nViolin\n")
-    clip = clips / "sound.wav"
-    timelines = [
-        avparse.parse(clip, classes=given)
-        for given in (["Dog", "Violin"], "Dog,Violin", tmp_path / "classes.txt", str(tmp_path / "classes.txt"))
-    ]
-    assert all(np.array_equal(t.segments["audio"], timelines[0].segments["audio"]) for t in timelines)
+def test_python_takes_classes_in_place_of_a_run(clips: Path) -> None:
+    timeline = avparse.parse(clips / "sound.wav", classes=["Dog", "Violin"], networks="clip-clap")
+    assert timeline.segments["audio"].shape == (1, 2)
 
 
 @pytest.mark.usefixtures("nothing_at_hand")
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], 'give --classes "Dog, Speech" to parse without training, or a trained run'),
+        ([], 'give --classes "Dog, Speech" or --examples FOLDER to parse without training, or a trained run'),
         (["--classes", "Dog"], "no network is at hand that could judge the classes; "),
         (
             ["--classes", "Dog", "--with", "clip-clip"],
@@ -122,7 +117,10 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_name_without_comma_is_a_class_and_not_a_file() -> None:
+def test_one_name_without_comma_is_a_class_and_not_a_file(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("Dog\nViolin\n")
+    for given in (["Dog", "Violin"], "Dog, Violin", tmp_path / "classes.txt", str(tmp_path / "classes.txt")):
+        assert read_classes(given) == ("Dog", "Violin")
     assert read_classes("Dog") == ("Dog",)
     with pytest.raises(UserError, match=r"names\.txt"):
         read_classes("names.txt")
