@@ -180,3 +180,19 @@ def test_memory_of_large_views_is_bounded_by_shorter_chunks(tmp_path: Path) -> N
 def test_views_that_make_no_sense_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match=r"positive|either|hold"):
         make()  # type: ignore[operator]
+
+
+def test_a_window_with_a_lead_also_holds_the_sound_before_its_segment(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    write_clip(path, sound=lambda t: np.round(t * 4) / 40, seconds=3)
+    plain, led = SoundView(8000), SoundView(8000, lead_s=1.5)
+    chunks = [list(read_chunks(path, [plain, led], chunk_segments=size)) for size in (1, 2, 60)]
+    whole = [np.concatenate([chunk.sounds[led] for chunk in each]) for each in chunks]
+    for each in whole:
+        np.testing.assert_array_equal(each, whole[0])
+    alone = np.concatenate([chunk.sounds[plain] for chunk in chunks[0]]).reshape(-1)
+    before = np.concatenate([np.zeros(12000, np.float32), alone])
+    for segment, window in enumerate(whole[0][:, 0]):
+        np.testing.assert_array_equal(window, before[segment * 8000 : segment * 8000 + 20000])
+    with pytest.raises(ValueError, match="the lead must not be negative"):
+        SoundView(8000, lead_s=-1)

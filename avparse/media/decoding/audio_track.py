@@ -48,8 +48,13 @@ class AudioTrack(Track):
                 self.advance()
 
     def take(self, sample_rate: int, first: int, count: int) -> Float32Array:
-        """Return samples ``[count]`` from sample ``first`` on, NaN where there is no sound, and forget earlier ones."""
+        """Return samples ``[count]`` from sample ``first`` on, NaN where there is no sound."""
         return self._at_rate[sample_rate].take(first, count)
+
+    def forget(self, time_s: float) -> None:
+        """Let go of the sound before ``time_s``."""
+        for rate, resampled in self._at_rate.items():
+            resampled.forget(round(time_s * rate))
 
     def _length_s(self, frame: Any) -> float:
         return float(frame.samples / frame.sample_rate)
@@ -99,13 +104,15 @@ class _Resampled:
             self._resampler = None
 
     def take(self, first: int, count: int) -> Float32Array:
-        self._pieces = [(at, piece) for at, piece in self._pieces if at + len(piece) > first]
         wanted = np.full(count, np.nan, dtype=np.float32)
         for at, piece in self._pieces:
             low, high = max(at, first), min(at + len(piece), first + count)
             if low < high:
                 wanted[low - first : high - first] = piece[low - at : high - at]
         return wanted
+
+    def forget(self, first: int) -> None:
+        self._pieces = [(at, piece) for at, piece in self._pieces if at + len(piece) > first]
 
     def _keep(self, frames: list[Any]) -> None:
         for frame in frames:

@@ -88,6 +88,7 @@ def read_chunks(
     steps = {view: segment_seconds / view.count(segment_seconds) for view in pictures}
     guard = Guard(path, limits)
     beyond_s = max((_beyond_s(view, segment_seconds) for view in sounds), default=0.0)
+    lead_s = max((view.lead_s for view in sounds), default=0.0)
     with open_tracks(guard, rates, steps, threads) as opened:
         audio, video = opened.audio, opened.video
         first, more = 0, True
@@ -121,6 +122,7 @@ def read_chunks(
                 origin_s=opened.origin_s,
                 warnings=guard.take_warnings(),
             )
+            audio.forget(last * segment_seconds - lead_s)
             first = last
 
 
@@ -137,7 +139,8 @@ def _beyond_s(view: SoundView, segment_seconds: float) -> float:
 
 
 def _windows(track: AudioTrack, starts_s: Float64Array, segment_seconds: float, view: SoundView) -> Float32Array:
-    begin = np.rint((starts_s[:, None] + view.offsets(segment_seconds)) * view.sample_rate).astype(np.int64)
+    offsets = view.offsets(segment_seconds) - view.lead_s
+    begin = np.rint((starts_s[:, None] + offsets) * view.sample_rate).astype(np.int64)
     size = view.samples(segment_seconds)
     samples = np.nan_to_num(track.take(view.sample_rate, int(begin[0, 0]), int(begin[-1, -1] - begin[0, 0]) + size))
     windows: Float32Array = samples[(begin - begin[0, 0])[..., None] + np.arange(size)]

@@ -28,24 +28,28 @@ class SoundView:
         window_s: seconds of a window, which may reach beyond its segment; None takes the whole segment.
         hop_s: seconds from the start of a window to the start of the next one in the same segment, the first of which
             begins with the segment; None takes one window a segment.
+        lead_s: seconds of sound before it that every window holds in front, for networks that need to have listened.
     """
 
     modality: ClassVar[Modality] = "audio"
     sample_rate: int
     window_s: float | None = None
     hop_s: float | None = None
+    lead_s: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.lead_s < 0:
+            raise ValueError(f"the lead must not be negative, not {self.lead_s}")
         given = (self.sample_rate, self.window_s, self.hop_s)
         if not all(value is None or value > 0 for value in given):
             raise ValueError(f"sample rate, window and hop must be positive, not {given}")
 
     def samples(self, segment_seconds: float) -> int:
         """Return the samples in a window."""
-        return round((self.window_s or segment_seconds) * self.sample_rate)
+        return round((self.lead_s + (self.window_s or segment_seconds)) * self.sample_rate)
 
     def offsets(self, segment_seconds: float) -> Float64Array:
-        """Return the seconds ``[windows]`` from the start of a segment to each of its windows."""
+        """Return the seconds ``[windows]`` from the start of a segment to each of its windows, after their lead."""
         count = 1 if self.hop_s is None else max(1, math.ceil(segment_seconds / self.hop_s - 1e-6))
         return np.arange(count, dtype=np.float64) * np.float64(self.hop_s or 0.0)
 

@@ -58,3 +58,4 @@ def _sound(audio: AudioTrack) -> Iterator[Float32Array]:
         count = min(_BLOCK, round(audio.end_s * _RATE) - first)
         yield np.nan_to_num(audio.take(_RATE, first, count))
         first += count
+        audio.forget(first / _RATE)
