@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from avparse.foundation.errors import UserError
@@ -67,6 +68,19 @@ def released_aisfx() -> tuple[dict[str, Tensor], dict[str, tuple[np.int64, int]]
     return state, {"a library": (np.int64(0), 2)}
 
 
+def released_silero() -> dict[str, Tensor]:
+    """Return random tensors by the names of the released Silero VAD for 16 kHz."""
+    source = torch.Generator().manual_seed(2)
+    state = {"stft_conv.weight": _kernel((258, 1, 256), source)}
+    for number, (inputs, outputs) in enumerate([(129, 128), (128, 64), (64, 64), (64, 128)], 1):
+        state[f"conv{number}.weight"] = _kernel((outputs, inputs, 3), source)
+        state[f"conv{number}.bias"] = torch.randn(outputs, generator=source)
+    for part in ("ih", "hh"):
+        state[f"lstm_cell.weight_{part}"] = _kernel((512, 128), source)
+        state[f"lstm_cell.bias_{part}"] = torch.randn(512, generator=source)
+    return state | {"final_conv.weight": _kernel((1, 128, 1), source), "final_conv.bias": torch.tensor([-0.5])}
+
+
 def random_compact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the cache hold random weights of the extractor ``compact``, as if they were the published ones."""
     return offer_weights(
@@ -82,7 +96,10 @@ def offer_weights(contents: Mapping[str, object], folder: Path, monkeypatch: pyt
         entry = WEIGHTS[name]
         assert isinstance(entry.source, FileSource)
         path = folder / "weights" / entry.source.file
-        torch.save(content, path)
+        if path.suffix == ".safetensors":
+            save_file(content, path)  # type: ignore[arg-type]
+        else:
+            torch.save(content, path)
         source = replace(entry.source, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
         monkeypatch.setitem(WEIGHTS, name, replace(entry, source=source))
     return folder
