@@ -22,7 +22,7 @@ from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.prompt_styles import prompt_style
 from avparse.data.scores import TeacherScores, load_scores
 from avparse.data.store import FeatureStore
-from avparse.data.teachers import embedding_cache
+from avparse.data.teachers import segment_cache
 from avparse.data.teachers.clap import ClapTeacher
 from avparse.data.teachers.clip import ClipTeacher
 from avparse.data.vocabulary import Vocabulary
@@ -333,7 +333,7 @@ def test_an_interrupted_teacher_continues(
         return embed(self, piece)
 
     monkeypatch.setattr(tower, "embed", counted)
-    monkeypatch.setattr(embedding_cache, "_COMMIT_VIDEOS", 2)
+    monkeypatch.setattr(segment_cache, "_COMMIT_VIDEOS", 2)
     for at in (1, 3, 2):
         seen.clear()
         stops.append(at)

@@ -19,7 +19,9 @@ def checked_run(run: Path | None) -> Path:
         UserError: none was given, or it is no run folder; runs below the current folder are named.
     """
     if run is None:
-        raise UserError(f'give --classes "Dog, Speech" or --examples FOLDER to parse without training, or a trained run: {_known()}')
+        raise UserError(
+            f'give --classes "Dog, Speech" or --examples FOLDER to parse without training, or a trained run: {_known()}'
+        )
     if not (run / "run.json").is_file():
         raise UserError(f"--run {run}: not a run folder (no run.json); {_known()}")
     return run

@@ -54,6 +54,10 @@ def teach(
         Path | None,
         typer.Option("--from-npy", help="Folder of published embeddings, one ID.npy per video, to use instead."),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file that says what classes are called in the fixed lists of networks."),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of the teacher: style=lsld. Repeatable.")
     ] = None,
@@ -62,7 +66,7 @@ def teach(
     from avparse.app.run_teacher import run_teacher
     from avparse.data.store import FeatureStore
 
-    given = {"videos": videos, "embeddings": published}
+    given = {"videos": videos, "embeddings": published, "class_map": class_map}
     settings = {name: str(path) for name, path in given.items() if path is not None}
     files, failures = run_teacher(FeatureStore.open(data), teacher, changes or [], settings)
     for path in files:

@@ -65,8 +65,8 @@ def parse(
         str | None,
         typer.Option(
             "--with",
-            help="Networks to judge by without a run, clip-clap or compact; with --examples the extractor of their "
-            "features, such as light. The best at hand by default.",
+            help="Networks to judge by without a run: pe-av, clip-clap, audioset or compact; with --examples the "
+            "extractor of their features, such as light. The best at hand by default.",
         ),
     ] = None,
     workers: Workers = None,

@@ -24,8 +24,8 @@ class ListedClasses:
     """Some classes, each a set of names of a list.
 
     Attributes:
-        names: the list.
-        classes: the C classes in order.
+        names: list of names that the network knows.
+        classes: names of the C classes, in order.
         members: positions in the list of the names of each class; none for a class that the list cannot judge.
         unknown: classes that neither the list nor a class map knows; that a map says "none" of a class is knowledge.
     """
@@ -76,8 +76,8 @@ def find_classes(
     """Find classes in a list: by a class map of one's own, else by their names, else by the shipped class map.
 
     Args:
-        classes: the wanted classes.
-        names: the list.
+        classes: names of the wanted classes.
+        names: list of names that the network knows.
         class_map: path of a class map of one's own.
 
     Raises:

@@ -7,12 +7,18 @@ from collections.abc import Callable
 
 from avparse.data.teachers.clap import ClapTeacher
 from avparse.data.teachers.clip import ClipTeacher
+from avparse.data.teachers.pe_av import PeAvTeacher
 from avparse.data.teachers.simulated import SimulatedTeacher
+from avparse.data.teachers.tagger_teacher import AudiosetTeacher, ImagenetTeacher, SpeechTeacher
 from avparse.data.teachers.teacher import Teacher
 
 TEACHERS: dict[str, Callable[..., Teacher]] = {
     "clip": ClipTeacher,
     "clap": ClapTeacher,
+    "pe-av": PeAvTeacher,
+    "imagenet": ImagenetTeacher,
+    "audioset": AudiosetTeacher,
+    "speech": SpeechTeacher,
     "simulated": SimulatedTeacher,
 }
 

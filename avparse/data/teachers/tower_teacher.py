@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
 
 from avparse.data.scores import Subsets, TeacherInfo, TeacherScores
 from avparse.data.store import FeatureStore
 from avparse.data.teachers.config import TeacherConfig, worded_classes, worded_subsets
-from avparse.data.teachers.embedding_cache import EmbeddingCache
+from avparse.data.teachers.segment_cache import SegmentCache, kept
 from avparse.data.teachers.video_frames import published, watched
 from avparse.foundation.errors import UserError
-from avparse.foundation.progress import track
 from avparse.media.pipeline import Failed
 from avparse.media.towers.tower import Tower
 
@@ -53,31 +51,24 @@ class TowerTeacher(ABC):
             modality=tower.modality,
             checkpoint=identity,
             logit_scale=tower.logit_scale,
+            logit_bias=tower.logit_bias,
+            unit_length=tower.unit_length,
             segment_seconds=store.segment_seconds,
             classes=store.vocabulary.names,
             prompts=prompts,
             subset_prompts=subset_prompts,
         )
-        with EmbeddingCache(store, config.teacher, tower.modality, identity) as cache:
+        with SegmentCache(store, config.teacher, tower.modality, identity) as cache:
             yield from _embed(store, config, tower, cache)
-            yield replace(cache.scores(store, info, texts), subsets=subsets)
+            yield TeacherScores(info, *cache.collected(store), texts, subsets)
             cache.remove()
 
 
-def _embed(store: FeatureStore, config: TeacherConfig, tower: Tower, cache: EmbeddingCache) -> Iterator[Failed]:
+def _embed(store: FeatureStore, config: TeacherConfig, tower: Tower, cache: SegmentCache) -> Iterator[Failed]:
     """Add the embeddings of the videos that ``cache`` lacks; yield those that could not be read."""
     todo = [video for video in store.videos if video not in cache]
     if config.embeddings is None:
         results = watched(store, todo, config.videos, tower)
     else:
         results = published(store, todo, config.embeddings, tower)
-    failures = 0
-    title = f"{config.name}, {tower.modality}"
-    for video, found in track(results, title, total=len(store), first=len(store) - len(todo)):
-        if isinstance(found, Failed):
-            failures += 1
-            if failures == len(store):
-                raise UserError(f"{found.reason} (and so with all {failures} videos)")
-            yield found
-        else:
-            cache.add(video, found)
+    yield from kept(results, store, cache, f"{config.name}, {tower.modality}")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from avparse.foundation.npy import read_data, read_header
 from avparse.foundation.platform import cores
 from avparse.media.files import files_in
 from avparse.media.pipeline import Failed
-from avparse.media.towers.tower import Piece, Tower, unit
+from avparse.media.towers.tower import Tower, unit
 from avparse.media.video_ids import file_id, video_id
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _MOST_THREADS = 8  # that decode; each holds a piece of a file
 _SURPLUS = 1  # segments that a file may have more than the store: other tools round its duration otherwise
 
 Result = tuple[str, Float32Array | Failed]
-Pieces = Iterator[Piece]
+Pieces = Iterator[Any]
 
 
 def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -> dict[str, Path | Failed]:
@@ -58,8 +58,29 @@ def find_files(store: FeatureStore, videos: Iterable[str], folder: str | None) -
     return found
 
 
-def watched(store: FeatureStore, videos: list[str], folder: str | None, tower: Tower) -> Iterator[Result]:
-    """Yield the tower's embeddings ``[T, E]`` of each video, or the reason why it has none, in order.
+class Watcher(Protocol):
+    """What makes something of each segment of a file; decoding may run on another thread than the rest."""
+
+    def pieces(self, path: str | Path, segment_seconds: float, total: int) -> Iterator[Any]:
+        """Decode a file, whose video has ``total`` segments, piece by piece; a piece knows its ``segments``."""
+        ...
+
+    def embed(self, piece: Any) -> Float32Array:
+        """Return ``[segments, D]`` of a piece."""
+        ...
+
+
+def watched(
+    store: FeatureStore, videos: list[str], folder: str | None, watcher: Watcher, unknown: float = 0.0
+) -> Iterator[Result]:
+    """Yield what is made of the segments ``[T, D]`` of each video, or the reason why there is none, in order.
+
+    Args:
+        store: store that records the origin of its videos.
+        videos: ids of the videos.
+        folder: folder of the files; None if the store names them with their folder.
+        watcher: network that looks or listens.
+        unknown: value of segments that a file lacks.
 
     Raises:
         UserError: there is no such folder, or the store names files without one.
@@ -69,17 +90,17 @@ def watched(store: FeatureStore, videos: list[str], folder: str | None, tower: T
     yield from ((video, path) for video, path in files.items() if isinstance(path, Failed))
 
     def begin(video: str) -> Pieces:
-        return _pieces(there[video], tower, int(store.lengths[store.position(video)]), store.segment_seconds)
+        return _pieces(there[video], watcher, int(store.lengths[store.position(video)]), store.segment_seconds)
 
     for video, pieces in _ahead(there, begin, min(cores(), _MOST_THREADS)):
         try:
-            yield video, _fitted(video, [tower.embed(piece) for piece in pieces], store)
+            yield video, _fitted(video, [watcher.embed(piece) for piece in pieces], store, unknown)
         except _BadFileError as error:
             yield video, Failed(str(there[video]), str(error))
 
 
 def published(store: FeatureStore, videos: list[str], folder: str, tower: Tower) -> Iterator[Result]:
-    """Yield the published embeddings of each video, brought to length one, or why they cannot be used.
+    """Yield the published embeddings of each video, brought to the length of the tower's, or why they cannot be used.
 
     A file ``ID.npy``, or named by the first eleven characters of the id, holds ``[T, E]``, or several rows a segment,
     which are averaged.
@@ -97,18 +118,18 @@ def published(store: FeatureStore, videos: list[str], folder: str, tower: Tower)
         except UserError as error:
             yield video, Failed(str(path), str(error))
         else:
-            yield video, unit(rows)
+            yield video, unit(rows) if tower.unit_length else rows.astype(np.float32)
 
 
 class _BadFileError(Exception):
     """A file that could not be decoded; the message is one line that names it."""
 
 
-def _pieces(path: Path, tower: Tower, length: int, segment_seconds: float) -> Pieces:
+def _pieces(path: Path, watcher: Watcher, length: int, segment_seconds: float) -> Pieces:
     """Decode and prepare a file whose video has ``length`` segments in the store."""
     seen = 0
     try:
-        for piece in tower.pieces(path, segment_seconds, length):
+        for piece in watcher.pieces(path, segment_seconds, length):
             seen += piece.segments
             if seen > length + _SURPLUS:
                 raise _BadFileError(
@@ -124,12 +145,12 @@ def _pieces(path: Path, tower: Tower, length: int, segment_seconds: float) -> Pi
         raise _BadFileError(f"{path}: could not be decoded ({reason})") from None
 
 
-def _fitted(video: str, parts: list[Float32Array], store: FeatureStore) -> Float32Array:
-    """Return exactly as many segments as the store has; those that the file lacks are zeros."""
+def _fitted(video: str, parts: list[Float32Array], store: FeatureStore, unknown: float) -> Float32Array:
+    """Return exactly as many segments as the store has; those that the file lacks are ``unknown``."""
     length, found = int(store.lengths[store.position(video)]), np.concatenate(parts)
     if len(found) < length:
         _log.warning("video '%s': its file has %d segments of %d; the rest is unknown", video, len(found), length)
-    fitted = np.zeros((length, found.shape[1]), dtype=np.float32)
+    fitted = np.full((length, found.shape[1]), unknown, dtype=np.float32)
     fitted[: len(found)] = found[:length]
     return fitted
 
@@ -138,7 +159,7 @@ def _ahead(videos: Iterable[str], begin: Callable[[str], Pieces], threads: int) 
     """Yield each video with its pieces, while the first pieces of the next ones are made on other threads."""
     pool = ThreadPoolExecutor(threads)
 
-    def follow(rest: Pieces, coming: Future[Piece | None]) -> Pieces:
+    def follow(rest: Pieces, coming: Future[Any]) -> Pieces:
         while (piece := coming.result()) is not None:
             coming = pool.submit(next, rest, None)
             yield piece

@@ -4,15 +4,21 @@ from collections.abc import Callable, Mapping
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
+from avparse.media.extractors.audioset import AudiosetExtractor
 from avparse.media.extractors.clip_clap import ClipClapExtractor
 from avparse.media.extractors.compact import CompactExtractor
 from avparse.media.extractors.extractor import Extractor, Stream
 from avparse.media.extractors.light import LightExtractor
+from avparse.media.extractors.pe_av import PeAvExtractor
+from avparse.media.extractors.speech import SpeechExtractor
 
 EXTRACTORS: dict[str, Callable[[], Extractor]] = {
     "light": LightExtractor,
     "compact": CompactExtractor,
     "clip-clap": ClipClapExtractor,
+    "pe-av": PeAvExtractor,
+    "audioset": AudiosetExtractor,
+    "speech": SpeechExtractor,
 }
 
 

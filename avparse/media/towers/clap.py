@@ -41,6 +41,7 @@ class ClapTower:
     """
 
     modality: Literal["audio", "visual"] = "audio"
+    logit_bias, unit_length = 0.0, True
 
     def __init__(
         self, checkpoint: str, *, quantise: bool = True, device: Device = "auto", batch_size: int = 32

@@ -45,6 +45,7 @@ class ClipTower:
     """
 
     modality: Literal["audio", "visual"] = "visual"
+    logit_bias, unit_length = 0.0, True
 
     def __init__(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.extras import library
@@ -56,11 +57,36 @@ class Checkpoint:
                 self.folder, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
         # The library would fill them with random numbers.
-        missing = sorted(set(report["missing_keys"]) & {name for name, _ in model.named_parameters()})
+        self._refuse_missing(sorted(set(report["missing_keys"]) & {name for name, _ in model.named_parameters()}))
+        return model.float().eval().requires_grad_(False)
+
+    def built(self, build: Callable[[Any], Any], find: Callable[[str, Mapping[str, Any]], str | None]) -> Any:
+        """Return a network that the library cannot load itself, frozen, in float32 and evaluation mode.
+
+        Args:
+            build: makes the network from the library, without weights.
+            find: the name in the files of a parameter of the network, given all that are there; None if there is none.
+
+        Raises:
+            UserError: the checkpoint cannot be read, or weights are missing.
+        """
+        transformers = library("transformers", *_EXTRA)
+        with _quiet(transformers), torch.random.fork_rng(devices=[]), self._reading():
+            with library("transformers.initialization", *_EXTRA).no_init_weights():
+                model = build(transformers)
+            files: list[Any] = [safe_open(path, framework="pt") for path in sorted(self.folder.glob(SAFETENSORS))]
+            there = {name: file for file in files for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            parameters, buffers = ([name for name, _ in x] for x in (model.named_parameters(), model.named_buffers()))
+            sources = {name: find(name, there) for name in (*parameters, *buffers)}
+            taken = {name: there[source].get_tensor(source) for name, source in sources.items() if source is not None}
+            self._refuse_missing([name for name in parameters if name not in taken])
+            model.load_state_dict(taken, strict=False)
+        return model.float().eval().requires_grad_(False)
+
+    def _refuse_missing(self, missing: Sequence[str]) -> None:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"{self.folder}: the weights lack '{missing[0]}'{more}; get the files again")
-        return model.float().eval().requires_grad_(False)
 
     def part(self, kind: str) -> Any:
         """Return the tokenizer, feature extractor or configuration that class ``kind`` reads from the folder.
@@ -76,6 +102,8 @@ class Checkpoint:
     def _reading(self) -> Iterator[None]:
         try:
             yield
+        except UserError:
+            raise
         except Exception as error:  # the libraries raise what they like at bad files
             raise UserError(
                 f"{self.folder}: cannot be read as a model ({_one_line(error)}); get the files again"

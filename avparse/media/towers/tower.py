@@ -41,24 +41,28 @@ class Tower(Protocol):
 
     Attributes:
         identity: checkpoint, digest of its weights, and every setting that changes what is made of a segment.
-        logit_scale: factor from a cosine to the logit that the network was trained with.
+        logit_scale: factor from the product of two embeddings to the logit that the network was trained with.
+        logit_bias: number added to that.
+        unit_length: whether embeddings have length one, so that the product is a cosine.
     """
 
     modality: Literal["audio", "visual"]
     identity: str
     dimension: int
     logit_scale: float
+    logit_bias: float
+    unit_length: bool
 
     def pieces(self, path: str | Path, segment_seconds: float, total: int) -> Iterator[Piece]:
         """Decode a file, whose video has ``total`` segments, and prepare it piece by piece."""
         ...
 
     def embed(self, piece: Piece) -> Float32Array:
-        """Return ``[segments, dimension]`` of length one, zero where the modality is absent."""
+        """Return ``[segments, dimension]``, zero where the modality is absent."""
         ...
 
     def texts(self, prompts: Sequence[str]) -> Float32Array:
-        """Return ``[prompts, dimension]`` of length one."""
+        """Return ``[prompts, dimension]``."""
         ...
 
 

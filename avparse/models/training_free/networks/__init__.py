@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
+from avparse.models.training_free.networks.audioset import Audioset
 from avparse.models.training_free.networks.clip_clap import ClipClap
 from avparse.models.training_free.networks.compact import Compact
 from avparse.models.training_free.networks.network import Network
+from avparse.models.training_free.networks.pe_av import PeAv
 
-NETWORKS: dict[str, Callable[[], Network]] = {"clip-clap": ClipClap, "compact": Compact}
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "pe-av": PeAv,
+    "clip-clap": ClipClap,
+    "audioset": Audioset,
+    "compact": Compact,
+}
 
 __all__ = ["NETWORKS", "Network"]

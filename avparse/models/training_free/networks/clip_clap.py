@@ -12,8 +12,7 @@ from avparse.data.other_things import other_things
 from avparse.data.prompt_styles import prompt_style
 from avparse.media.extractors.clip_clap import chosen_checkpoints
 from avparse.media.towers.tower import Tower
-from avparse.media.weights.cache import weights_folder
-from avparse.media.weights.hub import HubModel
+from avparse.models.training_free.networks.checkpoints import is_held
 from avparse.models.training_free.parser import Judge
 from avparse.models.training_free.scorers.texts import TextScorer
 from avparse.models.training_free.thresholds import THRESHOLDS
@@ -30,7 +29,7 @@ class ClipClap:
         """Return what is not installed or not on this machine."""
         if importlib.util.find_spec("transformers") is None:
             return "CLIP and CLAP need 'transformers': pip install 'avparse[teachers]'"
-        absent = [name for name in chosen_checkpoints() if not _held(name)]
+        absent = [name for name in chosen_checkpoints() if not is_held(name)]
         if absent:
             return f"no copy of {' and '.join(absent)}: avparse weights fetch clip, avparse weights fetch clap"
         return ""
@@ -53,11 +52,6 @@ class ClipClap:
         title = " of ".join((_STREAMS[modality].upper(), tower.identity.partition(",")[0]))
         scorer = TextScorer(tower.modality, "clip-clap", _STREAMS[modality], classes, texts, tower.logit_scale, title)
         return Judge(scorer, THRESHOLDS[_THRESHOLD]())
-
-
-def _held(checkpoint: str) -> bool:
-    """Return whether a checkpoint is a local folder, or in the cache of the hub."""
-    return Path(checkpoint).expanduser().is_dir() or HubModel(checkpoint).held(weights_folder()) is not None
 
 
 def _clip() -> Tower:

@@ -14,18 +14,19 @@ from avparse.foundation.arrays import BoolArray
 
 @dataclass(frozen=True, eq=False)
 class TextScorer:
-    """Scaled cosines of a stream of embeddings with one text a class, and with texts of other things.
+    """Scaled products of a stream of embeddings with one text a class, and with texts of other things.
 
     Any class can be judged, because any can be put into words.
 
     Attributes:
         modality: the modality of the stream.
         extractor: name of the extractor of the stream.
-        stream: name of the stream of embeddings of length one.
+        stream: name of the stream of embeddings, of the length that the network compares.
         classes: the C wanted classes.
-        texts: embeddings ``[C + R, D]`` of length one: of the classes, then of other things.
-        scale: factor from a cosine to the logit that the network was trained with.
+        texts: embeddings ``[C + R, D]`` of that length: of the classes, then of other things.
+        scale: factor from a product to the logit that the network was trained with.
         title: the network in a few words.
+        bias: number added to the scaled product, of networks that were trained with one.
     """
 
     modality: Literal["audio", "visual"]
@@ -35,6 +36,7 @@ class TextScorer:
     texts: Tensor
     scale: float
     title: str
+    bias: float = 0.0
 
     @property
     def dimension(self) -> int:
@@ -47,5 +49,5 @@ class TextScorer:
         return np.ones(len(self.classes), dtype=bool)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return the scaled cosines ``[T, C + R]`` of embeddings ``[T, D]``."""
-        return self.scale * torch.matmul(features, self.texts.T)
+        """Return the scaled products ``[T, C + R]`` of embeddings ``[T, D]`` and texts, and the bias."""
+        return self.scale * torch.matmul(features, self.texts.T) + self.bias
