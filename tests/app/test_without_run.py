@@ -53,7 +53,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at_hand(towers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def at_hand(towers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVPARSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("AVPARSE_CLIP", str(towers / "clip"))
     monkeypatch.setenv("AVPARSE_CLAP", str(towers / "unfused"))
 
@@ -82,6 +83,7 @@ def test_classes_are_judged_by_the_networks_at_hand_and_the_results_say_which(
     assert timeline.segments["visual"].shape == (3, 2)
     assert Timeline.load(out / "sound.json").segments["visual"] is None
     assert len(rows_of(out / "index.csv")) == 2
+    assert len(list((tmp_path / "cache" / "unrelated").iterdir())) == 2  # of each network, for later calls
     assert "seen: CLIP of" in (out / "report.html").read_text()
 
 

@@ -6,18 +6,14 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from avparse.data.other_things import other_things
-from avparse.data.prompt_styles import prompt_style
 from avparse.media.extractors.clip_clap import chosen_checkpoints
 from avparse.media.towers.tower import Tower
 from avparse.models.training_free.networks.checkpoints import is_held
+from avparse.models.training_free.networks.texts import text_scorer
 from avparse.models.training_free.parser import Judge
-from avparse.models.training_free.scorers.texts import TextScorer
 from avparse.models.training_free.thresholds import THRESHOLDS
+from avparse.models.training_free.unrelated import unrelated_mean
 
-_STYLE = "valor"  # whose prompts are asked
 _THRESHOLD = "z-score"  # benchmarks/thresholds.py compares them
 _STREAMS = {"audio": "clap", "visual": "clip"}
 
@@ -46,11 +42,8 @@ class ClipClap:
             UserError: the checkpoint is damaged, or a prompt is too long.
         """
         tower = _TOWERS[modality]()
-        prompts = prompt_style(_STYLE).prompts(modality)
-        asked = (*prompts.class_prompts(classes), *map(prompts.text, other_things(modality, classes)))
-        texts = torch.from_numpy(tower.texts(asked))
-        title = " of ".join((_STREAMS[modality].upper(), tower.identity.partition(",")[0]))
-        scorer = TextScorer(tower.modality, "clip-clap", _STREAMS[modality], classes, texts, tower.logit_scale, title)
+        stream = _STREAMS[modality]
+        scorer = text_scorer(tower, "clip-clap", stream, classes, stream.upper(), unrelated_mean(tower))
         return Judge(scorer, THRESHOLDS[_THRESHOLD]())
 
 

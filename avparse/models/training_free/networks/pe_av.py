@@ -5,17 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import torch
-
-from avparse.data.other_things import other_things
-from avparse.data.prompt_styles import prompt_style
 from avparse.media.extractors.pe_av import chosen_pe_av
 from avparse.models.training_free.networks.checkpoints import is_held
+from avparse.models.training_free.networks.texts import text_scorer
 from avparse.models.training_free.parser import Judge
-from avparse.models.training_free.scorers.texts import TextScorer
 from avparse.models.training_free.thresholds import THRESHOLDS, LogOdds
+from avparse.models.training_free.unrelated import unrelated_mean
 
-_STYLE = "valor"  # whose prompts are asked
 _HEARD_CUT = 0.3  # probability at which the authors' own tool cuts what is heard; what is seen has no such figure
 _NEEDED = {"audio": ("transformers",), "visual": ("transformers", "timm")}
 _NAMES = {"audio": "pe-a-frame-small", "visual": "pe-av-small"}
@@ -46,17 +42,8 @@ class PeAv:
         from avparse.media.towers.pe_av import PeAvHearing, PeAvSeeing  # noqa: PLC0415
 
         heard, seen = chosen_pe_av()
-        tower = PeAvHearing(heard) if modality == "audio" else PeAvSeeing(seen)
-        prompts = prompt_style(_STYLE).prompts(modality)
-        asked = (*prompts.class_prompts(classes), *map(prompts.text, other_things(modality, classes)))
-        scorer = TextScorer(
-            modality=tower.modality,
-            extractor="pe-av",
-            stream="heard" if modality == "audio" else "seen",
-            classes=classes,
-            texts=torch.from_numpy(tower.texts(asked)),
-            scale=tower.logit_scale,
-            title=f"PE-AV of {tower.identity.partition(',')[0]}",
-            bias=tower.logit_bias,
-        )
-        return Judge(scorer, LogOdds(_HEARD_CUT) if modality == "audio" else THRESHOLDS["z-score"]())
+        if modality == "audio":
+            return Judge(text_scorer(PeAvHearing(heard), "pe-av", "heard", classes, "PE-AV", None), LogOdds(_HEARD_CUT))
+        tower = PeAvSeeing(seen)
+        scorer = text_scorer(tower, "pe-av", "seen", classes, "PE-AV", unrelated_mean(tower))
+        return Judge(scorer, THRESHOLDS["z-score"]())

@@ -16,7 +16,9 @@ from avparse.foundation.arrays import BoolArray
 class TextScorer:
     """Scaled products of a stream of embeddings with one text a class, and with texts of other things.
 
-    Any class can be judged, because any can be put into words.
+    Any class can be judged, because any can be put into words. Where unrelated material is given, its scores are
+    taken away: each text has an offset of its own, with which no threshold fits all classes
+    (``docs/results/without_training.md``).
 
     Attributes:
         modality: the modality of the stream.
@@ -27,6 +29,8 @@ class TextScorer:
         scale: factor from a product to the logit that the network was trained with.
         title: the network in a few words.
         bias: number added to the scaled product, of networks that were trained with one.
+        unrelated: mean embedding ``[D]`` of material in which nothing happens; None for a network whose logits are
+            calibrated for each text.
     """
 
     modality: Literal["audio", "visual"]
@@ -37,6 +41,7 @@ class TextScorer:
     scale: float
     title: str
     bias: float = 0.0
+    unrelated: Tensor | None = None
 
     @property
     def dimension(self) -> int:
@@ -50,4 +55,5 @@ class TextScorer:
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the scaled products ``[T, C + R]`` of embeddings ``[T, D]`` and texts, and the bias."""
-        return self.scale * torch.matmul(features, self.texts.T) + self.bias
+        above = features if self.unrelated is None else features - self.unrelated
+        return self.scale * torch.matmul(above, self.texts.T) + self.bias
