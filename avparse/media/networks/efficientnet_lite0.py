@@ -6,7 +6,9 @@ stem and the head. Weights: ``efficientnet-lite0`` of :mod:`avparse.media.weight
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -136,8 +138,26 @@ def imagenet_classes() -> tuple[str, ...]:
     Raises:
         UserError: torchvision, whose metadata has them, is not installed.
     """
-    models = library("torchvision", "teachers", "names of ImageNet's classes").models
-    return tuple(models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+    names: tuple[str, ...] = tuple(_listed_names())
+    if not names:
+        models = library("torchvision", "teachers", "names of ImageNet's classes").models
+        names = tuple(models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+    return names
+
+
+def _listed_names() -> Sequence[str]:
+    """Return the names from torchvision's file of them alone: the package loads compilers, which takes longest of all.
+
+    None are returned where torchvision is not installed, or keeps them elsewhere.
+    """
+    package = importlib.util.find_spec("torchvision")
+    file = Path(package.origin or "").parent / "models" / "_meta.py" if package is not None else None
+    spec = importlib.util.spec_from_file_location("torchvision_names", file) if file and file.is_file() else None
+    if spec is None or spec.loader is None:
+        return ()
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, "_IMAGENET_CATEGORIES", ())
 
 
 def normalised(pictures: UInt8Array) -> Tensor:
