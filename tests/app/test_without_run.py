@@ -15,7 +15,8 @@ from avparse.data.class_names import NameList, find_classes
 from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import LLP_CLASSES
 from avparse.foundation.errors import UserError, closest
-from avparse.media.weights import find_weights
+from avparse.media.weights import WEIGHTS, find_weights
+from avparse.media.weights.cache import weights_folder
 from avparse.models.training_free import Judge, LogOdds
 from avparse.models.training_free.at_hand import parser_at_hand
 from avparse.models.training_free.scorers.listed import ListedScorer
@@ -61,7 +62,7 @@ def at_hand(towers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AVPARSE_CLIP", "AVPARSE_CLAP"):
+    for name in ("AVPARSE_CLIP", "AVPARSE_CLAP", "AVPARSE_PE_AUDIO", "AVPARSE_PE_VIDEO", "AVPARSE_AUDIOSET"):
         monkeypatch.setenv(name, "nobody/none")
     monkeypatch.setenv("AVPARSE_CACHE", str(tmp_path / "cache"))
 
@@ -117,6 +118,41 @@ def test_bad_input_is_one_line(
     code, _, error = command("parse", clips / "sound.wav", "-o", tmp_path / "out", *options)
     assert (code, told in error, error.strip().count("\n")) == (2, True, 0), error
     assert not (tmp_path / "out").exists()
+
+
+def refused(command: Command, clip: Path, out: Path, *options: str) -> str:
+    code, _, error = command("parse", clip, "-o", out, *options)
+    assert (code, error.strip().count("\n"), out.exists()) == (2, 0, False), error
+    return error
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
+def test_a_file_of_weights_that_is_another_one_is_refused(clips: Path, tmp_path: Path, command: Command) -> None:
+    folder = weights_folder()
+    folder.mkdir(parents=True)
+    for name in ("efficientnet-lite0", "aisfx"):
+        (folder / WEIGHTS[name].source.file).write_bytes(b"something else")
+    error = refused(command, clips / "sound.wav", tmp_path / "out", "--classes", "Dog", "--with", "compact")
+    assert "not the published 'efficientnet-lite0-57934424.pth'" in error
+    assert "replace it: avparse weights fetch efficientnet-lite0" in error
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_folder_with_another_network_is_refused(
+    clips: Path, towers: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVPARSE_CLIP", str(towers / "unfused"))
+    error = refused(command, clips / "sound.wav", tmp_path / "out", "--classes", "Dog", "--with", "clip-clap")
+    assert "unfused: a model of type 'clap', not 'clip'; name another checkpoint" in error
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
+def test_where_nothing_is_at_hand_the_commands_that_fetch_are_named(
+    clips: Path, tmp_path: Path, command: Command
+) -> None:
+    error = refused(command, clips / "sound.wav", tmp_path / "out", "--classes", "Dog", "--with", "compact")
+    assert "avparse weights fetch efficientnet-lite0 aisfx" in error
+    assert "avparse weights fetch silero-vad" in error
 
 
 def test_one_name_without_comma_is_a_class_and_not_a_file(tmp_path: Path) -> None:

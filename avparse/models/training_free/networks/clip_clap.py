@@ -27,7 +27,7 @@ class ClipClap:
             return "CLIP and CLAP need 'transformers': pip install 'avparse[teachers]'"
         absent = [name for name in chosen_checkpoints() if not is_held(name)]
         if absent:
-            return f"no copy of {' and '.join(absent)}: avparse weights fetch clip, avparse weights fetch clap"
+            return f"no copy of {' and '.join(absent)}: avparse weights fetch clip clap"
         return ""
 
     def judge(self, modality: str, classes: tuple[str, ...], class_map: Path | None = None) -> Judge:
