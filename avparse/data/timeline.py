@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from avparse.data.judged import told_judges
 from avparse.data.made_up import MadeUp, made_up, warning
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array
@@ -118,6 +119,8 @@ class Timeline:
             for e in self.events[:_SHOWN]
         ]
         more = [f"     ... and {len(self.events) - _SHOWN} more"] if len(self.events) > _SHOWN else []
+        judges = told_judges(self.judged_by, self.unjudged())
+        more += [f"     {judges}"] if judges else []
         return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self._all_warnings())])
 
     def unjudged(self) -> dict[str, tuple[str, ...]]:

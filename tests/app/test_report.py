@@ -309,3 +309,18 @@ def test_events_table_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format code"):
         write_events_csv(tmp_path / "events.csv", [broken])
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_no_network_judges_is_said_and_has_no_score(tmp_path: Path) -> None:
+    video = make_video()
+    segments = {m: x.copy() for m, x in video.timeline.segments.items()}
+    segments["audio"][:] = np.nan
+    segments["visual"][:, 1] = np.nan
+    events = [e for e in video.timeline.events if e.modality == "visual" and e.class_name != CLASSES[1]]
+    timeline = replace(video.timeline, segments=segments, events=events, judged_by={"visual": "a classifier"})
+    shown = page_of(tmp_path, replace(video, timeline=timeline))
+    (data,) = shown.data["videos"]
+    assert data["tracks"]["audio"]["unjudged"] == list(range(len(CLASSES)))
+    assert data["tracks"]["visual"]["unjudged"] == [1]
+    assert f"heard: nothing at hand judges it; seen: a classifier (cannot judge {CLASSES[1]})" in data["note"]
+    assert np.isfinite(floats(data["tracks"]["visual"]["probabilities"])).all()

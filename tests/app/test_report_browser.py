@@ -280,3 +280,18 @@ def test_an_hour_is_quick_and_a_phone_is_wide_enough(show: Any) -> None:
     assert end - start == pytest.approx(3599.75 / 4)
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_a_lane_without_a_judge_says_so_and_a_tip_shows_score_and_threshold(show: Any) -> None:
+    video = make_video()
+    segments = {m: x.copy() for m, x in video.timeline.segments.items()}
+    segments["audio"][:] = np.nan
+    timeline = replace(video.timeline, segments=segments, events=[], judged_by={"visual": "a classifier"})
+    page = show(replace(video, timeline=timeline))
+    page.check("#all")
+    assert page.locator("text=no network judges this").count() == len(CLASSES)
+    assert page.locator("canvas.track[data-class]").count() == len(CLASSES)
+    page.hover("canvas.track[data-class='0']")
+    tip = page.inner_text("#tip")
+    assert "heard: no network judges this" in tip
+    assert f"{RULE.segment_threshold:g}" in tip.split("seen ")[1].split(",")[0]

@@ -173,6 +173,7 @@ def test_unknown_probabilities_are_null_in_the_file_and_nan_in_memory(tmp_path: 
     assert np.array_equal(read.segments["visual"], values, equal_nan=True)
     assert read.unjudged() == {"audio": (), "visual": ("Wind",)}
     assert read.judged_by == {"visual": "N"}
+    assert "heard: nothing at hand judges it; seen: N (cannot judge Wind)" in repr(read)
 
 
 @pytest.mark.slow

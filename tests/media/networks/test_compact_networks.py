@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -170,3 +172,14 @@ def test_the_real_weights_are_fetched_where_a_registry_is_reached(
         pytest.skip(str(error))
     np.testing.assert_allclose(_dogs(found[0], shared), KNOWN, atol=0.05)
     load_aisfx(found[1])
+
+
+@pytest.mark.slow
+def test_the_names_of_imagenet_are_read_without_loading_torchvision() -> None:
+    pytest.importorskip("torchvision")
+    program = (
+        "import sys; from avparse.media.networks.efficientnet_lite0 import imagenet_classes; n = imagenet_classes(); "
+        "print(len(n), n[151], n[889], 'torchvision' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1000", "Chihuahua", "violin", "False"]
