@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from avparse.data.teachers.clap import ClapTeacher
 from avparse.data.teachers.clip import ClipTeacher
+from avparse.data.teachers.examples import ExamplesTeacher
 from avparse.data.teachers.pe_av import PeAvTeacher
 from avparse.data.teachers.simulated import SimulatedTeacher
 from avparse.data.teachers.tagger_teacher import AudiosetTeacher, ImagenetTeacher, SpeechTeacher
@@ -19,6 +20,7 @@ TEACHERS: dict[str, Callable[..., Teacher]] = {
     "imagenet": ImagenetTeacher,
     "audioset": AudiosetTeacher,
     "speech": SpeechTeacher,
+    "examples": ExamplesTeacher,
     "simulated": SimulatedTeacher,
 }
 
