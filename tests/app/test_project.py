@@ -78,12 +78,13 @@ def _fill(project: Path, events: bool) -> None:
 
 
 QUICK = ["--set", "training.epochs=2", "--device", "cpu"]
+FEW = [part for name in ("updates=5", "finetune_epochs=1", "folds=2") for part in ("--set", f"denoiser.{name}")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("events", [True, False], ids=["marked times", "weak labels alone"])
 def test_the_tutorial_runs(events: bool, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command of the page in order; 'denoise' and 'train' with fewer epochs."""
+    """Every command of the page in order; 'denoise' and 'train' with fewer epochs, updates and folds."""
     monkeypatch.chdir(tmp_path)
     first, *others = commands(TUTORIAL)
     assert command(*shlex.split(first)[1:])[0] == 0
@@ -94,7 +95,12 @@ def test_the_tutorial_runs(events: bool, tmp_path: Path, command: Command, monke
         words = shlex.split(line)[1:]
         if words[0] in ("pseudo-labels", "evaluate") and not events:
             continue
-        extra = {"parse": ["--workers", "0"], "extract": ["--workers", "0"], "train": QUICK, "denoise": QUICK}
+        extra = {
+            "parse": ["--workers", "0"],
+            "extract": ["--workers", "0"],
+            "train": QUICK,
+            "denoise": QUICK + FEW * events,
+        }
         code, out, err = command(*words, *extra.get(words[0], []))
         assert code == 0, f"{line}: {err}"
         told[words[0]] = out

@@ -28,10 +28,12 @@ class ExamplesTeacher:
 
         Attributes:
             folder: path of the folder of examples.
+            workers: number of decoding processes; None for all cores.
         """
 
         name: Literal["examples"] = "examples"
         folder: str = Field(min_length=1)
+        workers: int | None = Field(None, ge=0)
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -53,7 +55,9 @@ class ExamplesTeacher:
             raise UserError(f"{store.path}: its features ({made_by}) cannot be made of examples; extract anew")
         judged = 0
         for modality, (stream, extractor) in sources.items():
-            (rows,) = extract_examples(folder, {modality: stream}, extractor, store.segment_seconds)
+            (rows,) = extract_examples(
+                folder, {modality: stream}, extractor, store.segment_seconds, self.config.workers
+            )
             head = fit_head(rows)
             if head.judges.any():
                 judged += 1
