@@ -102,8 +102,10 @@ def measure(folder: Path, extractor: str, files: Sequence[int]) -> list[tuple[fl
         heads = [fit_head(first_files(one, examples.files, count)) for one in rows]
         cost_s = time.process_time() - begun_s
         found = [decide(heads, video) for video in videos]
-        sides = [np.stack([video[side] for video in some]) for some in (found, true) for side in (0, 1)]
-        scores = score_parsing(*sides).as_dict()
+        heard, seen, truly_heard, truly_seen = (
+            np.stack([video[side] for video in some]) for some in (found, true) for side in (0, 1)
+        )
+        scores = score_parsing(heard, seen, truly_heard, truly_seen).as_dict()
         results.append((scores["segment_audio"], scores["segment_visual"], cost_s))
     return results
 
