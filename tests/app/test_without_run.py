@@ -200,10 +200,11 @@ def test_the_dog_of_the_real_clip_is_seen_and_nothing_else(shared: Path, tmp_pat
     assert "Speech" in timeline.unjudged()["visual"]
 
 
-def test_a_class_that_nobody_knows_is_refused_with_a_near_name() -> None:
+def test_a_class_that_nobody_knows_is_refused_with_a_near_name(caplog: pytest.LogCaptureFixture) -> None:
     networks = {"small": SmallClassifier()}
     with pytest.raises(UserError, match="class 'Dgo': no name that a small classifier knows; did you mean 'Dog'"):
         parser_at_hand(("Cat", "Dgo"), networks=networks)
     with pytest.raises(UserError, match="a small classifier: judges none of Speech"):
         parser_at_hand(("Speech",), networks=networks)
     assert parser_at_hand(("Cat", "Speech"), networks=networks).unjudged("visual") == ("Speech",)
+    assert "nothing at hand judges what is heard; nothing listens" in caplog.text

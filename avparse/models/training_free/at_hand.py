@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from avparse.data.judged import SENSES
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import lookup
 from avparse.models.training_free.networks import NETWORKS, Network
 from avparse.models.training_free.parser import TrainingFreeParser
+
+_log = logging.getLogger(__name__)
 
 
 def parser_at_hand(
@@ -36,6 +40,9 @@ def parser_at_hand(
     if not any(found.values()):
         reasons = dict.fromkeys(one.missing(m) for one in allowed.values() for m in MODALITIES)
         raise UserError(f"no network is at hand that could judge the classes; {', or '.join(reasons)}")
+    for modality in (m for m, some in found.items() if not some):
+        reasons = dict.fromkeys(one.missing(modality) for one in allowed.values())
+        _log.warning("nothing at hand judges what is %s; %s", SENSES[modality], ", or ".join(reasons))
     judges = [some[0].judge(m, classes, class_map) for m, some in found.items() if some]
     unknown = next((one for one in classes if all(one in judge.unknown for judge in judges)), None)
     parser = TrainingFreeParser(classes, judges)

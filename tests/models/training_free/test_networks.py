@@ -52,6 +52,9 @@ def test_the_small_networks_hear_speech_and_nothing_else(tmp_path: Path, monkeyp
     logits = scorer.logits(torch.tensor([[1.5], [-2.0]]))
     np.testing.assert_allclose(logits[:, 1], [1.5, -2])
     assert logits[:, [0, 2]].isnan().all()
+    assert parser_at_hand(("Dog", "Speech"), "compact").unjudged("audio") == ("Dog",)
+    with pytest.raises(UserError, match="judges none of Dog"):
+        parser_at_hand(("Dog",), "compact")
 
 
 def test_pe_av_is_asked_by_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from avparse.data.class_names import find_classes
 from avparse.data.class_names.class_map import shipped_map
 from avparse.data.taggers import Tagger
+from avparse.data.vocabulary import composed
 from avparse.foundation.errors import closest
 from avparse.models.training_free.parser import Judge
 from avparse.models.training_free.scorers.listed import ListedScorer
@@ -26,9 +27,10 @@ def listed_judge(tagger: Tagger, cut: float, classes: tuple[str, ...], class_map
         UserError: the class map cannot be read, or names something that the list lacks.
     """
     listed = find_classes(classes, tagger.names, class_map)
-    known = [*shipped_map().entries, *tagger.names.names]
+    mapped = shipped_map().entries  # what is in it for another list is no typing error
+    unknown = [name for name in listed.unknown if composed(name) not in mapped]
     made = tagger.made()
     scorer = ListedScorer(
         tagger.modality, tagger.extractor, tagger.stream, made.dimension, tagger.outputs, listed, tagger.title
     )
-    return Judge(scorer, LogOdds(cut), {name: closest(name, known) for name in listed.unknown})
+    return Judge(scorer, LogOdds(cut), {name: closest(name, [*mapped, *tagger.names.names]) for name in unknown})
