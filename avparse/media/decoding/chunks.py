@@ -85,11 +85,11 @@ def read_chunks(
     pictures = [view for view in wanted if isinstance(view, PictureView)]
     size = chunk_segments or _affordable(wanted, segment_seconds)
     rates = [view.sample_rate for view in sounds] or [_CLOCK_RATE]
-    steps = {view: segment_seconds / view.count(segment_seconds) for view in pictures}
     guard = Guard(path, limits)
     beyond_s = max((_beyond_s(view, segment_seconds) for view in sounds), default=0.0)
     lead_s = max((view.lead_s for view in sounds), default=0.0)
-    with open_tracks(guard, rates, steps, threads) as opened:
+    later_s = max((view.offset_s for view in pictures), default=0.0)
+    with open_tracks(guard, rates, pictures, segment_seconds, threads) as opened:
         audio, video = opened.audio, opened.video
         first, more = 0, True
         while more:
@@ -97,7 +97,7 @@ def read_chunks(
             # A little further than the chunk, to know whether anything worth a segment follows.
             ahead_s = 2 * TAIL * segment_seconds
             audio.read_until(last * segment_seconds + max(ahead_s, beyond_s))
-            video.read_until(last * segment_seconds + ahead_s)
+            video.read_until(last * segment_seconds + max(ahead_s, later_s))
             end_s = opened.end_s
             if audio.ended and video.ended:
                 last = min(last, segment_count(end_s, segment_seconds))

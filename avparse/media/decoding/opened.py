@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,20 +81,28 @@ class Opened:
 
 @contextmanager
 def open_tracks(
-    guard: Guard, sample_rates: Sequence[int] = (), steps: Mapping[PictureView, float] | None = None, threads: int = 1
+    guard: Guard,
+    sample_rates: Sequence[int] = (),
+    pictures: Sequence[PictureView] = (),
+    segment_seconds: float = 1.0,
+    threads: int = 1,
 ) -> Iterator[Opened]:
     """Open a file and decode the first frame of each of its two tracks.
 
     Args:
         guard: the file, its limits and its warnings.
         sample_rates: rates at which the sound is wanted, samples a second.
-        steps: view of the pictures -> seconds from one picture to the next.
+        pictures: views of the pictures.
+        segment_seconds: length of a segment.
         threads: threads of the decoder; 0 lets it choose.
 
     Raises:
         MediaError: the file cannot be opened, exceeds a limit, or nothing in it can be decoded.
     """
-    with AudioTrack(guard, sample_rates, threads) as audio, VideoTrack(guard, steps or {}, threads) as video:
+    with (
+        AudioTrack(guard, sample_rates, threads) as audio,
+        VideoTrack(guard, pictures, segment_seconds, threads) as video,
+    ):
         starts = [track.start_s for track in (audio, video) if track.start_s is not None]
         if not starts:
             message = f"{guard.path}: neither sound nor pictures in it can be decoded; replace it or convert it to mp4"

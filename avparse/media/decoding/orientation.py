@@ -14,7 +14,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from avparse.foundation.arrays import UInt8Array
 from avparse.media.decoding.views import PictureView
 
-_EXACT_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every processor
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every processor
+_SCALING = {"area": Interpolation.AREA | _EXACT, "bilinear": Interpolation.BILINEAR | _EXACT}
 _MOST_UNNAMED = 16  # kinds of side data without a name in one frame
 _LONGEST = 16  # times the shorter side: how much of a long thin picture is scaled before its middle is cut out
 
@@ -66,7 +67,7 @@ def upright(reformatter: VideoReformatter, frame: Any, view: PictureView) -> UIn
     shown = (frame.width, frame.height) if a else (frame.height, frame.width)
     scaled = _scaled(shown, view)
     width, height = scaled if a else scaled[::-1]
-    small = reformatter.reformat(frame, width, height, "rgb24", interpolation=_EXACT_AREA, threads=1)
+    small = reformatter.reformat(frame, width, height, "rgb24", interpolation=_SCALING[view.scaling], threads=1)
     picture: UInt8Array = np.asarray(small.to_ndarray(), dtype=np.uint8)
     if not a:
         picture = picture.transpose(1, 0, 2)
