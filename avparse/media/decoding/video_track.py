@@ -91,12 +91,13 @@ class VideoTrack(Track):
     @cached_property
     def _frame_times(self) -> tuple[Float64Array, Float64Array]:
         """Times and lengths ``[frames]`` of all frames in the order of showing, read without decoding anything."""
-        found = []
         with open_media(self.guard) as container:
             clock = Clock(container, [stream for stream in choose_streams(container, self.guard) if stream], self.guard)
-            for packet in clock.packets():
-                if packet.stream_index == self.stream.index and packet.pts is not None and not packet.is_discard:
-                    found.append((float(packet.pts * packet.time_base) - self.origin_s, packet_seconds(packet)))
+            found = [
+                (float(packet.pts * packet.time_base) - self.origin_s, packet_seconds(packet))
+                for packet in clock.packets()
+                if packet.stream_index == self.stream.index and packet.pts is not None and not packet.is_discard
+            ]
         times_s, lengths_s = np.array(sorted(found), dtype=np.float64).reshape(-1, 2).T
         return times_s, np.where(lengths_s > 0, lengths_s, self._usual_s())
 
