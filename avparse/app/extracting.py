@@ -26,7 +26,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.foundation.settings import build, read_part
 from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
-from avparse.media.extractors import make_streams
+from avparse.media.extractors import full_name, make_cards, make_streams
 from avparse.media.files import LeftOut
 from avparse.media.pipeline import Extracted, Failed, extract_videos
 from avparse.media.video_ids import file_id
@@ -85,7 +85,7 @@ def extract_store(
         folder: folder of the video files, each named by the id of its video; files of nested folders count, too.
         labels: annotations of the videos.
         out: path of the feature store; an existing one with the same settings is continued.
-        extractor: name of the feature extractor in ``EXTRACTORS``.
+        extractor: name of the feature extractor in ``EXTRACTORS``, with settings after a colon if it has any.
         segment_seconds: length of a segment in seconds; None for that of the data set.
         workers: number of decoding processes; None for all cores.
         limits: limits of the size and cost of a file.
@@ -108,12 +108,15 @@ def extract_store(
     """
     if segment_seconds is None:
         segment_seconds = labels.segment_seconds
+    extractor = full_name(extractor)
     for note in labels.notes:
         _log.warning(note)
     found, skipped = find_labelled(folder, list(labels.videos), out), SkippedTable(out / SKIPPED)
     paths, failed = split_tried(found.files, skipped, retry_failed)
     begun = out.exists()
-    with _open(out, labels.vocabulary, _streams(extractor), segment_seconds, description or labels.about) as writer:
+    with _open(
+        out, labels.vocabulary, _streams(extractor, segment_seconds), segment_seconds, description or labels.about
+    ) as writer:
         if begun:
             labels, changes = relabel_open(writer, labels)
             for line in changes.told():
@@ -138,9 +141,10 @@ def extract_store(
     return left
 
 
-def _streams(extractor: str) -> dict[str, StreamInfo]:
+def _streams(extractor: str, segment_seconds: float) -> dict[str, StreamInfo]:
+    cards = make_cards(extractor, segment_seconds)
     return {
-        name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor)
+        name: StreamInfo(dimension=stream.dimension, dtype="float32", extractor=extractor, card=cards[name])
         for name, stream in make_streams(extractor).items()
     }
 

@@ -20,7 +20,7 @@ from avparse.foundation.arrays import Float32Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.progress import Progress, showing, track
 from avparse.media.decoding.guard import DEFAULT_LIMITS, Limits
-from avparse.media.extractors import EXTRACTORS
+from avparse.media.extractors import EXTRACTORS, make_cards
 from avparse.media.feature_cache import FeatureCache
 from avparse.media.files import find_media
 from avparse.media.pipeline import Extracted, Failed, extract_videos
@@ -164,12 +164,30 @@ def parse_videos(
             f"{source.origin}: its parser reads {made_by}, which avparse cannot extract from a video "
             f"(known: {', '.join(sorted(EXTRACTORS))}); use a run trained on extracted features"
         )
+    _check_cards(spec, source.origin)
     parser = source.load()
     extracted = track(_extracted(paths, spec, workers, cache, limits), "parse", total=len(paths))
     return (
         result if isinstance(result, Failed) else parse_extracted(result, path, parser, source, only(file_id(path)))
         for path, result in zip(paths, extracted, strict=True)
     )
+
+
+def _check_cards(spec: TaskSpec, origin: object) -> None:
+    """Refuse to parse with features that differ from those that the parser learned from, where that is known.
+
+    Raises:
+        UserError: a field of a card differs, which is named; or the weights of a network are not there.
+    """
+    made = make_cards({name: spec.extractors[name] for name in spec.cards}, spec.segment_seconds)
+    differences = [
+        f"stream '{name}' with {line}" for name, card in spec.cards.items() for line in card.differences(made[name])
+    ]
+    if differences:
+        raise UserError(
+            f"{origin}: its parser learned from other features than are extracted here ({'; '.join(differences)}); "
+            "give it the same network, or train on features of this one"
+        )
 
 
 def _extracted(

@@ -35,6 +35,7 @@ def task_spec(store: FeatureStore) -> TaskSpec:
         segment_seconds=store.segment_seconds,
         segments=int(np.median(store.lengths)),
         extractors={name: info.extractor for name, info in store.streams.items()},
+        cards={name: info.card for name, info in store.streams.items() if info.card is not None},
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from avparse.foundation.settings import Settings
+from avparse.media.card import Card
 
 
 class TaskSpec(Settings):
@@ -21,7 +22,9 @@ class TaskSpec(Settings):
         streams: feature dimension of each stream, by name.
         segment_seconds: length of a segment, seconds.
         segments: usual number of segments of a training video (the window when longer videos are parsed).
-        extractors: name of the extractor of each stream, by name of the stream; empty where unknown.
+        extractors: text of the extractor of each stream, by name of the stream: its name, and its settings after a
+            colon; empty where unknown.
+        cards: card of each stream, by name of the stream; those of a store of earlier versions are unknown.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +32,7 @@ class TaskSpec(Settings):
     segment_seconds: float = 1.0
     segments: int
     extractors: dict[str, str] = Field(default_factory=dict)
+    cards: dict[str, Card] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -41,14 +45,14 @@ class TaskSpec(Settings):
 
     def extractable(self, known: Container[str]) -> bool:
         """Return whether the extractor of every stream is among ``known``."""
-        return all(self.extractors.get(name) in known for name in self.streams)
+        return all(self.extractors.get(name, "").partition(":")[0] in known for name in self.streams)
 
     def differences(self, data: TaskSpec) -> list[str]:
         """Return the differences of ``data`` to those that a parser of this specification reads; empty if they fit.
 
         Classes are compared by name and order, since a head belongs to a position; streams by name, dimension and,
-        where both are known, extractor; the length of a segment exactly. Streams that the parser does not know are no
-        difference.
+        where both are known, card, or else extractor; the length of a segment exactly. Streams that the parser does not
+        know are no difference.
 
         Args:
             data: specification of the store that the parser will read.
@@ -72,10 +76,21 @@ class TaskSpec(Settings):
                 found.append(f"no stream '{name}'")
             elif data.streams[name] != size:
                 found.append(f"stream '{name}' of dimension {data.streams[name]} in place of {size}")
-        made_by = dict.fromkeys((self.extractors.get(name), data.extractors.get(name)) for name in self.streams)
-        for ours, theirs in made_by:
-            if ours and theirs and ours != theirs:
-                found.append(f"features of the extractor '{theirs}' in place of '{ours}'")
+        return found + self._other_features(data)
+
+    def _other_features(self, data: TaskSpec) -> list[str]:
+        """Return in what the features of the streams were made differently, where it is known of both."""
+        found: list[str] = []
+        made_by: dict[tuple[str | None, str | None], None] = {}
+        for name in self.streams:
+            ours, theirs = self.cards.get(name), data.cards.get(name)
+            if ours is not None and theirs is not None:
+                found += [f"stream '{name}' with {line}" for line in ours.differences(theirs)]
+            else:
+                made_by[self.extractors.get(name), data.extractors.get(name)] = None
+        for before, now in made_by:
+            if before and now and before != now:
+                found.append(f"features of the extractor '{now}' in place of '{before}'")
         return found
 
 

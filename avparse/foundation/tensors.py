@@ -33,9 +33,17 @@ _NUMPY_SCALARS: list[Any] = [
     type(np.dtype(np.int64)),
     type(np.dtype(np.float64)),
 ]
+# What a pickled array of floating-point numbers calls besides; an array of objects stays refused.
+_NUMPY_ARRAYS: list[Any] = [
+    *_NUMPY_SCALARS,
+    (np.zeros(0).__reduce__()[0], "numpy.core.multiarray._reconstruct"),
+    (np.zeros(0).__reduce__()[0], "numpy._core.multiarray._reconstruct"),
+    (np.ndarray, "numpy.ndarray"),
+    type(np.dtype(np.float32)),
+]
 
 
-def read_tensors(path: Path, numpy_scalars: bool = False) -> dict[str, Tensor]:
+def read_tensors(path: Path, numpy_scalars: bool = False, numpy_arrays: bool = False) -> dict[str, Tensor]:
     """Read a file of tensors by name: ``.safetensors``, or a state dict written by ``torch.save``.
 
     A pickle may hold instructions; only those that make tensors and plain containers are followed, and any other is
@@ -44,6 +52,7 @@ def read_tensors(path: Path, numpy_scalars: bool = False) -> dict[str, Tensor]:
     Args:
         path: path of the file.
         numpy_scalars: whether scalars of numpy beside the tensors are read, too (and left out).
+        numpy_arrays: whether arrays of numpy in the place of tensors are read, too.
 
     Raises:
         UserError: the file cannot be read, would run code, or holds something other than dense, finite tensors by
@@ -53,8 +62,10 @@ def read_tensors(path: Path, numpy_scalars: bool = False) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         found: Mapping[Any, Any] = load_safetensors(path)[0]
     else:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS if numpy_scalars else []):
+        allowed = _NUMPY_ARRAYS if numpy_arrays else _NUMPY_SCALARS if numpy_scalars else []
+        with torch.serialization.safe_globals(allowed):
             found = _unwrapped(path, _unpickled(path))
+        found = {name: _tensor(value) if numpy_arrays else value for name, value in found.items()}
     other = [str(name)[:80] for name, value in found.items() if not isinstance(value, Tensor)]
     if other:
         raise UserError(f"{path}: not tensors: {some_of(other)}; save a state_dict() alone")
@@ -71,6 +82,11 @@ def read_tensors(path: Path, numpy_scalars: bool = False) -> dict[str, Tensor]:
     if broken:
         raise UserError(f"{path}: not finite: {some_of(broken)}")
     return weights
+
+
+def _tensor(value: Any) -> Any:
+    """Return an array of floating-point numbers as a tensor, and anything else as it is."""
+    return torch.tensor(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

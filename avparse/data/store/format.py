@@ -29,7 +29,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
@@ -38,6 +38,7 @@ from avparse.foundation.npy import HEADER_BYTES, grown_header, read_header
 from avparse.foundation.parquet import read_parquet
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import Settings
+from avparse.media.card import Card
 
 FORMAT = 2
 MANIFEST, INDEX, PRESENT = "manifest.json", "features.parquet", "present.npy"
@@ -58,11 +59,27 @@ _Content = TypeVar("_Content", bound="Sealed")
 
 
 class StreamInfo(Settings):
-    """One stream of features: its width, its type on disk and its extractor."""
+    """One stream of features: its width, its type on disk, its extractor and its card, where they are known."""
 
     dimension: int = Field(gt=0)
     dtype: Literal["float32", "float16"] = "float32"
     extractor: str = ""
+    card: Card | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave an unknown card out, so that the checksums of earlier stores hold."""
+        return {name: value for name, value in write(self).items() if name != "card" or value is not None}
+
+    def differences(self, other: StreamInfo) -> list[str]:
+        """Return what keeps rows of ``other`` out of a store of this stream; cards count where both are known."""
+        names = [name for name in type(self).model_fields if name != "card"]
+        found = [
+            f"{name} {getattr(other, name)} in place of {getattr(self, name)}"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+        return found + ([] if self.card is None or other.card is None else self.card.differences(other.card))
 
 
 class BlockRecord(Settings):

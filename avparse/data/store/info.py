@@ -33,6 +33,7 @@ def describe(store: FeatureStore) -> str:
         *(f"{modality:<12}present in {_share(present[:, m])} of the segments" for m, modality in enumerate(MODALITIES)),
         "",
         *_table(["stream", "dimension", "dtype", "bytes", "extractor"], _streams(store)),
+        *(f"card of '{name}': {info.card}" for name, info in store.streams.items() if info.card is not None),
         "",
         *_table(["split", "videos", "segments", "annotated", "labels a video"], _splits(store)),
         "",

@@ -131,13 +131,14 @@ class StoreWriter:
         manifest, info = contents.manifest, contents.annotations.info
         wanted = {
             "vocabulary": (None if vocabulary is None else vocabulary.names, info.vocabulary),
-            "streams": (None if streams is None else dict(streams), manifest.streams),
             "segment_seconds": (segment_seconds, manifest.segment_seconds),
             "truth": (truth, info.truth),
         }
         for name, (value, found) in wanted.items():
             if value is not None and value != found:
                 raise UserError(f"{path}: its '{name}' differs from what is to be appended; choose another folder")
+        if streams is not None:
+            _check_streams(path, streams, manifest.streams)
         return cls(Path(path))
 
     def append(self, block: Block) -> None:
@@ -240,6 +241,23 @@ class StoreWriter:
         write_manifest(self.path, manifest)
         self.manifest, self._index, self._digest = manifest, index, new_digest
         self.done |= _stamps(table)
+
+
+def _check_streams(
+    path: str | os.PathLike[str], streams: Mapping[str, StreamInfo], stored: Mapping[str, StreamInfo]
+) -> None:
+    """Refuse to append other streams than a store has, or streams that were made differently."""
+    if set(streams) != set(stored):
+        differences = [f"{', '.join(streams)} in place of {', '.join(stored)}"]
+    else:
+        differences = [
+            f"'{name}' with {line}" for name, info in stored.items() for line in info.differences(streams[name])
+        ]
+    if differences:
+        raise UserError(
+            f"{path}: its 'streams' differs from what is to be appended ({'; '.join(differences)}); choose another "
+            "folder"
+        )
 
 
 def _stamps(index: pa.Table) -> dict[str, Stamp]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from avparse.foundation.arrays import Float32Array
+from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
@@ -14,6 +15,7 @@ from avparse.media.extractors.extractor import Stream
 if TYPE_CHECKING:
     from avparse.media.towers.clap import ClapTower
     from avparse.media.towers.clip import ClipTower
+    from avparse.media.towers.pretrained import Checkpoint
 
 _CLIP = "openai/clip-vit-large-patch14"
 _CLAP = "laion/clap-htsat-fused"
@@ -51,8 +53,8 @@ class ClipClapExtractor:
         self._pictures = PictureView((size, size) if isinstance(size, int) else tuple(size), per_segment=8)
         self._sound = SoundView(clap.part("ClapFeatureExtractor").sampling_rate)
         self.streams = {
-            "clip": Stream(seen.projection_dim, self._pictures, self._seen),
-            "clap": Stream(heard.projection_dim, self._sound, self._heard),
+            "clip": Stream(seen.projection_dim, self._pictures, self._seen, partial(_picture_facts, clip)),
+            "clap": Stream(heard.projection_dim, self._sound, self._heard, partial(_facts, clap)),
         }
 
     def _seen(self, chunk: Chunk) -> Float32Array:
@@ -72,3 +74,18 @@ class ClipClapExtractor:
         from avparse.media.towers.clap import ClapTower  # noqa: PLC0415
 
         return ClapTower(self._names[1])
+
+
+def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "network": checkpoint.model_type,
+        "weights_sha256": checkpoint.digest,
+        "libraries": library_versions("av", "numpy", "torch", "transformers"),
+    }
+
+
+def _picture_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    from avparse.media.towers.clip import channel_statistics  # noqa: PLC0415
+
+    mean, deviation = channel_statistics(checkpoint.folder / "preprocessor_config.json")
+    return {**_facts(checkpoint), "mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from avparse.foundation.arrays import Float32Array
 from avparse.media.decoding.chunks import Chunk
@@ -20,11 +20,14 @@ class Stream:
         view: view that the stream is made of: the sound or the pictures, at its rate and size.
         features: turns a chunk, which holds that view, into float32 ``[segments, D]``, zero where the modality is
             absent. What it computes for a segment must not depend on the chunk around it.
+        facts: gives the fields of the stream's card that neither the extractor nor the view tells, such as ``network``
+            and ``weights_sha256``; it may read the file of weights.
     """
 
     dimension: int
     view: View
     features: Callable[[Chunk], Float32Array]
+    facts: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def modality(self) -> Modality:

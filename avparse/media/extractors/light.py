@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from avparse.foundation.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from avparse.foundation.errors import UserError
+from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
@@ -38,7 +39,7 @@ class LightExtractor:
         blank = np.zeros((_PICTURES.count(1.0), height, width, 3), dtype=np.uint8)
         heard = len(sound_features(np.zeros(SAMPLE_RATE, dtype=np.float32)))
         self.streams = {
-            "audio": Stream(heard, _SOUND, partial(_heard, heard)),
+            "audio": Stream(heard, _SOUND, partial(_heard, heard), _facts),
             "frames": _picture_stream(appearance_features, blank),
             "clips": _picture_stream(motion_features, blank),
         }
@@ -61,8 +62,15 @@ def _heard(dimension: int, chunk: Chunk) -> Float32Array:
 def _picture_stream(features: Callable[[UInt8Array], FloatArray], blank: UInt8Array) -> Stream:
     dimension = len(features(blank))
     return Stream(
-        dimension, _PICTURES, lambda chunk: _each(features, chunk.pictures[_PICTURES], chunk.visual_present, dimension)
+        dimension,
+        _PICTURES,
+        lambda chunk: _each(features, chunk.pictures[_PICTURES], chunk.visual_present, dimension),
+        _facts,
     )
+
+
+def _facts() -> dict[str, Any]:
+    return {"libraries": library_versions("av", "numpy")}
 
 
 def _each(

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.tensors import some_of
+from avparse.foundation.tensors import read_tensors, some_of
 
 Network = TypeVar("Network", bound=nn.Module)
+_COUNTER = "num_batches_tracked"  # of batch normalisation, which files of old do not have and inference does not read
 
 
 def filled(
     network: Network, released: Mapping[str, Tensor], rename: Callable[[str], str | None], path: Path
 ) -> Network:
-    """Put released tensors into a network and freeze it, in evaluation mode.
+    """Put released tensors into a network and freeze it, in float32 and evaluation mode.
 
     Args:
         network: the network, whose parameters and buffers are all replaced.
@@ -39,5 +41,22 @@ def filled(
     ]
     if problems:
         raise UserError(f"{path}: not weights of {type(network).__name__}: {some_of(problems)}; fetch them again")
-    network.load_state_dict(named)
-    return network.eval().requires_grad_(False)
+    network.load_state_dict(named, assign=True)
+    return network.float().eval().requires_grad_(False)
+
+
+def load_network(build: Callable[[], Network], path: Path) -> Network:
+    """Build a network whose tensors have the names of the released file, and fill it.
+
+    Args:
+        build: makes the network; its random weights are never drawn.
+        path: path of the file of weights.
+
+    Raises:
+        UserError: the file cannot be read, or its tensors are not those of the network.
+    """
+    released = read_tensors(path)
+    with torch.device("meta"):
+        network = build()
+    counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith(_COUNTER)}
+    return filled(network, {**counters, **released}, lambda name: name, path)

@@ -63,7 +63,7 @@ class ClipTower:
         self._count = 1 if frames == "centre" else per_segment
         self._model = found.load("CLIPModel").to(self.device)
         self._tokenizer = found.part("AutoTokenizer")
-        self._mean, self._deviation = _statistics(found.folder / "preprocessor_config.json")
+        self._mean, self._deviation = channel_statistics(found.folder / "preprocessor_config.json")
         size = self._model.config.vision_config.image_size
         self._size: int = size if isinstance(size, int) else size[0]
         self.dimension: int = self._model.config.projection_dim
@@ -152,7 +152,7 @@ def spread_frames(segments: int, per_segment: int) -> IntArray:
     return places - per_segment * np.arange(segments)
 
 
-def _statistics(path: Path) -> tuple[Float32Array, Float32Array]:
+def channel_statistics(path: Path) -> tuple[Float32Array, Float32Array]:
     """Return the mean and deviation of the channels that the checkpoint states, or else CLIP's own."""
     if not path.is_file():
         return np.array(_MEAN, dtype=np.float32), np.array(_DEVIATION, dtype=np.float32)
