@@ -133,6 +133,31 @@ def data_relabel(
     print(relabel(store, annotations))
 
 
+@command("verify-features")
+def verify_features_command(
+    store: Annotated[Path, typer.Argument(help="A feature store of videos that were extracted here.")],
+    against: Annotated[
+        Path, typer.Option(help="Folder of published features, such as vggish/, res152/ and r2plus1d_18/.")
+    ],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of files of some of the videos, to try the open settings on.")
+    ] = None,
+    alike: Annotated[
+        float, typer.Option(help="Mean cosine from which on features count as the same.", min=0, max=1)
+    ] = 0.99,
+    most: Annotated[int, typer.Option(help="Number of videos on which settings are tried.", min=1)] = 3,
+) -> None:
+    """Compare a feature store with published features, and name the setting that explains a mismatch."""
+    from avparse.app.verify_features import verify_features
+    from avparse.data.store import FeatureStore
+
+    matches = verify_features(FeatureStore.open(store), against, videos, alike, most)
+    for match in matches:
+        print(match)
+    if any(match.mean < alike for match in matches):
+        raise typer.Exit(3)
+
+
 @command("import")
 def import_features(
     name: Annotated[str, typer.Argument(help="Which data set: llp, ave, or tables of your own.", metavar="NAME")],

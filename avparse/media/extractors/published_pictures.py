@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -102,9 +103,7 @@ class PublishedPictures:
 
     @cached_property
     def _network(self) -> nn.Module:
-        from avparse.media.networks.residual import load_residual  # noqa: PLC0415
-
-        return load_residual(self._about.name, find_weights(self._about.name))
+        return _residual(self._about.name, find_weights(self._about.name))
 
     def _facts(self) -> dict[str, Any]:
         together = "as one clip" if self._about.of_clips else "one after the other" if self._keeps else "their mean"
@@ -117,3 +116,11 @@ class PublishedPictures:
             "libraries": library_versions("av", "numpy", "torch", "torchvision"),
             "licence": WEIGHTS[self._about.name].licence,
         }
+
+
+@cache
+def _residual(name: str, path: Path) -> nn.Module:
+    """Return a network, once in each process whatever the settings of its extractors."""
+    from avparse.media.networks.residual import load_residual  # noqa: PLC0415
+
+    return load_residual(name, path)

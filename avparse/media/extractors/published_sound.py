@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,10 +61,7 @@ class PublishedSound:
 
     @cached_property
     def _network(self) -> VGGish:
-        from avparse.media.networks.loading import load_network  # noqa: PLC0415
-        from avparse.media.networks.vggish import VGGish  # noqa: PLC0415
-
-        return load_network(VGGish, find_weights("vggish"))
+        return _vggish(find_weights("vggish"))
 
     @cached_property
     def _components(self) -> PrincipalComponents | None:
@@ -87,3 +85,12 @@ class PublishedSound:
             "libraries": library_versions("av", "numpy", "torch"),
             "licence": WEIGHTS["vggish"].licence,
         }
+
+
+@cache
+def _vggish(path: Path) -> VGGish:
+    """Return the network, once in each process whatever the settings of its extractors."""
+    from avparse.media.networks.loading import load_network  # noqa: PLC0415
+    from avparse.media.networks.vggish import VGGish  # noqa: PLC0415
+
+    return load_network(VGGish, path)
