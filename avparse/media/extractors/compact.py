@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import sha256_of
+from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
-from avparse.media.weights import find_weights
+from avparse.media.weights import WEIGHTS, find_weights
 
 if TYPE_CHECKING:
     from avparse.media.networks.aisfx import AiSFX
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _PICTURES = PictureView((224, 224), per_second=2, shorter_side=224)
 _SOUND = SoundView(44_100)
+_SEEN = {"mean": (0.498,) * 3, "deviation": (0.502,) * 3, "processing": "mean over the pictures of a segment"}
+_HEARD = {"processing": "segment brought to peak 1, at most 26 dB louder"}
 _BATCH = 4  # segments that go through a network at once; what more need no longer stays in a processor's cache
 _QUIETEST = 0.05  # peak below which a segment is not made louder, so that silence stays silent
 
@@ -43,8 +47,17 @@ class CompactExtractor:
     def __init__(self) -> None:
         self._weights = find_weights("efficientnet-lite0"), find_weights("aisfx")
         self.streams = {
-            "pictures": Stream(1280, _PICTURES, self._seen),
-            "sounds": Stream(512, _SOUND, self._heard),
+            "pictures": Stream(1280, _PICTURES, self._seen, partial(self._facts, 0, "efficientnet-lite0", _SEEN)),
+            "sounds": Stream(512, _SOUND, self._heard, partial(self._facts, 1, "aisfx", _HEARD)),
+        }
+
+    def _facts(self, which: int, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "network": name,
+            "weights_sha256": sha256_of(self._weights[which]),
+            "libraries": library_versions("av", "numpy", "torch"),
+            "licence": WEIGHTS[name].licence,
+            **facts,
         }
 
     def _seen(self, chunk: Chunk) -> Float32Array:

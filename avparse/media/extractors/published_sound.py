@@ -10,7 +10,6 @@ import numpy as np
 
 from avparse.foundation.arrays import Float32Array
 from avparse.foundation.files import sha256_of
-from avparse.foundation.tensors import read_tensors
 from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import SoundView
@@ -67,6 +66,7 @@ class PublishedSound:
     def _components(self) -> PrincipalComponents | None:
         if self._settings.postprocess == "none":
             return None
+        from avparse.foundation.tensors import read_tensors  # noqa: PLC0415
         from avparse.media.networks.vggish import PrincipalComponents  # noqa: PLC0415
 
         parameters = read_tensors(find_weights("vggish-pca"), numpy_arrays=True)
