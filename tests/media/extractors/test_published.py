@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.tensors import read_tensors
@@ -24,6 +24,7 @@ from avparse.media.networks.loading import load_network
 from avparse.media.networks.vggish import PrincipalComponents, VGGish
 from tests.clips import colours, tone, write_clip
 from tests.decoded import read_whole
+from tests.plain_vggish import plain_vggish
 from tests.random_weights import keep_weights, random_state
 
 torchvision = pytest.importorskip("torchvision")
@@ -69,34 +70,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def _other_vggish(state: dict[str, Tensor], picture: np.ndarray) -> np.ndarray:
-    """VGGish of one log-mel picture ``[96, 64]`` in NumPy: convolutions as sums of shifted products."""
-    weight = {name: value.double().numpy() for name, value in state.items()}
-    maps = picture[None].astype(np.float64)  # [channels, time, frequency]
-    for layer, pooled in ((0, True), (3, True), (6, False), (8, True), (11, False), (13, True)):
-        kernel, bias = weight[f"features.{layer}.weight"], weight[f"features.{layer}.bias"]
-        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
-        height, width = maps.shape[1:]
-        summed = sum(
-            np.tensordot(kernel[:, :, y, x], padded[:, y : y + height, x : x + width], axes=1)
-            for y in range(3)
-            for x in range(3)
-        )
-        maps = np.maximum(summed + bias[:, None, None], 0)
-        if pooled:
-            maps = maps.reshape(len(maps), height // 2, 2, width // 2, 2).max(axis=(2, 4))
-    flat = np.array([maps[c, t, f] for t in range(6) for f in range(4) for c in range(512)])
-    for layer in (0, 2, 4):
-        flat = np.maximum(weight[f"embeddings.{layer}.weight"] @ flat + weight[f"embeddings.{layer}.bias"], 0)
-    return flat
-
-
 def _vggish_difference(path: Path) -> float:
     """Return the largest difference of VGGish to the independent forward, as a share of the largest output."""
     picture = np.random.default_rng(1).normal(size=(96, 64)).astype(np.float32)
     with torch.inference_mode():
         ours = load_network(VGGish, path)(torch.from_numpy(picture[None]))[0].numpy()
-    theirs = _other_vggish(read_tensors(path), picture)
+    theirs = plain_vggish(read_tensors(path), picture)
     assert theirs.std() > 0.1
     return float(np.abs(ours - theirs).max() / theirs.max())
 
