@@ -53,7 +53,7 @@ class Imported:
         if not self.run.info.spec.extractable(EXTRACTORS):
             lines.append(
                 "for 'evaluate' and 'train --init', on a store of the features that it was trained on; 'parse' is not "
-                "for it, as avparse cannot extract those from a video"
+                "for it: give --data with a store of features that avparse extracts, such as 'published'"
             )
         return "\n".join(lines)
 

@@ -24,11 +24,12 @@ class Card(Settings):
         window_s: seconds of sound that a window holds.
         hop_s: seconds from the start of a window to that of the next.
         frame_rate: pictures a second.
-        picked: which frames the pictures show.
+        picked: rule by which frames are picked, as in :class:`PictureView`.
         size: (width, height) of the pictures in pixels.
-        crop: how a picture comes to that size.
+        crop: way in which a picture comes to that size.
         offset_s: seconds by which windows or pictures are taken later.
-        mean, deviation: what is subtracted from the channels in [0, 1], and what they are divided by then.
+        mean, deviation: number of each channel that is subtracted from its values in [0, 1], and that they are divided
+            by then.
         processing: further steps, in words.
         libraries: versions of the libraries that decode and compute; told and never compared, as an update changes last
             bits and not what a number means.

@@ -32,7 +32,7 @@ def extract(
     classes: Classes = None,
     events: Events = None,
     dataset: DatasetName = None,
-    extractor: Annotated[str, typer.Option(help="Which features to compute.")] = "light",
+    extractor: Annotated[str, typer.Option(help="Which features to compute; settings after a colon.")] = "light",
     segment_seconds: Annotated[
         float | None, typer.Option(help="Length of a segment in seconds; by default that of the data set.", min=0.01)
     ] = None,

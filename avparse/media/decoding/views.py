@@ -74,7 +74,7 @@ class PictureView:
             None squashes the whole picture to ``size``.
         scaling: ``area`` averages what a pixel covers; ``bilinear`` weighs it by a triangle, as torchvision does with
             ``antialias``.
-        picked: which frames are shown. ``centres``: those that a player shows at the centres of equal parts of each
+        picked: rule that picks the frames. ``centres``: those that a player shows at the centres of equal parts of each
             segment. ``spread``: of the pictures that ``ffmpeg -r`` writes of the whole video at this rate, n in all,
             those at ``round(linspace(0, n - 1, pictures of all segments))``.
         offset_s: seconds by which all pictures are taken later.

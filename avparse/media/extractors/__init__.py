@@ -82,7 +82,7 @@ def make_cards(wanted: str | Mapping[str, str], segment_seconds: float) -> dict[
         segment_seconds: length of a segment.
 
     Raises:
-        UserError: as in :func:`make_streams`, or the weights of a network are not there.
+        UserError: a stream is unknown, as in :func:`make_streams`, or the weights of a network are not there.
     """
     cards = {}
     for name, extractor in _sources(wanted).items():

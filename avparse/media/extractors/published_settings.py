@@ -20,7 +20,8 @@ class PublishedSettings(Settings):
         postprocess: ``none`` leaves VGGish's output; ``pca`` gives it after PCA, clipped to [-2, 2]; ``pca8`` codes
             that in 8 bit.
         frames_resize: ``crop`` cuts the middle out for ResNet-152; ``squash`` takes the whole frame.
-        clips_resize: the same for R(2+1)D-18; for a crop the shorter side is scaled to 128 pixels.
+        clips_resize: ``squash`` takes the whole frame for R(2+1)D-18; ``crop`` scales the shorter side to 128 and
+            cuts the middle out.
         channels: order of the colours that the networks get.
         offset_s: seconds by which sound and pictures are taken later.
         keep_frames: whether the eight frames of a segment stay one after the other, unaveraged.
