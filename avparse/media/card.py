@@ -23,6 +23,7 @@ class Card(Settings):
         sample_rate: samples a second of the sound.
         window_s: seconds of sound that a window holds.
         hop_s: seconds from the start of a window to that of the next.
+        lead_s: seconds of sound before a window that the network listens to besides.
         frame_rate: pictures a second.
         picked: rule by which frames are picked, as in :class:`PictureView`.
         size: (width, height) of the pictures in pixels.
@@ -43,6 +44,7 @@ class Card(Settings):
     sample_rate: int | None = None
     window_s: float | None = None
     hop_s: float | None = None
+    lead_s: float = 0.0
     frame_rate: float | None = None
     picked: str = ""
     size: tuple[int, int] | None = None
@@ -78,6 +80,7 @@ def view_facts(view: View, segment_seconds: float) -> dict[str, Any]:
             "sample_rate": view.sample_rate,
             "window_s": view.window_s or segment_seconds,
             "hop_s": view.hop_s or segment_seconds,
+            "lead_s": view.lead_s,
             "offset_s": view.offset_s,
         }
     crop = "squashed" if view.shorter_side is None else f"middle, shorter side scaled to {view.shorter_side}"

@@ -181,7 +181,7 @@ def test_other_weights_are_refused_in_one_line(small: dict[str, Path], tmp_path:
     state = read_tensors(small["r2plus1d_18"])
     state.pop("stem.0.weight")
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"not the weights of this network: it lacks stem\.0\.weight"):
+    with pytest.raises(UserError, match=r"not weights of VideoResNet: missing stem\.0\.weight"):
         load_network(torchvision.models.video.r2plus1d_18, tmp_path / "w.pth")
 
 
