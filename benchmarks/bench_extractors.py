@@ -98,10 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         short, long = Path(name) / "short.mp4", Path(name) / "long.mp4"
         write_video(short, _SHORT_S)
         write_video(long, 60 * given.minutes)
-        print(
-            f"| extractor | s of video/s | decode | resize, resample | features | peak at 10 s, MB | at {given.minutes} "
-            "min, MB |\n|---|--:|--:|--:|--:|--:|--:|"
-        )
+        memory = f"peak at 10 s, MB | at {given.minutes} min, MB"
+        print(f"| extractor | s of video/s | decode | resize, resample | features | {memory} |\n|---|{'--:|' * 6}")
         for extractor in given.extractors:
             try:
                 print(row(extractor, short, long), flush=True)
