@@ -16,7 +16,7 @@ from avparse.media.extractors.pe_av import PeAvExtractor
 from avparse.media.pipeline import extract_video
 from avparse.media.towers.pe_av import PeAvHearing, PeAvSeeing, seen_frames
 from tests.clips import colours, tone, write_clip
-from tests.pe_av import audio_config, joint_config, plain_vision, random_network, video_config
+from tests.pe_av import audio_config, joint_config, plain_vision, random_network
 from tests.tokenizers import byte_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -26,13 +26,17 @@ PROMPTS = ("a dog", "somebody who speaks for a long time")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole() -> Any:
+    """The joint network, with a network for pictures that needs no ``timm``."""
+    return random_network(transformers, "PeAudioVideoModel", joint_config(transformers, plain_vision(transformers)))
+
+
+@pytest.fixture(scope="module")
+def models(whole: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    for name, network, config in (
-        ("heard", "PeAudioFrameLevelModel", audio_config(transformers)),
-        ("joint", "PeAudioVideoModel", joint_config(transformers, plain_vision(transformers))),
-    ):
-        random_network(transformers, network, config, folder / name)
+    random_network(transformers, "PeAudioFrameLevelModel", audio_config(transformers), folder / "heard")
+    whole.save_pretrained(folder / "joint")
+    for name in ("heard", "joint"):
         byte_tokenizer(transformers, "clap", folder / name)
     return folder
 
@@ -69,8 +73,8 @@ def test_what_is_heard_is_the_mean_of_the_librarys_logits_over_the_frames_of_a_s
     assert (tower.logit_scale, tower.logit_bias, tower.unit_length) == (2.5, -1.25, False)
 
 
-def test_what_is_seen_is_calibrated_apart_frame_by_frame(models: Path) -> None:
-    model = random_network(transformers, "PeVideoModel", video_config(transformers, plain_vision(transformers)))
+def test_what_is_seen_is_calibrated_apart_frame_by_frame(models: Path, whole: Any) -> None:
+    model = whole.video_model
     pictures = torch.randn(2, 4, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         frames = seen_frames(model, pictures)
@@ -82,12 +86,9 @@ def test_what_is_seen_is_calibrated_apart_frame_by_frame(models: Path) -> None:
         assert (frames.mean(dim=1) @ texts.T - pooled @ texts.T).abs().max() > 1e-4
 
 
-def test_the_joint_network_hears_as_the_library_does(models: Path, clip: Path) -> None:
+def test_the_joint_network_hears_as_the_library_does(models: Path, whole: Any, clip: Path) -> None:
     """Without ``timm``, because nothing of the network that sees is built."""
     tower = PeAvHearing(str(models / "joint"), device="cpu")
-    whole = random_network(
-        transformers, "PeAudioVideoModel", joint_config(transformers, plain_vision(transformers))
-    )  # the seed of the saved one
     (chunk,) = read_chunks(clip, [tower.view])
     sound = torch.from_numpy(chunk.sounds[tower.view][:1])  # type: ignore[index]
     with torch.no_grad():
@@ -98,9 +99,8 @@ def test_the_joint_network_hears_as_the_library_does(models: Path, clip: Path) -
     np.testing.assert_allclose(tower.texts(PROMPTS), said.text_audio_embeds, atol=1e-5)
 
 
-def test_methods_of_the_library_that_are_broken_are_still_broken(models: Path) -> None:
+def test_methods_of_the_library_that_are_broken_are_still_broken(models: Path, whole: Any) -> None:
     """Once this fails, the library was mended: then its own methods and its own loading may be used."""
-    whole = random_network(transformers, "PeAudioVideoModel", joint_config(transformers, plain_vision(transformers)))
     ids, pictures = tokens(models / "joint"), torch.zeros(1, 2, 3, 28, 28)
     with torch.no_grad():
         with pytest.raises(TypeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from avparse.data.store import FeatureStore
 from avparse.data.taggers.audioset import AudiosetTagger
 from avparse.data.teachers import segment_cache
 from avparse.data.vocabulary import Vocabulary
-from avparse.foundation.errors import UserError
 from avparse.labels.pseudo import PseudoLabels
 from avparse.media.decoding.chunks import read_chunks
 from avparse.media.networks.efficientnet_lite0 import load_classifier
@@ -46,9 +46,9 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
-    write_clip(folder / "both.mp4", sound=tone(700, 0.2), picture=colours, seconds=2, fps=8)
-    write_clip(folder / "mute.mp4", picture=colours, seconds=2, fps=8)
-    write_clip(folder / "dark.mkv", sound=tone(300, 0.2), seconds=2)
+    write_clip(folder / "both.mp4", sound=tone(700, 0.2), picture=colours, seconds=1, fps=8)
+    write_clip(folder / "mute.mp4", picture=colours, seconds=1, fps=8)
+    write_clip(folder / "dark.mkv", sound=tone(300, 0.2), seconds=1)
     return folder
 
 
@@ -60,10 +60,11 @@ def store(clips: Path, tmp_path: Path) -> FeatureStore:
     return FeatureStore.open(tmp_path / "store")
 
 
-@pytest.fixture
-def classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Linear:
-    random_compact(tmp_path / "cache", monkeypatch)
-    return load_classifier(find_weights("efficientnet-lite0"))
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torch.nn.Linear]:
+    with pytest.MonkeyPatch.context() as patch:
+        random_compact(tmp_path_factory.mktemp("cache"), patch)
+        yield load_classifier(find_weights("efficientnet-lite0"))
 
 
 def test_audioset_tags_are_the_librarys_logits(
@@ -111,7 +112,7 @@ def test_an_interrupted_teacher_goes_on_and_another_class_map_asks_anew(
     own = tmp_path / "map.yaml"
     own.write_text("Dog: {audioset: [Bark]}\n")
     run_teacher(store, "audioset", settings={**settings, "class_map": str(own)})
-    assert asked == [2, 2]
+    assert asked == [1, 1]
     assert (load_scores(store, "audioset", "audio").per_segment[:, 0] != first[:, 0]).any()
 
 
@@ -128,7 +129,7 @@ def test_imagenet_judges_from_the_stores_own_stream_and_every_method_takes_it(
     run_teacher(store, "audioset", settings={"checkpoint": str(tagger), "videos": str(clips)})
     seen = load_scores(store, "stored", "visual")
     assert seen.info.unjudged == ("Speech", "Zither")
-    pooled = torch.from_numpy(np.array(store.stream("pictures")[store.first_row[0] :][:2], dtype=np.float32))
+    pooled = torch.from_numpy(np.array(store.stream("pictures")[store.first_row[0] :][:1], dtype=np.float32))
     shares = classifier(pooled).softmax(dim=1)
     dog = shares[:, 151:269].sum(dim=1)
     np.testing.assert_allclose(seen.logits(seen.rows(("both",)))[:, 0], (dog / (1 - dog)).log().detach(), atol=1e-4)
@@ -161,11 +162,7 @@ def test_a_list_that_has_none_of_the_classes_says_so(
     assert "teacher 'imagenet': can judge none of the classes; list 'imagenet': 'Bajno' is no name of it; near" in err
     assert "'banjo'" in err
     own = tmp_path / "map.yaml"
-    own.write_text("Bajno: {imagenet: [banjo]}\n")
-    code, _, err = command("teach", tmp_path / "store", "--teacher", "imagenet", "--videos", clips, "--class-map", own)
-    assert code == 0, err
     own.write_text("Bajno: {imagenet: [bango]}\n")
-    with pytest.raises(
-        UserError, match=r"map.yaml: Bajno: 'bango' is no name of the list 'imagenet'; near it: 'banjo'"
-    ):
-        run_teacher(FeatureStore.open(tmp_path / "store"), "imagenet", [f"class_map={own}"], {"videos": str(clips)})
+    code, _, err = command("teach", tmp_path / "store", "--teacher", "imagenet", "--class-map", own)
+    assert code == 2
+    assert "map.yaml: Bajno: 'bango' is no name of the list 'imagenet'; near it: 'banjo'" in err

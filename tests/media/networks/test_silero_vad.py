@@ -71,22 +71,22 @@ def test_the_network_is_the_released_one(weights: Path, tmp_path: Path) -> None:
 
 def test_the_stream_is_the_share_of_speech_in_a_segment_whatever_the_chunk(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    write_clip(path, sound=lambda t: tone(700, 0.2)(t) * np.sin(3 * t), seconds=5.5)
+    write_clip(path, sound=lambda t: tone(700, 0.2)(t) * np.sin(3 * t), seconds=4.5)
     stream = SpeechExtractor().streams["speech"]
     made = [
         np.concatenate([stream.features(chunk) for chunk in read_chunks(path, [stream.view], chunk_segments=size)])
         for size in (2, 60)
     ]
     np.testing.assert_allclose(*made, atol=1e-5)
-    assert made[0].shape == (6, 1)
+    assert made[0].shape == (5, 1)
     (chunk,) = read_chunks(path, [stream.view])
-    window = chunk.sounds[stream.view][4, 0]  # type: ignore[index]  # seconds 1 to 5
+    window = chunk.sounds[stream.view][3, 0]  # type: ignore[index]  # seconds 0 to 4
     frames = _sigmoid(np.array(_frame_by_frame(window.astype(float))))
     share = frames[94:].mean()  # the middle of frame 94 is the first after 3 s
-    np.testing.assert_allclose(made[0][4, 0], np.log(share / (1 - share)), atol=1e-4)
-    last = _sigmoid(np.array(_frame_by_frame(chunk.sounds[stream.view][5, 0].astype(float))))  # type: ignore[index]
+    np.testing.assert_allclose(made[0][3, 0], np.log(share / (1 - share)), atol=1e-4)
+    last = _sigmoid(np.array(_frame_by_frame(chunk.sounds[stream.view][4, 0].astype(float))))  # type: ignore[index]
     share = last[94:109].mean()  # of half a second
-    np.testing.assert_allclose(made[0][5, 0], np.log(share / (1 - share)), atol=1e-4)
+    np.testing.assert_allclose(made[0][4, 0], np.log(share / (1 - share)), atol=1e-4)
 
 
 def test_the_teacher_judges_speech_and_nothing_else(weights: Path, tmp_path: Path) -> None:
