@@ -38,11 +38,9 @@ def parser_at_hand(
     allowed = known if name is None else {name: lookup(known, name, "network of --with")}
     found = {m: [one for one in allowed.values() if not one.missing(m)] for m in MODALITIES}
     if not any(found.values()):
-        reasons = dict.fromkeys(one.missing(m) for one in allowed.values() for m in MODALITIES)
-        raise UserError(f"no network is at hand that could judge the classes; {', or '.join(reasons)}")
+        raise UserError(f"no network is at hand that could judge the classes; {_mends(allowed, *MODALITIES)}")
     for modality in (m for m, some in found.items() if not some):
-        reasons = dict.fromkeys(one.missing(modality) for one in allowed.values())
-        _log.warning("nothing at hand judges what is %s; %s", SENSES[modality], ", or ".join(reasons))
+        _log.warning("nothing at hand judges what is %s; %s", SENSES[modality], _mends(allowed, modality))
     judges = [some[0].judge(m, classes, class_map) for m, some in found.items() if some]
     unknown = next((one for one in classes if all(one in judge.unknown for judge in judges)), None)
     parser = TrainingFreeParser(classes, judges)
@@ -52,3 +50,8 @@ def parser_at_hand(
     if all(len(parser.unjudged(m)) == len(classes) for m in MODALITIES):
         raise UserError(f"{parser.origin}: judges none of {', '.join(classes)}; name other classes or other networks")
     return parser
+
+
+def _mends(networks: Mapping[str, Network], *modalities: str) -> str:
+    """Return what would bring one of the networks, the smallest first, because that is the quickest to have."""
+    return ", or ".join(dict.fromkeys(one.missing(m) for one in reversed(networks.values()) for m in modalities))
