@@ -165,3 +165,13 @@ def test_one_file_in_two_classes_is_told_and_counts_for_both(folder: Path, caplo
     assert [both in note or "counts once" in note or "left out (loose.png)" in note for note in examples.notes] == [
         *(True, True, True)
     ]
+
+
+def test_the_best_extractor_at_hand_is_taken_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from avparse.app.examples import best_extractor
+
+    monkeypatch.setenv("AVPARSE_CACHE", str(tmp_path))
+    assert best_extractor() == "light"
+    assert "avparse weights fetch efficientnet-lite0" in caplog.text
