@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from avparse.foundation.arrays import Float32Array
+from avparse.foundation.files import sha256_of
+from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import SoundView
 from avparse.media.extractors.extractor import Stream
@@ -35,7 +37,7 @@ class SpeechExtractor:
     version = "1"
 
     def __init__(self) -> None:
-        self.streams = {"speech": Stream(1, _SOUND, self._heard)}
+        self.streams = {"speech": Stream(1, _SOUND, self._heard, _facts)}
 
     def _heard(self, chunk: Chunk) -> Float32Array:
         # Loads torch, which other extractors do without.
@@ -62,3 +64,14 @@ class SpeechExtractor:
         from avparse.media.weights import find_weights  # noqa: PLC0415
 
         return load_silero_vad(find_weights("silero-vad"))
+
+
+def _facts() -> dict[str, Any]:
+    from avparse.media.weights import WEIGHTS, find_weights  # noqa: PLC0415
+
+    return {
+        "network": "silero-vad",
+        "weights_sha256": sha256_of(find_weights("silero-vad")),
+        "libraries": library_versions("av", "numpy", "torch"),
+        "licence": WEIGHTS["silero-vad"].licence,
+    }
