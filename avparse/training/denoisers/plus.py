@@ -286,7 +286,7 @@ class _Learner:
         """Return one policy for each task, all trained at once, because a small one costs little but the calls.
 
         Args:
-            videos: annotated videos.
+            videos: annotated videos with their evidence.
             tasks: which of the videos ``[N]`` (boolean) a policy is trained on, and its penalty; without a penalty it
                 is the unchanged class prior.
         """
