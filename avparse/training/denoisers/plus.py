@@ -287,7 +287,7 @@ class _Learner:
 
         Args:
             videos: annotated videos with their evidence.
-            tasks: which of the videos ``[N]`` (boolean) a policy is trained on, and its penalty; without a penalty it
+            tasks: mask ``[N]`` of the videos that a policy is trained on, and its penalty; without a penalty it
                 is the unchanged class prior.
         """
         config = self.config
