@@ -41,6 +41,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_data
 	$(BIN)/python -m benchmarks.bench_denoisers
 	$(BIN)/python -m benchmarks.bench_leap
+	$(BIN)/python -m benchmarks.bench_extractors
 	$(BIN)/python -m benchmarks.bench_unseen_classes
 
 clean:
