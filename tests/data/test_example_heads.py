@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avparse.data.examples import ExampleRows, fit_head
-from avparse.data.examples.head import _balanced, _regress, _Rows
+from avparse.data.examples.head import _balanced, _regress, _Rows, _spread
 
 CLASSES = 3
 
@@ -84,6 +84,13 @@ def test_the_fit_is_deterministic_and_long_files_cost_no_more() -> None:
     first, second = fit_head(examples), fit_head(examples)
     assert (first.weights == second.weights).all()
     assert (first.held_out == second.held_out).all()
+
+
+def test_the_cost_is_bounded_by_learning_from_fewer_segments_of_each_of_many_files() -> None:
+    assert len(_spread(np.repeat(np.arange(4), 300))) == 4 * 20
+    assert len(_spread(np.repeat(np.arange(250), 10))) == 250 * 4
+    assert len(_spread(np.repeat(np.arange(900), 10))) == 900 * 2
+    assert _spread(np.array([0, 1, 1])).tolist() == [0, 1, 2]
 
 
 def test_constant_features_do_no_harm() -> None:

@@ -20,7 +20,8 @@ _PENALTIES = (0.01, 0.03, 0.1, 0.3)  # per feature, relative to the mean weight 
 _SHARED = 100.0  # prior variance of the intercept, relative to that of all weights together: hardly penalised
 _SLOPE = 0.01  # penalty of the slope of the calibration, on scores of deviation one
 _TRUST = 3  # files of a class at which its own threshold counts as much as the midpoint between classes
-_MOST = 20  # segments of a file that are learned from, evenly spread over it
+_MOST, _TOTAL = 20, 1000  # segments of a file, and about of all, that are learned from, evenly spread over each file
+_LEAST = 2  # of a file, however many files there are
 _FILES = 2  # of a class, and of others, without which there is no head
 
 
@@ -88,7 +89,8 @@ def fit_head(examples: ExampleRows) -> ExampleHead:
 def _spread(file: IntArray) -> IntArray:
     """Return positions of at most so many segments of each file, evenly spread, so that the cost is bounded."""
     places = [np.flatnonzero(file == number) for number in np.unique(file)]
-    picked = [p[np.linspace(0, len(p) - 1, min(len(p), _MOST)).round().astype(int)] for p in places]
+    most = max(_LEAST, min(_MOST, _TOTAL // len(places)))
+    picked = [p[np.linspace(0, len(p) - 1, min(len(p), most)).round().astype(int)] for p in places]
     return np.concatenate(picked)
 
 
