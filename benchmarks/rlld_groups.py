@@ -48,7 +48,7 @@ def play(learner: _Learner, draws: int) -> list[Pair]:
             learner._shift_policy(sign * drawn)
             coins = torch.Generator().manual_seed(number)
             counts.append(learner._play(partial(sample, generator=coins)).counts)
-        found.append((drawn, *counts))
+        found.append((drawn, counts[0], counts[1]))
     return found
 
 

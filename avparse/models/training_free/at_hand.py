@@ -54,4 +54,4 @@ def parser_at_hand(
 
 def _mends(networks: Mapping[str, Network], *modalities: str) -> str:
     """Return what would bring one of the networks, the smallest first, because that is the quickest to have."""
-    return ", or ".join(dict.fromkeys(one.missing(m) for one in reversed(networks.values()) for m in modalities))
+    return ", or ".join(dict.fromkeys(one.missing(m) for one in reversed(list(networks.values())) for m in modalities))
