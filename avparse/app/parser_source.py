@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from avparse.app.class_list import read_classes
@@ -46,3 +46,33 @@ def parser_source(
     from avparse.models.training_free.at_hand import parser_at_hand  # noqa: PLC0415
 
     return parser_at_hand(read_classes(classes), networks, None if class_map is None else Path(class_map))
+
+
+def source_of_examples(
+    folder: str | Path,
+    extractor: str | None,
+    others: Iterable[object],
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+) -> ParserSource:
+    """Return a parser of the classes of a folder of examples.
+
+    Args:
+        folder: path of the folder, which holds a folder of files for each class.
+        extractor: key of the extractor in ``EXTRACTORS``; None for the best one at hand.
+        others: values of the options that name classes in another way, each None unless it was given.
+        out: folder of results, in which the features of the examples are kept for the next call; None for none.
+        workers: number of decoding processes; None for all cores.
+
+    Raises:
+        UserError: another option names classes, too; or the examples or the extractor cannot be used.
+    """
+    if any(other is not None for other in others):
+        raise UserError(
+            f"--examples {folder}: brings its own classes; leave out --run, --classes, --class-map and --label-vectors"
+        )
+    # Reads tables of weights, which a run does without.
+    from avparse.app.examples import parser_of_examples  # noqa: PLC0415
+
+    return parser_of_examples(folder, extractor, out=out, workers=workers)

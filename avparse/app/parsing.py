@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avparse.app.parser_source import parser_source
+from avparse.app.parser_source import parser_source, source_of_examples
 from avparse.data.features import TaskSpec
 from avparse.data.timeline import Timeline, events_of
 from avparse.data.vocabulary import MODALITIES, Vocabulary
@@ -57,6 +57,7 @@ def parse(  # type: ignore[overload-overlap]  # a string is a path here, never a
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
     class_map: str | Path | None = None,
+    examples: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -71,6 +72,7 @@ def parse(
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
     class_map: str | Path | None = None,
+    examples: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -84,6 +86,7 @@ def parse(
     classes: str | Path | Sequence[str] | None = None,
     networks: str | None = None,
     class_map: str | Path | None = None,
+    examples: str | Path | None = None,
     labels: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = "auto",
@@ -99,6 +102,8 @@ def parse(
             replace its own, if its parser reads names (LEAP); None for the run's.
         networks: name of the networks that judge without a run, such as ``"clip-clap"``; None for the best at hand.
         class_map: path of a class map of one's own, for networks that know a fixed list of names.
+        examples: path of a folder that holds, for each class, a folder of files of it, in place of a run and of
+            classes; ``networks`` is then the extractor of their features.
         labels: only classes that may appear, if a video's labels are known; None for any.
         workers: number of processes that decode several files; None for one per core; 0 for no other process.
         progress: display of the progress: None, ``"bar"``, a function ``(done, total, what)``, or ``"auto"``, as in
@@ -118,7 +123,10 @@ def parse(
         >>> for event in timeline.events:  # doctest: +SKIP
         ...     print(event.class_name, event.modality, event.onset, event.offset)
     """
-    parser = parser_source(run, classes, networks, class_map)
+    if examples is None:
+        parser = parser_source(run, classes, networks, class_map)
+    else:
+        parser = source_of_examples(examples, networks, (run, classes, class_map), workers=workers)
     if labels is not None:
         Vocabulary(parser.spec.classes).encode(labels, "labels")
     one = isinstance(source, str | Path) and not Path(source).is_dir()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import avparse
+from avparse.foundation.errors import UserError
 from tests.clips import write_clip
 from tests.conftest import Command
 from tests.examples_folder import COLOUR, PITCH, make_examples, picture, sound
@@ -55,6 +57,17 @@ def test_a_video_is_parsed_by_some_sounds_and_pictures(made: Path, tmp_path: Pat
     before = [file.stat().st_mtime_ns for file in kept]
     assert command("parse", clip, "--examples", made, *LIGHT, "-o", out)[0] == 0
     assert [file.stat().st_mtime_ns for file in kept] == before
+    timeline = avparse.parse(clip, examples=made, networks="light", workers=0, progress=None)
+    assert {(e.class_name, e.modality, e.onset, e.offset) for e in timeline.events} == found
+
+
+def test_examples_bring_their_own_classes(made: Path, tmp_path: Path, command: Command) -> None:
+    clip = picture(tmp_path / "shown.png", "High", 8)
+    code, _, err = command("parse", clip, "--examples", made, "--classes", "Dog", "-o", tmp_path / "out")
+    assert code == 2
+    assert f"--examples {made}: brings its own classes; leave out --run, --classes" in err
+    with pytest.raises(UserError, match="brings its own classes"):
+        avparse.parse(clip, "run", examples=made)
 
 
 def test_a_picture_is_parsed_too(made: Path, tmp_path: Path, command: Command) -> None:

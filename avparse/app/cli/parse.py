@@ -10,7 +10,6 @@ import typer
 
 from avparse.app.cli.given_paths import check_inputs, checked_run
 from avparse.app.cli.options import Device, Limit, Out, RetryFailed, Seed, Store, Workers, read_limits, tell_left_out
-from avparse.foundation.errors import UserError
 
 app = typer.Typer()
 command = partial(app.command, rich_help_panel="Parse and score")
@@ -75,12 +74,10 @@ def parse(
 ) -> None:
     """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
     check_inputs(videos)
-    if examples is not None and (run is not None or classes is not None or label_vectors is not None):
-        raise UserError(f"--examples {examples}: brings its own classes; give it without --run and --classes")
-    if run is not None or (classes is None and examples is None):
+    if examples is None and (run is not None or classes is None):
         run = checked_run(run)
     from avparse.app.parse_files import parse_files
-    from avparse.app.parser_source import parser_source
+    from avparse.app.parser_source import parser_source, source_of_examples
     from avparse.data.judged import told_judges
     from avparse.data.made_up import warning
     from avparse.data.vocabulary import MODALITIES
@@ -88,9 +85,8 @@ def parse(
     if examples is None:
         source = parser_source(run, classes, networks, class_map, label_vectors)
     else:
-        from avparse.app.examples import parser_of_examples
-
-        source = parser_of_examples(examples, networks, out=out, workers=workers)
+        others = (run, classes, class_map, label_vectors)
+        source = source_of_examples(examples, networks, others, out=out, workers=workers)
     judges = told_judges(source.judged_by, {m: source.unjudged(m) for m in MODALITIES})
     if judges:
         print(judges)
