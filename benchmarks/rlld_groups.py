@@ -39,7 +39,7 @@ Pair = tuple[Tensor, Counts, Counts]
 
 def play(learner: _Learner, draws: int) -> list[Pair]:
     """Return shifts ``[2, C]`` and the counts of an episode with each shift and with its opposite."""
-    found = []
+    found: list[Pair] = []
     for number in track(range(draws), "pairs", unit="pair"):
         learner.episode = number
         generator = torch.Generator().manual_seed(number)

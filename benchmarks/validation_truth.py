@@ -1,13 +1,14 @@
 """How much validation truth does a denoiser need? Label quality and scores of its parser, on simulated LLP.
 
     python -m benchmarks.validation_truth -o OUT [--store STORE] [--videos 25 50 100 200 400 649] [--draws N]
-        [--methods NAME ...] [--set KEY=VALUE]
+        [--methods NAME ...] [--set KEY=VALUE] [--labels-only]
 
 Only some of the validation videos count as annotated, drawn anew for each of ``--draws``, which is the seed of the
 training, too. ``OUT.csv`` has a row for each method, number of videos and draw: the share of the kept visual labels
 that are wrong and that of the right ones that are kept, and the scores of a parser trained on the labels, its last
 epoch, on test, on the annotated validation videos and on the other ones. Rows that are there are not made again.
-``OUT.svg`` draws the test scores. Without ``--store``, LLP is simulated with 2,500 training videos.
+``OUT.svg`` draws the test scores. With ``--labels-only`` no parser is trained on the labels. Without ``--store``, LLP
+is simulated with 2,500 training videos.
 """
 
 from __future__ import annotations
@@ -77,10 +78,11 @@ class Experiment:
         store: simulated data.
         settings: changes of every recipe.
         folder: folder for parsers on the way.
+        labels_only: whether to leave out the training on the labels, and the scores.
     """
 
-    def __init__(self, store: FeatureStore, settings: Sequence[str], folder: Path) -> None:
-        self.store, self.folder = store, folder
+    def __init__(self, store: FeatureStore, settings: Sequence[str], folder: Path, labels_only: bool) -> None:
+        self.store, self.folder, self.labels_only = store, folder, labels_only
         self.settings = ["training.select=last", "training.precision=float32", *settings]
 
     def run(self, method: str, videos: int, draw: int) -> Row:
@@ -100,7 +102,7 @@ class Experiment:
                 (shutil.copytree if path.is_dir() else shutil.copy)(path, shared / path.name)
         row: Row = {"method": method, "videos": videos, "draw": draw}
         row |= dict(zip(("wrong_visual", "right_visual_kept"), visual_quality(workspace, prepared), strict=True))
-        row |= self._scores(workspace, prepared)
+        row |= dict.fromkeys(COLUMNS[5:], np.nan) if self.labels_only else self._scores(workspace, prepared)
         shutil.rmtree(place)
         return row
 
@@ -223,6 +225,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, nargs="+", default=[25, 50, 100, 200, 400, 649])
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--labels-only", action="store_true")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, showing("bar"):
@@ -230,7 +233,8 @@ def main() -> None:
         if arguments.store is None:
             simulate(path, seed=0, train=2500)
         store = FeatureStore.open(path)
-        experiment, file = Experiment(store, arguments.settings, Path(name)), arguments.out.with_suffix(".csv")
+        experiment = Experiment(store, arguments.settings, Path(name), arguments.labels_only)
+        file = arguments.out.with_suffix(".csv")
         rows = read_rows(file)
         for number in range(arguments.draws):
             for videos in sorted(arguments.videos, reverse=True):
@@ -241,6 +245,8 @@ def main() -> None:
                         rows.append(experiment.run(method, videos, number))
                         write_text(file, as_csv(rows))
         print(markdown(rows))
+    if arguments.labels_only:
+        return
     png, _ = save(
         draw(rows, about_data("Validation truth", [store.manifest.description])), arguments.out.with_suffix("")
     )
