@@ -27,8 +27,6 @@ from avparse.training.run import Run
 from tests.conftest import Command
 from tests.toy import toy_store
 
-pytestmark = pytest.mark.xdist_group("corpus")  # its costly fixture is made once, in one process
-
 ACCELERATORS = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 

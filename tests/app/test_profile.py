@@ -26,8 +26,6 @@ from avparse.training.recipe import load_recipe
 from tests.conftest import Command
 from tests.toy import DIMENSIONS, toy_store
 
-pytestmark = pytest.mark.xdist_group("profile")  # its costly fixture is made once, in one process
-
 SMALL = ("parser.stem.width=16", "parser.encoder.feedforward=24")
 CPU = torch.device("cpu")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from avparse.app.run_teacher import TEACHERS
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import build
 from avparse.losses import LOSSES
@@ -72,7 +73,11 @@ def test_options_recipes_and_links_exist(page: Path) -> None:
             assert any(_accepts(recipe, change) for recipe in recipes), change
     commands = re.findall(r"^avparse (\w+) (.*)$", text, re.MULTILINE)
     assert commands
-    for command, rest in commands:
+    for rest in (rest for command, rest in commands if command == "teach"):
+        teacher = re.search(r"--teacher (\S+)", rest)
+        assert teacher is not None
+        assert teacher[1] in TEACHERS
+    for command, rest in (found for found in commands if found[0] != "teach"):
         recipe = rest.split()[0] if command == "train" else re.search(r"--recipe (\S+)", rest)
         assert (recipe if isinstance(recipe, str) else recipe and recipe[1]) in list_recipes(), rest
         method = re.search(r"--method (\S+)", rest)
