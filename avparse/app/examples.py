@@ -17,7 +17,6 @@ from avparse.data.examples import (
     read_examples,
 )
 from avparse.foundation.errors import UserError
-from avparse.media.extractors import EXTRACTORS
 from avparse.models.training_free import Judge, LogOdds, TrainingFreeParser
 from avparse.models.training_free.scorers.examples import ExampleScorer
 
@@ -71,18 +70,16 @@ def check(folder: str | Path, extractor: str | None = None, *, workers: int | No
 def best_extractor() -> str:
     """Return the extractor that is best for examples and at hand, and say so where it is not the best there is."""
     name, networks = _COMPACT
-    if name in EXTRACTORS:
-        # Reads the table of weights, which other extractors do without.
-        from avparse.media.weights import find_weights  # noqa: PLC0415
+    # Reads the table of weights, which other extractors do without.
+    from avparse.media.weights import find_weights  # noqa: PLC0415
 
-        try:
-            for network in networks:
-                find_weights(network, fetch=False)
-        except UserError as error:
-            _log.warning("features of 'light', which knows colours and timbres only: %s", error)
-        else:
-            return name
-    return "light"
+    try:
+        for network in networks:
+            find_weights(network, fetch=False)
+    except UserError as error:
+        _log.warning("features of 'light', which knows colours and timbres only: %s", error)
+        return "light"
+    return name
 
 
 def _heads(examples: ExampleFolder, extractor: str, cache: Path | None, workers: int | None) -> Sequence[ExampleHead]:

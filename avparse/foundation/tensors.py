@@ -163,6 +163,19 @@ def not_finite(weights: Mapping[str, Tensor]) -> list[str]:
     return [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
 
 
+def mismatches(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> list[str]:
+    """Return how tensors by name differ from the names and shapes that are expected, one entry a tensor."""
+    return [
+        *(f"missing {name}" for name in expected if name not in given),
+        *(f"unexpected {name}" for name in given if name not in expected),
+        *(
+            f"{name} has shape {tuple(given[name].shape)}, expected {shape}"
+            for name, shape in expected.items()
+            if name in given and tuple(given[name].shape) != shape
+        ),
+    ]
+
+
 def some_of(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

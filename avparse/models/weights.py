@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import check_file
-from avparse.foundation.tensors import load_safetensors, not_finite, some_of
+from avparse.foundation.tensors import load_safetensors, mismatches, not_finite, some_of
 
 _SEAL = "sha256"
 
@@ -68,13 +68,8 @@ def load_weights(parser: nn.Module, weights: Mapping[str, Tensor], what: str) ->
     broken = [name for name in not_finite(weights) if name not in fresh]
     if broken:
         raise UserError(f"{what}: weights that are no numbers: {some_of(broken)}; restore the file or train again")
-    problems = [f"missing {n}" for n in expected if n not in weights and not n.startswith("guides.")]
-    problems += [f"unexpected {name}" for name in weights if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(weights[name].shape)}, expected {shape}"
-        for name, shape in expected.items()
-        if name in weights and tuple(weights[name].shape) != shape
-    ]
+    needed = {n: shape for n, shape in expected.items() if n in weights or not n.startswith("guides.")}
+    problems = mismatches(needed, weights)
     if problems:
         raise UserError(f"{what}: not weights of this parser: {', '.join(problems)}")
     parser.load_state_dict({**parser.state_dict(), **weights})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avparse.foundation.errors import UserError
-from avparse.foundation.tensors import read_tensors, some_of
+from avparse.foundation.tensors import mismatches, read_tensors, some_of
 
 Network = TypeVar("Network", bound=nn.Module)
 _COUNTER = "num_batches_tracked"  # of batch normalisation, which files of old do not have and inference does not read
@@ -32,13 +32,7 @@ def filled(
     """
     named = {new: tensor for name, tensor in released.items() if (new := rename(name)) is not None}
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    problems = [f"missing {name}" for name in expected if name not in named]
-    problems += [f"unexpected {name}" for name in named if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(named[name].shape)}, expected {shape}"
-        for name, shape in expected.items()
-        if name in named and tuple(named[name].shape) != shape
-    ]
+    problems = mismatches(expected, named)
     if problems:
         raise UserError(f"{path}: not weights of {type(network).__name__}: {some_of(problems)}; fetch them again")
     network.load_state_dict(named, assign=True)
