@@ -96,7 +96,7 @@ def test_vggish_flattens_by_time_then_frequency_then_channel() -> None:
         network.embeddings[2].weight[0, 0] = network.embeddings[4].weight[0, 0] = 1
         picture = torch.rand(1, 96, 64)
         expected = network.features(picture[:, None])[0, 7, 3, 1].relu()
-        assert network(picture)[0, 0] == expected
+        torch.testing.assert_close(network(picture)[0, 0], expected)
 
 
 @pytest.mark.parametrize(("window_s", "first"), [(0.96, 0), (1.0, 2)])
@@ -108,7 +108,8 @@ def test_the_window_of_a_second_is_what_vggish_sees(
     frames = log_mel(read_whole(clip).audio[16000:32000])[first : first + 96]
     with torch.inference_mode():
         expected = load_network(VGGish, weights["vggish"])(torch.from_numpy(frames[None]))[0].numpy()
-    np.testing.assert_array_equal(stream.features(chunk)[1], expected)
+    # A product of matrices of another size may round otherwise, in the spectrogram as in the network.
+    np.testing.assert_allclose(stream.features(chunk)[1], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_components_are_those_of_the_definition(weights: dict[str, Path]) -> None:
