@@ -11,7 +11,7 @@ from avparse.data.batching import FeatureTable, task_spec
 from avparse.data.datasets.relabelling import with_events
 from avparse.data.made_up import made_up
 from avparse.data.store import FeatureStore
-from avparse.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
+from avparse.evaluation.bootstrap import bootstrap, bootstrap_difference
 from avparse.evaluation.comparison import (
     COPIED,
     GIVEN_LABELS,
@@ -25,6 +25,7 @@ from avparse.evaluation.parsing import ParsingScores, as_text
 from avparse.evaluation.selection import VideoKind, select_videos
 from avparse.evaluation.sufficiency import doubts, rare_classes
 from avparse.foundation.errors import UserError
+from avparse.foundation.interval import Interval
 from avparse.models.decoding import DecodingRule
 from avparse.models.output import Parse
 from avparse.models.stem import check_rates

@@ -6,27 +6,14 @@ Introduction to the Bootstrap", 1993, chapter 13). The spread over training seed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from avparse.evaluation.parsing import METRICS, ParsingScores
 from avparse.foundation.arrays import Float64Array
 from avparse.foundation.errors import UserError
+from avparse.foundation.interval import Interval
 
 _DRAWS = 1 << 22  # number of drawn videos in memory at once
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A metric, or the difference of two systems in a metric, with its interval, in percent (points)."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
 def bootstrap(scores: ParsingScores, repeats: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from avparse.data.vocabulary import MODALITIES
-from avparse.evaluation.bootstrap import Interval
 from avparse.foundation.errors import UserError
+from avparse.foundation.interval import Interval
 from avparse.labels.statistics.rates import RightRates
 
 
