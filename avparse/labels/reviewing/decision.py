@@ -23,7 +23,7 @@ class Decision:
 
     Attributes:
         key: key of the item.
-        verdict: what the person found.
+        verdict: finding of the person.
         author: name of the person.
         onset, offset: moved edges of an event, in seconds; None where they stay.
     """

@@ -58,7 +58,7 @@ def noise_left(
         :mod:`avparse.labels.reviewing.calibration` expects.
 
     Args:
-        items: all items.
+        items: all items that may be decided about.
         decisions: decisions about some of them; the last one about an item counts.
         propagate: whether suggestions follow the decisions, as in :func:`suggestions`.
         level: probability that an interval should hold the real share.

@@ -18,7 +18,7 @@ class ReviewState:
     """What is known after some decisions; it depends on the last decision about each key, not on their order.
 
     Attributes:
-        items: all items.
+        items: all items that may be decided about.
         cells: cells of the items.
         decided: whether each item is settled, ``[N]``.
         right: whether each item was found right, ``[N]``; False where it is not settled.
@@ -86,7 +86,7 @@ def suggestions(
     """Return for the key of each item whether to keep it.
 
     Args:
-        items: all items.
+        items: all items that may be decided about.
         decisions: decisions about some of them; the last one about an item counts.
         propagate: whether decisions change what is suggested for undecided items of the same class and modality, and
             less so of other classes; otherwise these are kept where their own probability is at least one half.
