@@ -18,54 +18,70 @@ from avparse.foundation.arrays import Float64Array, IntArray
 from avparse.foundation.logistic import fit_logistic
 from avparse.labels.reviewing.cells import Cells
 
-# Deviations of the normal priors.
-_SHARED_SHIFT, _SHARED_SLOPE = 1.0, 0.5
-_OWN_SHIFT, _OWN_SLOPE = 0.75, 0.3
+# Deviations of the normal priors of shift and slope.
+_SHARED = (1.0, 0.5)
+_OWN = (0.75, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Normal posterior of the weights of one modality.
-
-    The weights are shared shift and slope, then the shift of each class, then the slope of each class.
+    """Normal posterior of shift ``a`` and slope ``b`` of each class, in one modality.
 
     Attributes:
-        mean: posterior mean ``[P]``.
-        covariance: posterior covariance ``[P, P]``.
+        mean: posterior mean ``[C, 2]``.
+        covariance: posterior covariance ``[C, 2, C, 2]``.
     """
 
     mean: Float64Array
     covariance: Float64Array
 
     @classmethod
-    def fit(cls, x: Float64Array, score: Float64Array, right: IntArray, decided: IntArray) -> Calibration:
-        """Fit on decided items.
+    def fit(cls, cells: Cells, side: int, right: IntArray, decided: IntArray) -> Calibration:
+        """Fit on the decided items of one modality.
 
         Args:
-            x: design ``[K, P]`` of the cells, from :func:`design`.
-            score: mean score ``[K]`` of the cells.
+            cells: cells of all items.
+            side: modality, 0 for audio and 1 for visual.
             right: number ``[K]`` of items in each cell that were found right.
             decided: number ``[K]`` of items in each cell that were decided.
         """
-        some = decided > 0
-        classes = (x.shape[1] - 2) // 2
-        deviation = np.repeat((_SHARED_SHIFT, _SHARED_SLOPE, _OWN_SHIFT, _OWN_SLOPE), (1, 1, classes, classes))
-        share = right[some] / decided[some]
-        parts = (x[some], share, 1 / deviation**2, score[some], decided[some])
+        known = np.flatnonzero((cells.side == side) & (decided > 0))
+        group, score, classes = cells.group[known], cells.centre[known], cells.groups
+        own = _design(group, score, classes)
+        x = np.concatenate((own.reshape(-1, classes, 2).sum(axis=1), own), axis=1)  # shared terms, and those of a class
+        deviation = np.array((*_SHARED, *_OWN * classes))
+        parts = (x, right[known] / decided[known], 1 / deviation**2, score, decided[known])
         fit = fit_logistic(*(torch.from_numpy(np.asarray(part, dtype=np.float64)) for part in parts))
-        return cls(fit.weights.numpy(), fit.covariance.numpy())
+        sums = np.concatenate((np.tile(np.eye(2), (classes, 1)), np.eye(2 * classes)), axis=1)  # shared and own
+        shape = (classes, 2, classes, 2)
+        return cls((sums @ fit.weights.numpy()).reshape(-1, 2), (sums @ fit.covariance.numpy() @ sums.T).reshape(shape))
 
-    def logits(self, x: Float64Array, score: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Return mean and variance ``[K]`` of the logits of items with design ``[K, P]`` and scores ``[K]``."""
-        variance: Float64Array = ((x @ self.covariance) * x).sum(axis=1)
-        return score + x @ self.mean, variance
+    def logits(self, group: IntArray, score: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Return mean and variance of the logits of items of the given classes and scores, each ``[N]``."""
+        own = np.einsum("cicj->cij", self.covariance)[group]
+        mean = score + self.mean[group, 0] + self.mean[group, 1] * score
+        variance: Float64Array = own[:, 0, 0] + 2 * score * own[:, 0, 1] + score**2 * own[:, 1, 1]
+        return mean, variance
+
+    def covariances(self, group: IntArray, score: Float64Array) -> Float64Array:
+        """Return the covariance ``[K, K]`` of the logits of items of the given classes and scores, each ``[K]``."""
+        x, size = _design(group, score, len(self.mean)), self.mean.size
+        found: Float64Array = x @ self.covariance.reshape(size, size) @ x.T
+        return found
+
+    def draw(self, count: int, random: np.random.Generator) -> Float64Array:
+        """Return ``count`` drawn shifts and slopes, ``[count, C, 2]``."""
+        size = self.mean.size
+        covariance = self.covariance.reshape(size, size)
+        drawn = random.multivariate_normal(self.mean.ravel(), covariance, count, method="cholesky")
+        return drawn.reshape(count, *self.mean.shape)
 
 
-def design(group: IntArray, score: Float64Array, classes: int) -> Float64Array:
-    """Return the design ``[K, 2 + 2 C]`` of items of classes ``group`` with scores ``score``, both ``[K]``."""
-    own = np.eye(classes)[group]
-    shared = np.stack((np.ones(len(score)), score), axis=-1)
-    return np.concatenate((shared, own, own * score[:, None]), axis=1)
+def _design(group: IntArray, score: Float64Array, classes: int) -> Float64Array:
+    """Return the factors ``[K, 2 C]`` of shift and slope of each class in the logits of items."""
+    x = np.zeros((len(score), classes, 2))
+    x[np.arange(len(score)), group] = np.stack((np.ones(len(score)), score), axis=-1)
+    return x.reshape(len(score), 2 * classes)
 
 
 def expected_probability(mean: Float64Array, variance: Float64Array) -> Float64Array:
@@ -74,17 +90,12 @@ def expected_probability(mean: Float64Array, variance: Float64Array) -> Float64A
     return probability
 
 
-def calibrations(cells: Cells, right: IntArray, decided: IntArray) -> list[tuple[IntArray, Float64Array, Calibration]]:
-    """Return cells, their design and the calibration of each modality that has items.
+def calibrations(cells: Cells, right: IntArray, decided: IntArray) -> dict[int, Calibration]:
+    """Return the calibration of each modality that has items, 0 for audio and 1 for visual.
 
     Args:
         cells: cells of all items.
         right: number ``[K]`` of items in each cell that were found right.
         decided: number ``[K]`` of items in each cell that were decided.
     """
-    found = []
-    for side in np.unique(cells.side):
-        mine = np.flatnonzero(cells.side == side)
-        x, score = design(cells.group[mine], cells.centre[mine], cells.groups), cells.centre[mine]
-        found.append((mine, x, Calibration.fit(x, score, right[mine], decided[mine])))
-    return found
+    return {int(side): Calibration.fit(cells, int(side), right, decided) for side in np.unique(cells.side)}

@@ -12,7 +12,7 @@ from avparse.foundation.arrays import Float64Array, IntArray
 from avparse.labels.reviewing.item import ReviewItem
 
 _BOUND = 6.0  # of a score's logit: a denoiser that says 0 or 1 may be wrong, too
-_WIDTH = 0.5  # of a cell, in logits
+_WIDTH = 1.0  # of a cell, in logits
 
 
 @dataclass(frozen=True, eq=False)

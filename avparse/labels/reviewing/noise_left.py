@@ -11,7 +11,7 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float64Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.interval import Interval
-from avparse.labels.reviewing.calibration import calibrations, design
+from avparse.labels.reviewing.calibration import calibrations
 from avparse.labels.reviewing.decision import Decision
 from avparse.labels.reviewing.item import ReviewItem
 from avparse.labels.reviewing.state import ReviewState, kept
@@ -89,15 +89,15 @@ def noise_left(
 def _drawn(state: ReviewState, keep: BoolArray, draws: int, random: np.random.Generator) -> Float64Array:
     """Return drawn numbers ``[2, 2, draws]`` of wrong suggestions: by modality, and of dropped and of kept items."""
     cells, wrong = state.cells, np.zeros((len(MODALITIES), 2, draws))
-    for mine, _, calibration in calibrations(cells, *state.counts()):
-        side = cells.side[mine[0]]
-        weights = random.multivariate_normal(calibration.mean, calibration.covariance, draws, method="cholesky")
+    for side, calibration in calibrations(cells, *state.counts()).items():
+        weights, waiting = calibration.draw(draws, random), state.waiting(side)
         for kept_ones in (0, 1):
-            which = np.flatnonzero((cells.side[cells.cell] == side) & (keep == kept_ones) & ~state.decided)
+            which = waiting[keep[waiting] == kept_ones]
             cell, place = np.unique(cells.cell[which], return_inverse=True)
             size = np.bincount(place)
             score = np.bincount(place, cells.score[which]) / size  # those of one cell differ little
-            right = 1 / (1 + np.exp(-(score + weights @ design(cells.group[cell], score, cells.groups).T)))
+            drawn = weights[:, cells.group[cell]]  # [draws, K, 2]
+            right = 1 / (1 + np.exp(-(score + drawn[..., 0] + drawn[..., 1] * score)))
             wrong[side, kept_ones] = random.binomial(size, 1 - right if kept_ones else right).sum(axis=1)
     return wrong
 

@@ -8,12 +8,23 @@ import numpy as np
 import torch
 
 from avparse.foundation.arrays import Float64Array, IntArray
-from avparse.labels.reviewing.calibration import Calibration, calibrations, design, expected_probability
+from avparse.labels.reviewing.calibration import Calibration, calibrations, expected_probability
 from avparse.labels.reviewing.decision import Decision
 from avparse.labels.reviewing.item import ReviewItem
 from avparse.labels.reviewing.state import ReviewState
 
 _ANSWERS = (1, 4, 16)  # answers in one cell that are looked ahead: a single one seldom turns a group
+_FINE = 256  # entries of the table of E|d + Z| - d for each unit of d
+
+
+def _gains() -> Float64Array:
+    """Return ``E|d + Z| - d`` of a standard normal Z for d from 0 to 6; the last entry, for all beyond, is zero."""
+    d = (torch.arange(6 * _FINE, dtype=torch.float64) + 0.5) / _FINE
+    gain = 2 * (torch.exp(-d * d / 2) / np.sqrt(2 * np.pi) - d * torch.special.ndtr(-d))
+    return np.append(gain.numpy(), 0.0)
+
+
+_GAIN = _gains()
 
 
 class ActiveOrder:
@@ -74,18 +85,17 @@ class ActiveOrder:
         found = np.full(len(state.items), -1.0)
         counts = state.counts()
         waiting = cells.size - counts[1]
-        for mine, x, calibration in calibrations(cells, *counts):
-            side = cells.side[mine[0]]
-            where = np.flatnonzero(~state.decided & (cells.side[cells.cell] == side))
-            score, cell = cells.score[where], cells.cell[where]
-            own = expected_probability(*calibration.logits(design(cells.group[cell], score, cells.groups), score))
+        for side, calibration in calibrations(cells, *counts).items():
+            where, mine = state.waiting(side), np.flatnonzero((cells.side == side) & (waiting > 0))
+            cell = cells.cell[where]
+            own = expected_probability(*calibration.logits(cells.group[cell], cells.score[where]))
             shared = np.zeros(len(cells.size))
-            shared[mine] = shared_value(calibration, x, cells.centre[mine], waiting[mine])
+            shared[mine] = shared_value(calibration, cells.group[mine], cells.centre[mine], waiting[mine])
             found[where] = np.minimum(own, 1 - own) + shared[cell]
         return found
 
 
-def shared_value(calibration: Calibration, x: Float64Array, score: Float64Array, waiting: IntArray) -> Float64Array:
+def shared_value(calibration: Calibration, group: IntArray, score: Float64Array, waiting: IntArray) -> Float64Array:
     """Return how many wrong suggestions an answer about an item of each cell is expected to mend elsewhere, ``[K]``.
 
     An answer moves the expected probability of a cell, which is a martingale, by a step that is taken as normal; the
@@ -94,35 +104,28 @@ def shared_value(calibration: Calibration, x: Float64Array, score: Float64Array,
     the one that mends most an answer counts.
 
     Args:
-        calibration: posterior of the weights.
-        x: design ``[K, P]`` of the cells.
-        score: mean score ``[K]`` of the cells.
-        waiting: number ``[K]`` of undecided items in each cell.
+        calibration: posterior of shift and slope of each class.
+        group: class ``[K]`` of each cell.
+        score: mean score ``[K]`` of the items of each cell.
+        waiting: number ``[K]`` of undecided items in each cell, above zero.
     """
-    value = np.zeros(len(score))
-    some = np.flatnonzero(waiting)
-    if not len(some):
-        return value
-    x, score = x[some], score[some]
-    mean, variance = calibration.logits(x, score)
+    mean, variance = calibration.logits(group, score)
     probability = expected_probability(mean, variance)
-    covariance = x @ calibration.covariance @ x.T  # [asked, moved]
-    slope = probability * (1 - probability) / np.sqrt(1 + np.pi * variance / 8)
-    information = np.maximum(probability * (1 - probability), 1e-6)
-    best = np.zeros(len(some))
+    uncertain = probability * (1 - probability)
+    slope = uncertain / np.sqrt(1 + np.pi * variance / 8)
+    moved = np.abs(calibration.covariances(group, score)) * slope  # [asked, moved]
+    distance = np.abs(probability - 0.5)
+    best = np.zeros(len(score))
     for answers in _ANSWERS:
-        asked = np.minimum(answers, waiting[some])
-        step = np.abs(covariance) / np.sqrt(variance + 1 / (asked * information))[:, None] * slope
-        mended = _crossing(np.abs(probability - 0.5), step)
-        best = np.maximum(best, (mended @ waiting[some]) / asked)
-    value[some] = best
-    return value
+        asked = np.minimum(answers, waiting)
+        step = moved / np.sqrt(variance + 1 / (asked * np.maximum(uncertain, 1e-6)))[:, None]
+        best = np.maximum(best, _crossing(distance, step) @ waiting / asked)
+    return best
 
 
 def _crossing(distance: Float64Array, step: Float64Array) -> Float64Array:
     """Return ``E|d + s Z| - d`` for a standard normal Z, distances d ``[K]`` and steps s ``[J, K]``."""
-    step = np.maximum(step, 1e-12)
-    z = distance / step
-    below = torch.special.ndtr(torch.from_numpy(-z)).numpy()
-    gain: Float64Array = 2 * step * (np.exp(-z * z / 2) / np.sqrt(2 * np.pi) - z * below)
-    return np.maximum(gain, 0.0)
+    position = distance / np.maximum(step, 1e-12) * _FINE
+    known = np.minimum(position, len(_GAIN) - 1).astype(np.int64)
+    gain: Float64Array = step * _GAIN[known]
+    return gain

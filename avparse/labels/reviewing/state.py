@@ -8,7 +8,7 @@ import numpy as np
 
 from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
-from avparse.labels.reviewing.calibration import calibrations, design, expected_probability
+from avparse.labels.reviewing.calibration import calibrations, expected_probability
 from avparse.labels.reviewing.cells import Cells
 from avparse.labels.reviewing.decision import Decision, other_modality, verdict_on
 from avparse.labels.reviewing.item import ReviewItem
@@ -70,14 +70,16 @@ class ReviewState:
 
     def probability(self) -> Float64Array:
         """Return the probability ``[N]`` that each item is right, by its decision or by its score and all decisions."""
-        cells, found = self.cells, self.right.astype(np.float64)
-        open_items = ~self.decided
-        for mine, _, calibration in calibrations(cells, *self.counts()):
-            where = np.flatnonzero(open_items & (cells.side[cells.cell] == cells.side[mine[0]]))
-            score = cells.score[where]
-            x = design(cells.group[cells.cell[where]], score, cells.groups)
-            found[where] = expected_probability(*calibration.logits(x, score))
+        found = self.right.astype(np.float64)
+        for side, calibration in calibrations(self.cells, *self.counts()).items():
+            where = self.waiting(side)
+            mean, variance = calibration.logits(self.cells.group[self.cells.cell[where]], self.cells.score[where])
+            found[where] = expected_probability(mean, variance)
         return found
+
+    def waiting(self, side: int) -> IntArray:
+        """Return the positions of the undecided items of a modality."""
+        return np.flatnonzero(~self.decided & (self.cells.side[self.cells.cell] == side))
 
 
 def suggestions(
