@@ -12,8 +12,10 @@ from avparse.data.store.block import Block
 from avparse.data.store.format import StreamInfo
 from avparse.data.store.writer import StoreWriter
 from avparse.data.vocabulary import Vocabulary
+from avparse.media.card import Card
 
 DIMENSIONS = {"audio": 16, "frames": 24, "clips": 8}
+NO_CARDS: Mapping[str, Card] = {}
 
 
 def toy_store(
@@ -32,6 +34,7 @@ def toy_store(
     segment_seconds: float = 1.0,
     dimensions: Mapping[str, int] = DIMENSIONS,
     extractor: str = "toy",
+    cards: Mapping[str, Card] = NO_CARDS,
 ) -> FeatureStore:
     """Write and open a store of ``videos`` (60 % train, 20 % val, 20 % test) with four classes.
 
@@ -68,7 +71,10 @@ def toy_store(
         present=present,
         annotated=np.array([train_truth] * train + [val_truth] * val + [True] * (videos - train - val)),
     )
-    info = {name: StreamInfo(dimension=d, dtype="float32", extractor=extractor) for name, d in dimensions.items()}
+    info = {
+        name: StreamInfo(dimension=d, dtype="float32", extractor=extractor, card=cards.get(name))
+        for name, d in dimensions.items()
+    }
     with StoreWriter.create(
         path, vocabulary=vocabulary, streams=info, segment_seconds=segment_seconds, truth=True, description="toy data"
     ) as writer:

@@ -13,6 +13,7 @@ from avparse.foundation.settings import read_part
 from avparse.models.parsers import PARSERS, AnyParser
 from avparse.models.parsers.build import build_parser
 from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.streams import recipe_on
 
 
 def create_parser(
@@ -36,9 +37,10 @@ def create_parser(
     Raises:
         UserError: the recipe or a setting is unknown, or the data lack a stream.
     """
-    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if not isinstance(data, TaskSpec):
-        data = task_spec(data if isinstance(data, FeatureStore) else FeatureStore.open(data))
+        store = data if isinstance(data, FeatureStore) else FeatureStore.open(data)
+        recipe, data = recipe if isinstance(recipe, Recipe) else recipe_on(store, recipe), task_spec(store)
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     values = _merged(given.parser.model_dump(mode="json"), settings)
     return build_parser(read_part(PARSERS, "parser", values), data, given.training.cross)
 

@@ -29,6 +29,7 @@ from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
+from avparse.training.streams import recipe_on
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def denoise(
         if recipe is None:
             recipe, changes = suited.recipe, (*suited.changes, *changes)
         _log.warning("%s: denoises with '%s' on parsers of the recipe '%s'", store.path, method, recipe)
-    settings = method_recipe(method, recipe, changes)
+    settings = method_recipe(store, method, recipe, changes)
     assert settings.denoiser is not None
     denoiser: Denoiser = build(DENOISERS, settings.denoiser)
     if denoiser.leaves in _WITHOUT_TABLE:
@@ -134,13 +135,13 @@ def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
     return labels
 
 
-def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
+def method_recipe(store: FeatureStore, method: str, recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Return a recipe with the denoiser ``method``, with the recipe's own settings if it has that denoiser already.
 
     A denoiser that can refine every batch or only once (``static``) does it once here, because only that gives a table.
 
     Raises:
-        UserError: the method, the recipe or a setting is unknown.
+        UserError: the method, the recipe or a setting is unknown, or the store has no stream for its stem.
     """
     method = str(current_name(DENOISERS, method))
     lookup(DENOISERS, method, "method")
@@ -148,7 +149,7 @@ def method_recipe(method: str, recipe: str | Path, changes: Sequence[str] = ()) 
     first = [] if given is not None and given.name == method else [f"denoiser={{name: {method}}}"]
     if hasattr(load_recipe(recipe, first).denoiser, "static"):
         first.append("denoiser.static=true")
-    return load_recipe(recipe, [*first, *changes])
+    return recipe_on(store, recipe, [*first, *changes])
 
 
 def _labels(work: Path, recipe: Recipe, seed: int, store: FeatureStore, device: str) -> RefinedLabels:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
-from avparse.foundation.errors import UserError
 from avparse.training.recipe import LAST, Recipe, load_recipe
+from avparse.training.streams import recipe_on, streams_by_modality
 
 _log = logging.getLogger(__name__)
 
 _FEW = 2000  # training videos; below, the narrow parser and the small batches of the demo are the better ones
-_STREAMS = {"audio": ("audio", "clap"), "visual": ("frames", "clips", "clip")}  # as extractors and imports name them
 _READ = {"audio": ["audio"], "visual": ["frames", "clips"]}  # by the stems of the shipped recipes
 
 
@@ -54,7 +53,7 @@ def recommend(store: FeatureStore) -> Recommended:
 def recipe_for(store: FeatureStore, name: str | None, changes: Sequence[str] = ()) -> Recipe:
     """Return the named recipe, or the recommended one, and then say which it is; ``changes`` are made to either."""
     if name is not None:
-        return load_recipe(name, changes)
+        return recipe_on(store, name, changes)
     suited = recommend(store)
     why = "" if suited.measured else " The validation videos have no dense truth, so the last epoch is kept."
     named = " ".join([suited.recipe, *(f"--set '{change}'" for change in suited.changes)])
@@ -64,11 +63,5 @@ def recipe_for(store: FeatureStore, name: str | None, changes: Sequence[str] = (
 
 def _stem(store: FeatureStore) -> tuple[str, ...]:
     """Return the changes that make the stem read the store's streams; none where a recipe reads them already."""
-    streams = store.manifest.streams
-    found = {modality: [name for name in names if name in streams] for modality, names in _STREAMS.items()}
-    if not any(found.values()):
-        raise UserError(
-            f"{store.path}: no recipe reads its streams ({', '.join(streams)}); name a recipe and what it is to read: "
-            "jomold --set parser.stem.audio=[STREAM] --set parser.stem.visual=[STREAM]"
-        )
+    found = streams_by_modality(store)
     return tuple(f"parser.stem.{m}={json.dumps(found[m])}" for m in MODALITIES if found[m] != _READ[m])

@@ -19,6 +19,7 @@ from avparse.training.devices import Compute
 from avparse.training.preparation import begin, prepare
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.run import Run
+from avparse.training.streams import recipe_on
 from avparse.training.trainer import Trainer
 from avparse.training.warm_start import starting_weights
 
@@ -66,8 +67,8 @@ def train(
         >>> run.path  # doctest: +SKIP
         PosixPath('runs/han-1')
     """
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+    recipe = recipe if isinstance(recipe, Recipe) else recipe_on(store, recipe)
     going_on = resume and Path(out).exists()
     run = Run.open(out) if going_on else begin(recipe, store, out, seed, labels, init)
     compute = Compute(device, resident)

@@ -161,15 +161,15 @@ def test_without_truth_the_noise_is_estimated(tmp_path: Path, command: Command) 
     )
 
 
-def test_a_denoiser_keeps_the_settings_of_its_recipe() -> None:
-    assert method_recipe("exchange", "ma") == method_recipe("ma", "ma")  # the former name
-    assert method_recipe("ma", "ma", ["denoiser.partners=3"]).denoiser.partners == 3  # type: ignore[union-attr]
-    assert method_recipe("class-prior", "ma").denoiser.name == "class-prior"  # type: ignore[union-attr]
-    jomold = method_recipe("jomold", "jomold", ["denoiser.visual_threshold=1.2"]).denoiser
+def test_a_denoiser_keeps_the_settings_of_its_recipe(store: FeatureStore) -> None:
+    assert method_recipe(store, "exchange", "ma") == method_recipe(store, "ma", "ma")  # the former name
+    assert method_recipe(store, "ma", "ma", ["denoiser.partners=3"]).denoiser.partners == 3  # type: ignore[union-attr]
+    assert method_recipe(store, "class-prior", "ma").denoiser.name == "class-prior"  # type: ignore[union-attr]
+    jomold = method_recipe(store, "jomold", "jomold", ["denoiser.visual_threshold=1.2"]).denoiser
     assert jomold.visual_threshold == 1.2  # type: ignore[union-attr]
     assert jomold.static  # type: ignore[union-attr]
     with pytest.raises(UserError, match="unknown key"):
-        method_recipe("class-prior", "han", ["denoiser.partners=3"])
+        method_recipe(store, "class-prior", "han", ["denoiser.partners=3"])
 
 
 def test_refusals_of_denoise(

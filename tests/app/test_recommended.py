@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import avparse
 from avparse.app.recommended import recommend
 from avparse.data.store import FeatureStore
 from avparse.foundation.errors import UserError
 from avparse.labels.table import RefinedLabels
+from avparse.media.card import Card
 from avparse.media.extractors.clip_clap import DIMENSIONS
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
@@ -53,6 +55,26 @@ def test_the_streams_decide_what_the_stem_reads(tmp_path: Path) -> None:
     assert (stem.audio, stem.visual) == (("clap",), ("clip",))
     with pytest.raises(UserError, match=r"no recipe reads its streams \(mine\); name a recipe"):
         recommend(toy_store(tmp_path / "other", dimensions={"mine": 8}))
+
+
+def test_a_recipe_reads_the_streams_of_the_store(
+    tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    dimensions = {"mystery": 3, "sounds": 16, "pictures": 8}
+    cards = {"sounds": Card(extractor="compact", version="1", sample_rate=16_000)}
+    cards["pictures"] = Card(extractor="compact", version="1", size=(8, 8))
+    store = toy_store(tmp_path / "store", dimensions=dimensions, cards=cards)
+    assert command("train", "han", "--data", store.path, "-o", tmp_path / "run", *FAST)[0] == 0
+    assert "has no stream 'audio', 'frames', 'clips' of the recipe 'han'" in caplog.text
+    stem = Run.open(tmp_path / "run").recipe.parser.stem  # type: ignore[attr-defined]
+    assert (stem.audio, stem.visual) == (("sounds",), ("pictures",))
+    code, _, err = command(
+        "train", "han", "--data", store.path, "-o", tmp_path / "misspelt", *FAST, "--set", "parser.stem.audio=[sound]"
+    )
+    assert code == 2
+    assert "no stream 'sound'; did you mean 'sounds'" in err
+    assert command("denoise", store.path, "-o", tmp_path / "l.parquet", "--method", "class-prior", *FAST)[0] == 0
+    assert set(avparse.create_parser("valor", store).stem.maps) == {"sounds", "pictures"}
 
 
 def test_training_without_truth_needs_no_recipe(blind: FeatureStore, tmp_path: Path, command: Command) -> None:

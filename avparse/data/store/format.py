@@ -39,6 +39,7 @@ from avparse.foundation.parquet import read_parquet
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.foundation.settings import Settings
 from avparse.media.card import Card
+from avparse.media.decoding.views import Modality
 
 FORMAT = 2
 MANIFEST, INDEX, PRESENT = "manifest.json", "features.parquet", "present.npy"
@@ -65,6 +66,13 @@ class StreamInfo(Settings):
     dtype: Literal["float32", "float16"] = "float32"
     extractor: str = ""
     card: Card | None = None
+
+    @property
+    def modality(self) -> Modality | None:
+        """The modality that the card tells by what it says of sound or pictures; None where there is no such card."""
+        if self.card is None or (self.card.sample_rate is None) == (self.card.size is None):
+            return None
+        return "visual" if self.card.sample_rate is None else "audio"
 
     @model_serializer(mode="wrap")
     def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
