@@ -39,9 +39,9 @@ def streams_by_modality(store: FeatureStore) -> dict[str, list[str]]:
 
 
 def recipe_on(store: FeatureStore, name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe for a store; a stem whose streams the store lacks reads the store's own instead, which is told.
+    """Read a recipe for a store: a stem whose streams the store lacks reads those that it has.
 
-    Streams that ``changes`` name are kept, so that a misspelt one is an error.
+    That is told. Streams that ``changes`` name are kept, so that a misspelt one is an error.
 
     Args:
         store: feature store that the recipe will be trained on.
@@ -49,7 +49,7 @@ def recipe_on(store: FeatureStore, name: str | Path, changes: Sequence[str] = ()
         changes: settings to replace, as :func:`avparse.training.recipe.load_recipe` reads them.
 
     Raises:
-        UserError: as for :func:`avparse.training.recipe.load_recipe`, or no stream of the store suits.
+        UserError: no stream of the store suits, or the recipe cannot be read.
     """
     recipe = load_recipe(name, changes)
     stem = getattr(recipe.parser, "stem", None)

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import sha256_of
 from avparse.media.decoding.chunks import read_chunks
+from avparse.media.extractors import make_cards
 from avparse.media.extractors.pe_av import PeAvExtractor
 from avparse.media.pipeline import extract_video
 from avparse.media.towers.pe_av import PeAvHearing, PeAvSeeing, seen_frames
@@ -137,6 +139,9 @@ def test_the_joint_network_in_the_published_files_sees(
     monkeypatch.setenv("AVPARSE_PE_VIDEO", str(tmp_path))
     streams = PeAvExtractor().streams
     assert {name: stream.dimension for name, stream in streams.items()} == {"heard": 16, "seen": 16}
+    weights = {"heard": models / "heard", "seen": tmp_path}
+    for name, card in make_cards("pe-av", 1.0).items():
+        assert card.weights_sha256 == sha256_of(weights[name] / "model.safetensors")
     found = extract_video(clip, streams)
     np.testing.assert_allclose(found.streams["seen"], expected, atol=1e-5)
 

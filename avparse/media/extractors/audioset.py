@@ -39,12 +39,12 @@ class AudiosetExtractor:
 
     def __init__(self, checkpoint: str | None = None) -> None:
         # Loads torch, which other extractors do without.
-        from avparse.media.towers.audio_tagger import tagger_names  # noqa: PLC0415
+        from avparse.media.towers.audio_tagger import find_tagger, tagger_names  # noqa: PLC0415
 
         self.checkpoint = checkpoint or chosen_tagger()
         self.names, sample_rate = tagger_names(self.checkpoint)
         self._sound = SoundView(sample_rate)
-        self.streams = {"tags": Stream(len(self.names), self._sound, self._heard)}
+        self.streams = {"tags": Stream(len(self.names), self._sound, self._heard, find_tagger(self.checkpoint).facts)}
 
     def _heard(self, chunk: Chunk) -> Float32Array:
         values = np.zeros((chunk.segments, len(self.names)), dtype=np.float32)

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from avparse.foundation.arrays import Float32Array
-from avparse.media.card import library_versions
 from avparse.media.decoding.chunks import Chunk
 from avparse.media.decoding.views import PictureView, SoundView
 from avparse.media.extractors.extractor import Stream
@@ -54,7 +53,7 @@ class ClipClapExtractor:
         self._sound = SoundView(clap.part("ClapFeatureExtractor").sampling_rate)
         self.streams = {
             "clip": Stream(seen.projection_dim, self._pictures, self._seen, partial(_picture_facts, clip)),
-            "clap": Stream(heard.projection_dim, self._sound, self._heard, partial(_facts, clap)),
+            "clap": Stream(heard.projection_dim, self._sound, self._heard, clap.facts),
         }
 
     def _seen(self, chunk: Chunk) -> Float32Array:
@@ -76,16 +75,8 @@ class ClipClapExtractor:
         return ClapTower(self._names[1])
 
 
-def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "network": checkpoint.model_type,
-        "weights_sha256": checkpoint.digest,
-        "libraries": library_versions("av", "numpy", "torch", "transformers"),
-    }
-
-
 def _picture_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     from avparse.media.towers.clip import channel_statistics  # noqa: PLC0415
 
     mean, deviation = channel_statistics(checkpoint.folder / "preprocessor_config.json")
-    return {**_facts(checkpoint), "mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
+    return {**checkpoint.facts(), "mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}

@@ -32,12 +32,12 @@ class PeAvExtractor:
 
     def __init__(self) -> None:
         # Loads torch, which other extractors do without.
-        from avparse.media.towers.pe_av import PeAvHearing, embedding_size, picture_view  # noqa: PLC0415
+        from avparse.media.towers.pe_av import PeAvHearing, embedding_size, find_pe_av, picture_view  # noqa: PLC0415
 
         heard, seen = chosen_pe_av()
         self.streams = {
-            "heard": Stream(embedding_size(heard), PeAvHearing.view, self._heard),
-            "seen": Stream(embedding_size(seen), picture_view(seen, per_segment=4), self._seen),
+            "heard": Stream(embedding_size(heard), PeAvHearing.view, self._heard, find_pe_av(heard).facts),
+            "seen": Stream(embedding_size(seen), picture_view(seen, per_segment=4), self._seen, find_pe_av(seen).facts),
         }
 
     def _heard(self, chunk: Chunk) -> Float32Array:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from avparse.foundation.arrays import Float32Array
-from avparse.media.towers.pretrained import find_checkpoint
+from avparse.media.towers.pretrained import Checkpoint, find_checkpoint
 from avparse.media.towers.tower import Device, choose_device
 
 _KIND = "audio-spectrogram-transformer"
@@ -25,7 +25,7 @@ class AudioTagger:
     """
 
     def __init__(self, checkpoint: str, *, device: Device = "auto", batch_size: int = 16) -> None:
-        found = find_checkpoint(checkpoint, _KIND)
+        found = find_tagger(checkpoint)
         self.device, self._batch = choose_device(device), batch_size
         self._model = found.load("ASTForAudioClassification").to(self.device)
         self._ear = found.part("ASTFeatureExtractor")
@@ -43,12 +43,21 @@ class AudioTagger:
         return np.concatenate(parts)
 
 
+def find_tagger(checkpoint: str) -> Checkpoint:
+    """Return the files of an audio tagger.
+
+    Raises:
+        UserError: ``transformers`` is not installed, or there is no such model.
+    """
+    return find_checkpoint(checkpoint, _KIND)
+
+
 def tagger_names(checkpoint: str) -> tuple[tuple[str, ...], int]:
     """Return the names that an audio tagger knows, in the order of its logits, and its sample rate.
 
     Raises:
         UserError: ``transformers`` is not installed, or there is no such model.
     """
-    found = find_checkpoint(checkpoint, _KIND)
+    found = find_tagger(checkpoint)
     labels = found.part("ASTConfig").id2label
     return tuple(labels[number] for number in range(len(labels))), found.part("ASTFeatureExtractor").sampling_rate

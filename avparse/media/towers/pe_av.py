@@ -208,13 +208,22 @@ def picture_view(checkpoint: str, per_segment: int) -> PictureView:
     return PictureView((width, height), per_segment=per_segment)
 
 
+def find_pe_av(checkpoint: str) -> Checkpoint:
+    """Return the files of a network of either modality, or of the joint one.
+
+    Raises:
+        UserError: ``transformers`` is not installed, or there is no such model.
+    """
+    return find_checkpoint(checkpoint, PeAvHearing._kind, PeAvSeeing._kind, _JOINT)
+
+
 def embedding_size(checkpoint: str) -> int:
     """Return the numbers of an embedding, without loading the network.
 
     Raises:
         UserError: there is no such model.
     """
-    found = find_checkpoint(checkpoint, PeAvHearing._kind, PeAvSeeing._kind, _JOINT)
+    found = find_pe_av(checkpoint)
     size: int = found.part("AutoConfig").text_config.hidden_size
     return size
 

@@ -17,6 +17,7 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.extras import library
 from avparse.foundation.files import sha256_of
 from avparse.foundation.reading import read_json
+from avparse.media.card import library_versions
 from avparse.media.weights.hub import SAFETENSORS, find_model
 
 _EXTRA = ("teachers", "CLIP and CLAP")  # of this package, and what needs it
@@ -44,6 +45,14 @@ class Checkpoint:
         if len(found) == 1:
             return next(iter(found.values()))
         return hashlib.sha256("\n".join(f"{value}  {name}" for name, value in found.items()).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of the card of a stream that this network makes."""
+        return {
+            "network": self.model_type,
+            "weights_sha256": self.digest,
+            "libraries": library_versions("av", "numpy", "torch", "transformers"),
+        }
 
     def load(self, network: str) -> Any:
         """Return the network of class ``network``, frozen, in float32 and evaluation mode.

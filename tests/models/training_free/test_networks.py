@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import sha256_of
+from avparse.media.extractors import make_cards
 from avparse.models.training_free.at_hand import parser_at_hand
 from avparse.models.training_free.networks import NETWORKS
 from tests.audio_tagger import random_tagger
@@ -37,6 +39,7 @@ def test_an_audio_tagger_judges_what_is_heard(tmp_path: Path, monkeypatch: pytes
     none = (1 - outputs[:, [names.index("Banjo"), names.index("Cello")]].sigmoid()).prod(dim=1)
     np.testing.assert_allclose(logits[:, 2].sigmoid(), 1 - none, atol=1e-6)
     assert (scorer.modality, scorer.extractor, scorer.stream) == ("audio", "audioset", "tags")
+    assert make_cards("audioset", 1.0)["tags"].weights_sha256 == sha256_of(tmp_path / "model.safetensors")
     parser = parser_at_hand(("Dog", "Speech", "Frying_(food)"), "audioset")
     assert (parser.unjudged("audio"), len(parser.unjudged("visual"))) == ((), 3)
     with pytest.raises(UserError, match=r"'Speach': no name that AudioSet tagger .* knows; did you mean 'Speech'"):
