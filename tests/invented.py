@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avparse.app.report.page import ReportVideo
+from avparse.app.report.video import ReportVideo
 from avparse.data.timeline import Event, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES
 from avparse.models.decoding import DecodingRule

@@ -11,7 +11,8 @@ import torch
 from avparse.app.extracting import extract_store
 from avparse.app.parse_files import report_video
 from avparse.app.parsing import Parsed, parse_videos
-from avparse.app.report.page import ReportVideo, ScoreTable, write_report
+from avparse.app.report.page import ScoreTable, write_report
+from avparse.app.report.video import ReportVideo
 from avparse.data.datasets.annotations import Annotations
 from avparse.data.datasets.llp import read_llp
 from avparse.data.made_up import SYNTHETIC

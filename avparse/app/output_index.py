@@ -14,10 +14,11 @@ from pathlib import Path
 from avparse.data.timeline import Timeline
 from avparse.foundation.cells import cell_path, path_cell, without_controls
 from avparse.foundation.errors import UserError
-from avparse.foundation.rows import read_rows, write_rows
+from avparse.foundation.rows import read_rows, seconds, write_rows
 
 INDEX = "index.csv"
 COLUMNS = ("input", "video", "json", "events", "warnings")
+ADDED = ("duration", "trained_on")  # columns that tables of earlier versions lack
 _LONGEST_NAME = 200  # bytes, so that a number and an ending fit into what systems allow
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
 
@@ -32,6 +33,8 @@ class Output:
         json: name of the file of the timeline.
         events: number of events.
         warnings: messages about parts of the file that cannot be trusted.
+        duration: duration of the video in seconds; None if an earlier version wrote the row.
+        trained_on: kind of data of a parser that was trained on data made by a program; else empty.
     """
 
     path: Path
@@ -39,6 +42,8 @@ class Output:
     json: str
     events: int = 0
     warnings: str = ""
+    duration: float | None = None
+    trained_on: str = ""
 
 
 class OutputIndex:
@@ -67,6 +72,10 @@ class OutputIndex:
         """Return all rows in the order in which the inputs came."""
         return list(self._rows.values())
 
+    def count_with(self, paths: Sequence[Path]) -> int:
+        """Return the number of inputs once these have results, too."""
+        return len(self._rows.keys() | {path_cell(path) for path in paths})
+
     def titles(self) -> dict[Path, str]:
         """Return the title of each input: the one it has, else its file's name, else its path if that name is taken."""
         count = Counter(path.name for path in self._inputs)
@@ -91,7 +100,13 @@ class OutputIndex:
             file = self._free(_stem(path), timeline.video)
             self._rows[key] = Output(Path(os.path.abspath(path)), timeline.video, file)
         warnings = " | ".join(warning.message for warning in timeline.warnings)
-        self._rows[key] = replace(self._rows[key], events=len(timeline.events), warnings=warnings)
+        self._rows[key] = replace(
+            self._rows[key],
+            events=len(timeline.events),
+            warnings=warnings,
+            duration=timeline.duration,
+            trained_on=timeline.trained_on,
+        )
         return self._rows[key].json
 
     def write(self) -> None:
@@ -100,23 +115,26 @@ class OutputIndex:
         Raises:
             UserError: the file cannot be written.
         """
-        rows = [
-            (path, row.video, row.json, str(row.events), " ".join(row.warnings.split()))
-            for path, row in self._rows.items()
-        ]
-        write_rows(self.folder / INDEX, COLUMNS, rows)
+        rows = [(path, *_cells(row)) for path, row in self._rows.items()]
+        write_rows(self.folder / INDEX, (*COLUMNS, *ADDED), rows)
 
     def _read(self) -> None:
         names: dict[str, int] = {}
-        for line, row in read_rows(self.folder / INDEX, COLUMNS):
-            where, name = f"{self.folder / INDEX}:{line}", row["json"]
+        for line, row in read_rows(self.folder / INDEX, COLUMNS, ADDED):
+            where, name, length = f"{self.folder / INDEX}:{line}", row["json"], row["duration"]
             if name != os.path.basename(name) or not name.endswith(".json") or not row["events"].isdecimal():
                 raise UserError(f"{where}: not a row that 'parse' wrote")
             if row["input"] in self._rows or _same(name) in names:
                 raise UserError(f"{where}: repeats the input or the JSON file of another line")
             names[_same(name)] = line
             self._rows[row["input"]] = Output(
-                cell_path(row["input"]), row["video"], name, int(row["events"]), row["warnings"]
+                cell_path(row["input"]),
+                row["video"],
+                name,
+                int(row["events"]),
+                row["warnings"],
+                seconds(length, f"{where}: duration") if length else None,
+                row["trained_on"],
             )
 
     def _free(self, stem: str, video: str) -> str:
@@ -129,6 +147,11 @@ class OutputIndex:
             if free and (not os.path.lexists(self.folder / file) or _is_of(self.folder / file, video)):
                 break
         return file
+
+
+def _cells(row: Output) -> tuple[str, ...]:
+    duration = "" if row.duration is None else f"{row.duration:.3f}"
+    return row.video, row.json, str(row.events), " ".join(row.warnings.split()), duration, row.trained_on
 
 
 def _is_of(path: Path, video: str) -> bool:

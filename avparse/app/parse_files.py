@@ -12,8 +12,10 @@ import numpy as np
 from avparse.app.output_index import INDEX, OutputIndex
 from avparse.app.parsing import Only, Parsed, parse_videos
 from avparse.app.report.csv import kept_rows, write_events_csv
-from avparse.app.report.earlier import earlier_videos, report_title
-from avparse.app.report.page import ReportVideo, write_report
+from avparse.app.report.folder import MOST_ON_ONE_PAGE, REPORT, PageFolder
+from avparse.app.report.results import write_pages_index, write_single_page
+from avparse.app.report.template import check_own
+from avparse.app.report.video import ReportVideo
 from avparse.app.skipped import SKIPPED, SkippedTable, split_tried
 from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import Vocabulary
@@ -79,51 +81,79 @@ def parse_files(
         tried, failed = split_tried(found.files, skipped, retry_failed)
         cache = FeatureCache(out / ".parsing", spec.extractors, spec.segment_seconds)
         results = parse_videos(tried, source, only=only, workers=workers, cache=cache, limits=limits)
-        parsed, failures = _saved(tried, results, index)
-        left = [*found.left, *failed.values(), *failures]
-        skipped.update((p.path for p in parsed), left)
-        if not parsed:
+        saved = _Saved(index, source, pages=index.count_with(tried) > MOST_ON_ONE_PAGE)
+        saved.take(tried, results)
+        left = [*found.left, *failed.values(), *saved.failures]
+        skipped.update(saved.names, left)
+        if not saved.names:
             raise UserError(_none(left, skipped.path))
-        events = out / "events.csv"
-        write_events_csv(events, [p.timeline for p in parsed], kept_rows(events, {p.timeline.video for p in parsed}))
-        entries = [report_video(p, note=source.note) for p in parsed]
-        entries += earlier_videos(index, {p.path for p in parsed}, source.rule)
-        write_report(out / "report.html", entries, title=report_title(index, len(entries)), rule=source.rule)
+        saved.finish()
         cache.remove()
     return left
 
 
-def _saved(
-    paths: Sequence[Path], results: Iterator[Parsed | Failed], index: OutputIndex
-) -> tuple[list[Parsed], list[LeftOut]]:
-    """Write the results as they come, each after its row of the index, and return them and what failed."""
-    parsed, failures, titles = list[Parsed](), list[LeftOut](), index.titles()
-    waiting = list[tuple[str, Timeline]]()
+class _Saved:
+    """What has been parsed in this call, written as it comes, so that no more than a few videos are in memory.
 
-    def save() -> None:
-        index.write()
-        for name, timeline in waiting:
-            timeline.save(index.folder / name)
-        waiting.clear()
+    Args:
+        index: table of the results of all calls.
+        source: origin of the parser.
+        pages: whether each video gets a page of its own; otherwise their number is small, and they are kept for one.
+    """
 
-    for path, result in zip(paths, results, strict=True):
-        if isinstance(result, Failed):
-            failures.append(LeftOut(path, result.kind, result.reason))
-            continue
-        parsed.append(replace(result, timeline=replace(result.timeline, video=titles[path])))
-        waiting.append((index.add(path, parsed[-1].timeline), parsed[-1].timeline))
-        if len(waiting) == _SAVED_AT_ONCE:
-            save()
-    if waiting:
-        save()
-    return parsed, failures
+    def __init__(self, index: OutputIndex, source: ParserSource, pages: bool) -> None:
+        self.names: dict[Path, str] = {}  # of the files of the timelines
+        self.failures: list[LeftOut] = []
+        self._index, self._source = index, source
+        self._pages = PageFolder(index.folder) if pages else None
+        self._waiting: list[Parsed] = []
+        self._shown: list[ReportVideo] = []
+
+    def take(self, paths: Sequence[Path], results: Iterator[Parsed | Failed]) -> None:
+        """Take up the results as they come, each after its row of the index."""
+        titles = self._index.titles()
+        for path, result in zip(paths, results, strict=True):
+            if isinstance(result, Failed):
+                self.failures.append(LeftOut(path, result.kind, result.reason))
+                continue
+            parsed = replace(result, timeline=replace(result.timeline, video=titles[path]))
+            self.names[path] = self._index.add(path, parsed.timeline)
+            self._waiting.append(parsed)
+            if len(self._waiting) == _SAVED_AT_ONCE:
+                self._save()
+        if self._waiting:
+            self._save()
+
+    def _save(self) -> None:
+        self._index.write()
+        for parsed in self._waiting:
+            name = self.names[parsed.path]
+            parsed.timeline.save(self._index.folder / name)
+            video = report_video(parsed, note=self._source.note)
+            if self._pages is None:
+                self._shown.append(video)
+            else:
+                self._pages.write(name, video, self._source.rule)
+        self._waiting.clear()
+
+    def finish(self) -> None:
+        """Write the table of the events and the report, of this call and of earlier ones."""
+        folder, rule = self._index.folder, self._source.rule
+        events, now = folder / "events.csv", set(self.names.values())
+        videos = {row.video for row in self._index.rows() if row.json in now}
+        timelines = (Timeline.load(folder / name) for name in self.names.values())
+        write_events_csv(events, timelines, kept_rows(events, videos))
+        if self._pages is None:
+            write_single_page(self._index, self._shown, now, rule)
+        else:
+            write_pages_index(self._index, self._pages, now, rule, self._source.spec.classes)
 
 
 def _check_own(out: Path) -> None:
     """Refuse a folder in which a file of somebody else has a name that results have."""
-    known = kept_rows(out / "events.csv", ()) or (out / INDEX).exists()
-    if (out / "report.html").exists() and not known and not (out / "events.csv").exists():
-        raise UserError(f"{out / 'report.html'}: 'parse' did not write this page: rename it, or choose another folder")
+    kept_rows(out / "events.csv", ())  # checks it
+    if not (out / INDEX).exists() and not (out / "events.csv").exists():
+        check_own(out / REPORT)
 
 
 def _none(left: Sequence[LeftOut], table: Path) -> str:

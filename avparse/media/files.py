@@ -22,6 +22,7 @@ _ENDINGS = (
 SIDECARS = frozenset(_ENDINGS.split())
 STILLS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))  # pictures that are read where they are asked for
 EXPECTED = frozenset({"hidden", "sidecar", "unlabelled", "no file"})
+PAGES = "report"  # folder of the pages that 'parse' writes, in the folder of its results
 _OWN = (".json", ".csv", ".html")  # endings of what 'parse' writes
 
 
@@ -128,6 +129,7 @@ def _walk(top: Path, out: Path | None, found: MediaFiles, seen: set[tuple[int, i
         inside = results is not None and os.path.realpath(folder) == results
         if inside and folder != top:
             continue
+        pages = results is not None and os.path.realpath(folder) == os.path.join(results, PAGES)
         try:
             status = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -140,7 +142,7 @@ def _walk(top: Path, out: Path | None, found: MediaFiles, seen: set[tuple[int, i
         nested: list[Path] = []
         for entry in entries:
             path = folder / entry.name
-            if inside and (entry.name.startswith(".") or path.suffix in _OWN):
+            if (inside and (entry.name.startswith(".") or path.suffix in _OWN)) or (pages and path.suffix == ".html"):
                 continue
             if entry.is_dir() and not entry.name.startswith("."):
                 nested.append(path)

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avparse.app.report.csv import write_events_csv
-from avparse.app.report.page import ReportVideo, ScoreTable, write_report
+from avparse.app.report.page import ScoreTable, write_report
+from avparse.app.report.video import ReportVideo
 from avparse.data.timeline import Event, Timeline, events_of
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
@@ -89,8 +90,9 @@ def test_page_loads_nothing_and_carries_its_video(tmp_path: Path) -> None:
     rest = page.text.replace(content, "")
     for pattern in ("http:", "https:", "@import", "url(", "fetch(", "XMLHttpRequest", "WebSocket"):
         assert pattern not in rest, pattern
-    assert page.loads == ["data:,"]  # the empty icon
+    assert page.loads == ["data:,", "#tracks"]  # the empty icon, and the way to the timeline
     assert "default-src 'none'" in rest
+    assert "unsafe" not in rest
 
 
 def test_every_class_and_number_is_there(tmp_path: Path) -> None:
@@ -197,8 +199,8 @@ def test_user_text_is_never_markup(tmp_path: Path) -> None:
     video = replace(video, timeline=replace(video.timeline, video=NASTY, classes=(NASTY, *CLASSES[1:]), events=[]))
     table = ScoreTable([NASTY], [(NASTY, [NASTY])], NASTY)
     page = page_of(tmp_path, video, title=NASTY, scores=table)
-    assert len(page.scripts) == 3  # the data, the video and the program
-    assert page.loads == ["data:,"]
+    assert len(page.scripts) == 4  # the theme, the data, the video and the program
+    assert page.loads == ["data:,", "#tracks"]
     entry = page.data["videos"][0]
     assert {entry["video"], entry["classes"][0], entry["note"], entry["weak_labels"][0]} == {NASTY}
     assert page.words.count(NASTY) == 6  # title twice, caption, column, row, value
@@ -237,7 +239,7 @@ def test_large_videos_are_linked(tmp_path: Path) -> None:
         True,
         False,
     ]  # the page holds four times the limit
-    assert sorted(page.scripts)[1:-1] == ["media-1", "media-2", "media-3", "media-4"]
+    assert sorted(name for name in page.scripts if name.startswith("media")) == ["media-1", "media-2", "media-3", "media-4"]
 
 
 def test_bad_input_leaves_the_old_page(tmp_path: Path) -> None:
