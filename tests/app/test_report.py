@@ -239,7 +239,12 @@ def test_large_videos_are_linked(tmp_path: Path) -> None:
         True,
         False,
     ]  # the page holds four times the limit
-    assert sorted(name for name in page.scripts if name.startswith("media")) == ["media-1", "media-2", "media-3", "media-4"]
+    assert sorted(name for name in page.scripts if name.startswith("media")) == [
+        "media-1",
+        "media-2",
+        "media-3",
+        "media-4",
+    ]
 
 
 def test_bad_input_leaves_the_old_page(tmp_path: Path) -> None:

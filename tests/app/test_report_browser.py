@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,33 +15,23 @@ from avparse.app.report.video import ReportVideo
 from avparse.data.timeline import Event
 from avparse.data.vocabulary import MODALITIES
 from avparse.models.decoding import DecodingRule
+from tests.app.browser import start_browser, watched_page
 from tests.clips import colours, tone, write_clip
 from tests.invented import CLASSES, NASTY, RULE, decode, make_video
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 SENSES = {"audio": "heard", "visual": "seen"}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, "--disable-sync"])
-        yield started
-        started.close()
+    yield from start_browser()
 
 
 @pytest.fixture
 def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Open a report of the given videos; at the end, nothing may have been logged or asked of a network."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda asked: asked.url.startswith(("file:", "blob:")) or trouble.append(asked.url))
+    pages = watched_page(browser)
+    page = next(pages)
 
     def opened(*videos: ReportVideo, rule: DecodingRule = RULE, **options: Any) -> Any:
         write_report(tmp_path / "report.html", videos, title="A title", rule=rule, **options)
@@ -50,8 +39,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
         return page
 
     yield opened
-    context.close()
-    assert trouble == []
+    next(pages, None)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +201,7 @@ SHADES = """([top, height]) => [...document.querySelectorAll("canvas[data-class]
 })"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_attention_beside_the_lanes(show: Any, scheme: str) -> None:
     video = make_video(attention=True)
     plain = make_video()
@@ -274,6 +262,7 @@ def test_other_classes_and_other_videos(show: Any) -> None:
     assert page.locator("#events tr").count() == len(make_video().timeline.events)
 
 
+@pytest.mark.slow
 def test_an_hour_is_quick_and_a_phone_is_wide_enough(show: Any) -> None:
     video = make_video(segments=3600, attention=True)
     page = show(video, scores=ScoreTable(["Segment Type"] * 10, [("HAN", [50.0] * 10)], "F in percent."))

@@ -107,6 +107,32 @@ def parse(
 
 
 @command()
+def report(
+    timelines: Annotated[
+        Path, typer.Argument(help="A folder that 'parse' wrote, a folder of JSON timelines, or one of them.")
+    ],
+    out: Out = Path("report"),
+    against: Annotated[
+        Path | None, typer.Option(help="Other timelines of the same videos, shown beside, with the differences.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="A table 'video,class,modality,onset,offset' of true events, shown beside.")
+    ] = None,
+    media: Annotated[
+        Path | None, typer.Option(help="Folder of the videos, where they are not where 'parse' found them.")
+    ] = None,
+) -> None:
+    """Write report pages of timelines, alone or beside another run or the truth, with what differs."""
+    from avparse.app.report.from_stored import report_stored
+    from avparse.data.made_up import warning
+
+    done = report_stored(timelines, out, against=against, truth=truth, media=media)
+    print(done)
+    for kind in done.made_up:
+        print(f"{timelines}: {warning(kind)}")
+
+
+@command()
 def evaluate(
     runs: Annotated[
         list[Path], typer.Option("--run", help="A run folder; of several runs, each has one row: its parser.")

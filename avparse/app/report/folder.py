@@ -50,7 +50,7 @@ class PageFolder:
 
         Args:
             timeline: name of the file of the timeline in the folder of the results.
-            video: what the page shows.
+            video: timeline, media and notes of the video.
             rule: decoding rule of the timeline; None if it is not known.
 
         Raises:

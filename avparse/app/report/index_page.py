@@ -35,8 +35,8 @@ class IndexRow:
         page: path of its page, relative to the index.
         duration: duration in seconds; None if it is not known.
         counts: number of events by class and modality.
-        warnings: what cannot be trusted about the file; empty for nothing.
-        differences: how its events differ from those compared with; None without a comparison.
+        warnings: messages about parts of the file that cannot be trusted; empty for none.
+        differences: differences of its events from those compared with; None without a comparison.
     """
 
     video: str

@@ -74,7 +74,7 @@ class OtherEvents:
         only_there = [name for name in there if name not in own]
         only_here = [] if self.classes is None else [name for name in timeline.classes if name not in self.classes]
         parts = [
-            f"only {where}: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}"
+            f"only {where}: {_named(names)}"
             for where, names in (("here", only_here), (f"in {self.label}", only_there))
             if names
         ]
@@ -162,6 +162,11 @@ def spans_by_lane(events: Iterable[Event]) -> Lanes:
         else:
             spans.append((event.onset, event.offset))
     return lanes
+
+
+def _named(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
+    return ", ".join(name.replace("_", " ") for name in classes[:_NAMED]) + more
 
 
 def _shared(a: Span, b: Span) -> float:

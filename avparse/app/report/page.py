@@ -77,7 +77,7 @@ def write_report(
         embed_limit_bytes: size above which a file is linked instead of embedded; files that would make the page larger
             than four times this are linked too.
         home: link to the index of the videos, with the name of this one after ``#video=``; empty for a page on its own.
-        digest: what tells that the page shows the timeline as it is now; empty for a page that is written each time.
+        digest: hash of the file of the timeline, by which the page is known to show it; empty for none.
 
     Raises:
         UserError: a video file is missing or unreadable, the rule is for another number of classes, or the page cannot

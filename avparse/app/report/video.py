@@ -69,7 +69,7 @@ def video_entry(video: ReportVideo, rule: DecodingRule | None) -> dict[str, Any]
     """Return the data of a video for the page, in JSON types: numeric arrays as base64, booleans as runs.
 
     Args:
-        video: the video.
+        video: timeline, media and notes of the video.
         rule: decoding rule of its events, None if it is not known.
 
     Raises:

@@ -57,7 +57,7 @@ function walk(direction) {
   if (!items.length) return;
   let next = marked >= 0 && Math.abs(items[marked].onset - here) < .05 ? items[marked + direction] : null;
   if (next === null) {
-    const ahead = items.filter((item) => (direction > 0 ? item.onset > here + 1e-3 : item.onset < here - 1e-3));
+    const ahead = items.filter((item) => (direction > 0 ? item.onset > here - 1e-3 : item.onset < here - 1e-3));
     next = ahead.reduce((best, item) => (best && direction * (best.onset - item.onset) <= 0 ? best : item), undefined);
   }
   if (next) goTo(next); else tell(direction > 0 ? "That was the last" : "That was the first");
