@@ -33,6 +33,7 @@ from avparse.training.streams import recipe_on
 
 _log = logging.getLogger(__name__)
 
+_TABLES = (".parquet", ".csv")  # endings of tables of refined labels
 _WITHOUT_TABLE = {
     "refiners": "refines the labels anew in every batch and makes no table; train a recipe with it",
     "segments": "repairs pseudo labels of segments and makes no table of refined labels; train a recipe with it, then "
@@ -67,7 +68,7 @@ def denoise(
             :func:`avparse.foundation.progress.showing`.
 
     Raises:
-        UserError: ``out`` exists or has an ending other than ``.parquet``, the method or a setting is unknown, the
+        UserError: ``out`` exists or ends in neither ``.parquet`` nor ``.csv``, the method or a setting is unknown, the
             working folder was begun with others, the method makes no table, or the truth that it reads is missing.
 
     Example:
@@ -75,8 +76,8 @@ def denoise(
         >>> print(describe_labels(labels, FeatureStore.open("features/llp")))  # doctest: +SKIP
     """
     target = None if out is None else Path(out)
-    if target is not None and target.suffix not in ("", ".parquet"):
-        raise UserError(f"{target}: refined labels are a Parquet table; give it the ending .parquet")
+    if target is not None and target.suffix not in ("", *_TABLES):
+        raise UserError(f"{target}: refined labels are a Parquet or CSV table; give it the ending .parquet or .csv")
     store = store if isinstance(store, FeatureStore) else FeatureStore.open(store)
     if method is None or recipe is None:
         suited = recommend(store)

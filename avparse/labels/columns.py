@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from avparse.foundation.errors import UserError
+from avparse.foundation.files import atomic_file
 from avparse.foundation.parquet import read_parquet
 from avparse.foundation.platform import open_regular
 from avparse.foundation.reading import RECORDS, parse_json
-from avparse.foundation.rows import read_rows
+from avparse.foundation.rows import read_rows, write_rows
 
 SCHEMA = pa.schema(
     [
@@ -25,7 +30,7 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
-VIDEOS = b"videos"  # in the metadata of a Parquet table: the ids of all videos
+_VIDEOS = b"videos"  # in the metadata of a Parquet table: the ids of all videos
 _PARQUET = b"PAR1"  # how such a file begins
 _REPEATED = "suggested_label"  # says no more than target
 _TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -60,7 +65,7 @@ def _read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
         if name not in table.column_names and name != _REPEATED:
             raise UserError(f"{path}: column '{name}' is missing; the table needs {', '.join(SCHEMA.names)}")
     try:
-        videos = parse_json((table.schema.metadata or {}).get(VIDEOS, b"[]").decode(), str(path), RECORDS)
+        videos = parse_json((table.schema.metadata or {}).get(_VIDEOS, b"[]").decode(), str(path), RECORDS)
         if not isinstance(videos, list) or not all(isinstance(video, str) for video in videos):
             raise ValueError("the metadata 'videos' is not a list of ids")
         if _REPEATED not in table.column_names:
@@ -74,6 +79,26 @@ def _read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, list[str]]:
             row = pc.index(table[name].is_null(), True).as_py() + 1
             raise UserError(f"{path}: row {row} has no '{name}'; fill it in or remove the row")
     return table, videos
+
+
+def write_label_columns(path: str | os.PathLike[str], table: pa.Table, videos: Sequence[str]) -> None:
+    """Write the columns of ``SCHEMA`` atomically: as CSV where ``path`` ends in ``.csv``, else as Parquet with all ids.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    if Path(path).suffix.lower() == ".csv":
+        write_rows(path, SCHEMA.names, ([_cell(value) for value in row.values()] for row in table.to_pylist()))
+        return
+    named = table.replace_schema_metadata({_VIDEOS: json.dumps(list(videos), ensure_ascii=False)})
+    with atomic_file(path) as file:
+        pq.write_table(named, file)
+
+
+def _cell(value: str | bool | float) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else f"{value:.9g}"  # nine digits name a float32
 
 
 def _read_csv(path: str | os.PathLike[str]) -> pa.Table:

@@ -5,13 +5,12 @@ row wherever the weak label is given or the target is above zero; all other clas
 has two rows, one per modality. The ids of all videos, including those without a row, are in the file's metadata under
 ``videos``; without that entry (another tool has rewritten the file) the videos are those of the rows.
 
-A CSV table of the same columns is read as well. Training reads ``target``; ``suggested_label`` repeats it and may be
-left out.
+A CSV table of the same columns serves as well, and has no place for a video without a row. Training reads ``target``;
+``suggested_label`` repeats it and may be left out.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -22,13 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray, Float32Array, IntArray
 from avparse.foundation.errors import UserError, nearest
-from avparse.foundation.files import atomic_file
-from avparse.labels.columns import SCHEMA, VIDEOS, read_label_columns
+from avparse.labels.columns import SCHEMA, read_label_columns, write_label_columns
 from avparse.media.video_ids import video_id
 
 
@@ -130,7 +127,9 @@ class RefinedLabels:
         return rows
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table atomically; rows are in the order of videos, classes and modalities.
+        """Write the table atomically, as CSV where ``path`` ends in ``.csv``, otherwise as Parquet.
+
+        Rows are in the order of videos, classes and modalities.
 
         Raises:
             UserError: the file cannot be written.
@@ -148,9 +147,7 @@ class RefinedLabels:
             "quality_score": quality[listed],
             "reason": pa.array(reason[listed].tolist(), pa.string()),
         }
-        schema = SCHEMA.with_metadata({VIDEOS: json.dumps(self.videos, ensure_ascii=False)})
-        with atomic_file(path) as file:
-            pq.write_table(pa.table(columns, schema=schema), file)
+        write_label_columns(path, pa.table(columns, schema=SCHEMA), self.videos)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary) -> RefinedLabels:

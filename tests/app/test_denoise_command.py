@@ -194,7 +194,7 @@ def test_refusals_of_denoise(
     decoder = "parser.decoder={name: leap, labels: {name: glove, path: none.txt}}"
     _refused(call("ma", "-o", out, "--set", decoder), "none.txt")
     assert not list(tmp_path.iterdir())
-    _refused(call("oracle", "-o", out.with_suffix(".csv")), "give it the ending .parquet")
+    _refused(call("oracle", "-o", out.with_suffix(".xlsx")), "give it the ending .parquet or .csv")
     out.touch()
     _refused(call("oracle", "-o", out), "exists already")
     (tmp_path / "x.work").mkdir()

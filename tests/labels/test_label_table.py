@@ -86,12 +86,18 @@ def test_any_round_trip_is_exact(seed: int, videos: int, density: float) -> None
     shape = (videos, len(VOCABULARY))
     given = rng.random(shape) < density
     soft = [np.where(rng.random(shape) < 0.4, rng.random(shape), rng.random(shape) < 0.2) for _ in range(4)]
-    reasons = [rng.choice(np.array(["", "x", 'ü, "y"'], dtype=object), shape) for _ in range(2)]
+    reasons = [rng.choice(np.array(["", "=x", 'ü, "y"'], dtype=object), shape) for _ in range(2)]
     names = tuple(f"v{i}" for i in rng.permutation(videos))
     labels = RefinedLabels(names, VOCABULARY.names, given, *soft, *reasons)
     with tempfile.TemporaryDirectory() as folder:
         labels.save(Path(folder) / "labels.parquet")
         _assert_same(labels, RefinedLabels.load(Path(folder) / "labels.parquet", VOCABULARY))
+        labels.save(Path(folder) / "labels.csv")
+        table = RefinedLabels.load(Path(folder) / "labels.csv", VOCABULARY)
+    listed = [at for at in range(videos) if given[at].any() or labels.audio[at].any() or labels.visual[at].any()]
+    assert table.videos == tuple(names[at] for at in listed)
+    for array in ARRAYS:
+        np.testing.assert_array_equal(getattr(table, array), getattr(labels, array)[listed])
 
 
 def test_a_csv_table_is_read_as_the_parquet_table_is(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ command = partial(app.command, rich_help_panel="Labels")
 @command()
 def denoise(
     data: StoreArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write (Parquet, or CSV by its ending).")],
     method: Annotated[
         str | None,
         typer.Option(help="Name of the denoiser; an unknown name lists them. By default one that suits the data."),
