@@ -14,7 +14,7 @@ from avparse.foundation.errors import UserError
 from avparse.labels.table import RefinedLabels
 
 Modality = Literal["audio", "visual"]
-_BELOW_HALF = float(np.nextafter(0.5, 0.0))
+_BELOW_HALF = 0.499
 
 
 class KeyParts(NamedTuple):

@@ -11,7 +11,6 @@ from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float64Array
 from avparse.foundation.errors import UserError
 from avparse.foundation.interval import Interval
-from avparse.labels.reviewing.calibration import calibrations
 from avparse.labels.reviewing.decision import Decision
 from avparse.labels.reviewing.item import ReviewItem
 from avparse.labels.reviewing.state import ReviewState, kept
@@ -89,7 +88,7 @@ def noise_left(
 def _drawn(state: ReviewState, keep: BoolArray, draws: int, random: np.random.Generator) -> Float64Array:
     """Return drawn numbers ``[2, 2, draws]`` of wrong suggestions: by modality, and of dropped and of kept items."""
     cells, wrong = state.cells, np.zeros((len(MODALITIES), 2, draws))
-    for side, calibration in calibrations(cells, *state.counts()).items():
+    for side, calibration in state.calibrations().items():
         weights, waiting = calibration.draw(draws, random), state.waiting(side)
         for kept_ones in (0, 1):
             which = waiting[keep[waiting] == kept_ones]

@@ -8,7 +8,7 @@ import numpy as np
 
 from avparse.foundation.arrays import BoolArray, Float64Array, IntArray
 from avparse.foundation.errors import UserError
-from avparse.labels.reviewing.calibration import calibrations, expected_probability
+from avparse.labels.reviewing.calibration import Calibration, expected_probability
 from avparse.labels.reviewing.cells import Cells
 from avparse.labels.reviewing.decision import Decision, other_modality, verdict_on
 from avparse.labels.reviewing.item import ReviewItem
@@ -40,6 +40,7 @@ class ReviewState:
             repeated = next(item for n, item in enumerate(self.items) if self._at[item.key] != n)
             raise UserError(f"review items: {repeated.key} is there twice; keep one of the two")
         self._last: dict[str, Decision] = {}
+        self._calibrations: dict[int, Calibration] = {}
         for decision in decisions:
             self.add(decision)
 
@@ -55,7 +56,9 @@ class ReviewState:
         for key in (decision.key, other_modality(decision.key)):
             if key in self._at:
                 verdict = verdict_on(key, self._last)
-                self.decided[self._at[key]], self.right[self._at[key]] = verdict is not None, bool(verdict)
+                at = self._at[key]
+                self.decided[at], self.right[at] = verdict is not None, bool(verdict)
+                self._calibrations.pop(int(self.cells.side[self.cells.cell[at]]), None)
 
     def position(self, key: str) -> int | None:
         """Return the position of an item; None where there is no such item."""
@@ -68,10 +71,17 @@ class ReviewState:
         right, decided = found
         return right, decided
 
+    def calibrations(self) -> dict[int, Calibration]:
+        """Return the calibration of each modality that has items, 0 for audio and 1 for visual."""
+        for side in np.unique(self.cells.side).tolist():
+            if side not in self._calibrations:
+                self._calibrations[side] = Calibration.fit(self.cells, side, *self.counts())
+        return {side: self._calibrations[side] for side in sorted(self._calibrations)}
+
     def probability(self) -> Float64Array:
         """Return the probability ``[N]`` that each item is right, by its decision or by its score and all decisions."""
         found = self.right.astype(np.float64)
-        for side, calibration in calibrations(self.cells, *self.counts()).items():
+        for side, calibration in self.calibrations().items():
             where = self.waiting(side)
             mean, variance = calibration.logits(self.cells.group[self.cells.cell[where]], self.cells.score[where])
             found[where] = expected_probability(mean, variance)
