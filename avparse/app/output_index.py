@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +11,12 @@ from pathlib import Path
 from avparse.data.timeline import Timeline
 from avparse.foundation.cells import cell_path, path_cell, without_controls
 from avparse.foundation.errors import UserError
+from avparse.foundation.file_names import first_free, same_name, writable_name
 from avparse.foundation.rows import read_rows, seconds, write_rows
 
 INDEX = "index.csv"
 COLUMNS = ("input", "video", "json", "events", "warnings")
 ADDED = ("duration", "trained_on")  # columns that tables of earlier versions lack
-_LONGEST_NAME = 200  # bytes, so that a number and an ending fit into what systems allow
-_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class OutputIndex:
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
         self.folder = folder
         self._inputs = inputs
-        self._asked = {_same(_stem(path)) for path in inputs}
+        self._asked = {same_name(_stem(path)) for path in inputs}
         self._rows: dict[str, Output] = {}
         if (folder / INDEX).exists():
             try:
@@ -124,9 +120,9 @@ class OutputIndex:
             where, name, length = f"{self.folder / INDEX}:{line}", row["json"], row["duration"]
             if name != os.path.basename(name) or not name.endswith(".json") or not row["events"].isdecimal():
                 raise UserError(f"{where}: not a row that 'parse' wrote")
-            if row["input"] in self._rows or _same(name) in names:
+            if row["input"] in self._rows or same_name(name) in names:
                 raise UserError(f"{where}: repeats the input or the JSON file of another line")
-            names[_same(name)] = line
+            names[same_name(name)] = line
             self._rows[row["input"]] = Output(
                 cell_path(row["input"]),
                 row["video"],
@@ -139,14 +135,15 @@ class OutputIndex:
 
     def _free(self, stem: str, video: str) -> str:
         """Return the first name that no row, no other input and no foreign file has."""
-        taken = {_same(row.json) for row in self._rows.values()}
-        for number in itertools.count(1):
-            name = stem if number == 1 else f"{stem}-{number}"
-            file = f"{name}.json"
-            free = _same(file) not in taken and (number == 1 or _same(name) not in self._asked)
-            if free and (not os.path.lexists(self.folder / file) or _is_of(self.folder / file, video)):
-                break
-        return file
+        taken = {same_name(row.json) for row in self._rows.values()}
+
+        def free(name: str) -> bool:
+            file = self.folder / f"{name}.json"
+            if same_name(file.name) in taken or (name != stem and same_name(name) in self._asked):
+                return False
+            return not os.path.lexists(file) or _is_of(file, video)
+
+        return f"{first_free(stem, free)}.json"
 
 
 def _cells(row: Output) -> tuple[str, ...]:
@@ -164,11 +161,4 @@ def _is_of(path: Path, video: str) -> bool:
 
 def _stem(path: Path) -> str:
     """Return the name of a file without its ending, as every system can write it."""
-    stem = _ODD.sub("_", path.stem)
-    cut = stem.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .")
-    return cut or "_"
-
-
-def _same(name: str) -> str:
-    """Return what the names have in common that some file system takes for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return writable_name(path.stem)

@@ -1,4 +1,4 @@
-"""Texts and paths as cells of CSV tables, safe for spreadsheets and terminals.
+"""Texts and paths as cells of tables and as parts of lines, safe for spreadsheets and terminals.
 
 A text that a spreadsheet would take for a formula is written with an apostrophe before it. Control characters, and
 bytes of a path that are not UTF-8, are written as escapes.
@@ -13,7 +13,6 @@ from pathlib import Path
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ODD = r"\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
 _CONTROL = re.compile(f"[{_ODD}]")
-_TO_ESCAPE = re.compile(rf"[\\\t\n{_ODD}]")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(\\))")
 
 
@@ -32,19 +31,35 @@ def without_controls(text: str) -> str:
     return _CONTROL.sub(lambda found: _escaped(found[0]), text)
 
 
+def in_line(text: str, also: str = "") -> str:
+    """Return a text as a part of one line, from which :func:`from_line` makes the same text again.
+
+    Args:
+        text: text that may hold tabs and ends of lines, which are escaped.
+        also: further characters to escape, as inside the brackets of a regular expression.
+    """
+    odd = rf"\t\n\u2028\u2029{_ODD}{also}"
+    return _with_escapes(text, odd) if re.search(rf"\\[xu]|[{odd}]", text) else text
+
+
+def from_line(part: str) -> str:
+    """Return the text that :func:`in_line` made a part of a line of."""
+    return _ESCAPE.sub(lambda found: _unescaped(*found.groups()), part) if re.search(r"\\[xu]", part) else part
+
+
 def path_cell(path: str | os.PathLike[str]) -> str:
     """Return the absolute path as printable text, from which :func:`cell_path` makes the same path again."""
-    text = os.path.abspath(path)
-    if not re.search(rf"\\[xu]|[\t\n{_ODD}]", text):
-        return text
-    return _TO_ESCAPE.sub(lambda found: _escaped(found[0]), text)
+    text, odd = os.path.abspath(path), rf"\t\n{_ODD}"
+    return _with_escapes(text, odd) if re.search(rf"\\[xu]|[{odd}]", text) else text
 
 
 def cell_path(cell: str) -> Path:
     """Return the path that :func:`path_cell` made a cell of."""
-    if not re.search(r"\\[xu]", cell):
-        return Path(cell)
-    return Path(_ESCAPE.sub(lambda found: _unescaped(*found.groups()), cell))
+    return Path(from_line(cell))
+
+
+def _with_escapes(text: str, odd: str) -> str:
+    return re.sub(rf"[\\{odd}]", lambda found: _escaped(found[0]), text)
 
 
 def _escaped(character: str) -> str:

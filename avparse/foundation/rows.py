@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
-from avparse.foundation.cells import guarded, unguarded, without_controls
+from avparse.foundation.cells import guarded as guard
+from avparse.foundation.cells import unguarded, without_controls
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import atomic_file
 from avparse.foundation.platform import open_regular
@@ -18,19 +19,25 @@ PathLike = str | os.PathLike[str]
 
 
 def read_rows(
-    path: PathLike, columns: Sequence[str], optional: Sequence[str] = ()
+    path: PathLike, columns: Sequence[str], optional: Sequence[str] = (), *, guarded: bool = True
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and named cells of each row of a UTF-8 table with a header line.
 
-    Cells are separated by tabs, semicolons or commas, whichever the header line has most of. Empty lines are skipped;
-    optional columns that the file lacks read as empty.
+    Cells are separated by tabs, semicolons or commas, whichever the header line has most of. Empty lines are skipped.
+
+    Args:
+        path: path of the table.
+        columns: names of the columns that the table must have.
+        optional: names of columns that read as empty where the table lacks them.
+        guarded: whether an apostrophe before what a spreadsheet would compute is no part of the text.
 
     Raises:
         UserError: the file cannot be read, lacks a column or has one twice, or a row has more or fewer cells than it.
     """
     try:
         with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
-            yield from _cells(file, str(path), columns, optional)
+            for line, row in _cells(file, str(path), columns, optional):
+                yield line, {name: unguarded(cell) for name, cell in row.items()} if guarded else row
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -64,7 +71,7 @@ def write_rows(path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[s
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         table = csv.writer(text, lineterminator="\n")
         table.writerow(columns)
-        table.writerows([guarded(without_controls(cell)) for cell in row] for row in rows)
+        table.writerows([guard(without_controls(cell)) for cell in row] for row in rows)
         text.flush()
         text.detach()
 
@@ -88,4 +95,4 @@ def _cells(
         line = reader.line_num + 1
         if len(cells) != len(header):
             raise UserError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}; mend the row")
-        yield line, {name: unguarded(cells[at[name]]) if name in at else "" for name in (*columns, *optional)}
+        yield line, {name: cells[at[name]] if name in at else "" for name in (*columns, *optional)}
