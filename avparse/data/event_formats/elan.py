@@ -10,10 +10,10 @@ from xml.sax.saxutils import escape, quoteattr
 from avparse.data.event_formats.csv import read_score
 from avparse.data.event_formats.event_format import EventFormat, Given, Held, OutputFile, Written
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, VideoFacts, checked, origin, united
-from avparse.data.event_formats.xml_events import Element, read_xml
+from avparse.data.event_formats.xml import Element, in_xml, read_xml
 from avparse.data.made_up import made_up
 from avparse.data.vocabulary import MODALITIES
-from avparse.foundation.cells import from_line, in_line
+from avparse.foundation.cells import from_line
 from avparse.foundation.errors import UserError
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -79,11 +79,11 @@ def _annotation(number: int, event: VideoEvent, slots: dict[int, str]) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(in_line(text, "\ufffe\uffff"))  # two characters that XML cannot hold
+    return escape(in_xml(text))
 
 
 def _quoted(text: str) -> str:
-    return quoteattr(in_line(text, "\ufffe\uffff"))
+    return quoteattr(in_xml(text))
 
 
 def _read(path: Path, given: Given) -> EventTable:

@@ -16,7 +16,9 @@ from avparse.data.event_formats.event_format import EventFormat, Given, Needed, 
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, VideoFacts, checked, origin
 from avparse.data.event_formats.frames import USUAL_RATE, frames_of, seconds_of, told_rate
 from avparse.data.event_formats.json_fields import read_field, read_pair
+from avparse.data.event_formats.xml import in_xml
 from avparse.data.made_up import made_up
+from avparse.foundation.cells import from_line
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import RECORDS, read_json
 
@@ -34,7 +36,7 @@ def _write(table: EventTable) -> Written:
 
 def _config(events: tuple[VideoEvent, ...]) -> str:
     """Return the labelling configuration with the classes of both modalities; one must be there for each."""
-    names = sorted({event.class_name for event in events}) or ["Event"]
+    names = sorted({in_xml(event.class_name) for event in events}) or ["Event"]
     labels = [f"    <Label value={quoteattr(name)}/>" for name in names]
     heard = ['  <Labels name="heard" toName="audio">', *labels, "  </Labels>"]
     seen = ['  <TimelineLabels name="seen" toName="video">', *labels, "  </TimelineLabels>"]
@@ -57,13 +59,14 @@ def _task(video: str, facts: VideoFacts, events: list[VideoEvent]) -> dict[str, 
 
 
 def _region(key: str, event: VideoEvent, rate: float) -> dict[str, Any]:
+    name = in_xml(event.class_name)  # as the configuration, which is XML, calls it
     if event.modality == "audio":
         places = {"from_name": "heard", "to_name": "audio", "type": "labels"}
-        value = {"start": event.onset, "end": event.offset, "channel": 0, "labels": [event.class_name]}
+        value = {"start": event.onset, "end": event.offset, "channel": 0, "labels": [name]}
     else:
         places = {"from_name": "seen", "to_name": "video", "type": "timelinelabels"}
         first, last = frames_of(event.onset, event.offset, rate)
-        value = {"ranges": [{"start": first, "end": last}], "timelinelabels": [event.class_name]}
+        value = {"ranges": [{"start": first, "end": last}], "timelinelabels": [name]}
     score = {} if event.score is None else {"score": event.score}
     return {"id": key, **places, "value": value, **score, "meta": {"seconds": [event.onset, event.offset]}}
 
@@ -104,7 +107,7 @@ def _of_region(region: Any, event: VideoEvent, rate: Any, where: str) -> list[Vi
     score = None if score is None else float(read_field(region, "score", (int, float), where))
     modality = "audio" if kind == "labels" else "visual"
     return [
-        checked(VideoEvent(event.video, str(name), modality, *times, score, event.trained_on), where)
+        checked(VideoEvent(event.video, from_line(str(name)), modality, *times, score, event.trained_on), where)
         for times in _times(region, value, kind, rate, where)
         for name in read_field(value, kind, list, where)
     ]

@@ -81,3 +81,9 @@ def park() -> EventTable:
         "street.mp4": VideoFacts(5.5, "/videos/street.mp4", 16_000.0, 29.97),
     }
     return EventTable(events, facts)
+
+
+def hostile() -> EventTable:
+    """A video for each hostile text, named by it, with one event of a class that is named by it, too."""
+    events = tuple(VideoEvent(text, text, "visual", 1.0, 2.0, 0.5) for text in HOSTILE)
+    return EventTable(events, {text: VideoFacts(3.0, frame_rate=25.0) for text in HOSTILE})

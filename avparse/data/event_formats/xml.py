@@ -1,4 +1,4 @@
-"""Reading of a small XML document with the line of each element, which an error names."""
+"""Texts that XML can hold, and reading of a small document with the line of each element, which an error names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from avparse.foundation.cells import in_line
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import RECORDS, read_bytes
 
@@ -33,6 +34,11 @@ class Element:
     def found(self, tag: str) -> list[Element]:
         """Return the elements of a name directly inside this one."""
         return [child for child in self.children if child.tag == tag]
+
+
+def in_xml(text: str) -> str:
+    """Return a text as one line without the two characters that XML cannot hold; ``from_line`` turns it back."""
+    return in_line(text, "\ufffe\uffff")
 
 
 def read_xml(path: Path, mend: str) -> Element:
