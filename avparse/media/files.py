@@ -17,13 +17,14 @@ _ENDINGS = (
     ".jsonl .xml .nfo .html .htm .url .webloc .desktop .lnk .csv .tsv .xls .xlsx .ods .parquet .srt .vtt .ass .ssa "
     ".sub .idx .sup .lrc .ttml .part .ytdl .aria2 .crdownload .download .partial .tmp .temp .bak .log .yaml .yml .toml "
     ".ini .cfg .py .sh .bat .ipynb .npy .npz .pt .pth .safetensors .pkl .h5 .zip .tar .gz .bz2 .xz .zst .7z .rar .md5 "
-    ".sha1 .sha256 .torrent .db .textgrid .eaf .m3u .m3u8 .pls .cue .edl .xspf"
+    ".sha1 .sha256 .torrent .db .textgrid .eaf .rttm .m3u .m3u8 .pls .cue .edl .xspf"
 )
 SIDECARS = frozenset(_ENDINGS.split())
 STILLS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))  # pictures that are read where they are asked for
 EXPECTED = frozenset({"hidden", "sidecar", "unlabelled", "no file"})
 PAGES = "report"  # folder of the pages that 'parse' writes, in the folder of its results
 _OWN = (".json", ".csv", ".html")  # endings of what 'parse' writes
+EXPORTS = "exports.csv"  # in the folder that 'export' writes to
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _walk(top: Path, out: Path | None, found: MediaFiles, seen: set[tuple[int, i
     while waiting:
         folder = waiting.pop()
         inside = results is not None and os.path.realpath(folder) == results
-        if inside and folder != top:
+        if (inside and folder != top) or (folder / EXPORTS).is_file():
             continue
         pages = results is not None and os.path.realpath(folder) == os.path.join(results, PAGES)
         try:

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from avparse.app.cli.exchange import FormatName, FrameRate, ModalityName, VideoName, given_facts, tell_import
 from avparse.app.cli.options import Limit, Out, RetryFailed, Seed, Workers, print_store, read_limits, tell_left_out
+from avparse.foundation.errors import UserError
 
 app = typer.Typer()
 data_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
@@ -160,12 +162,21 @@ def verify_features_command(
 
 @command("import")
 def import_features(
-    name: Annotated[str, typer.Argument(help="Which data set: llp, ave, or tables of your own.", metavar="NAME")],
-    features: Annotated[
-        Path, typer.Option(help="Folder of the published features, such as vggish/, res152/ and r2plus1d_18/.")
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which data set: llp, ave, or tables of your own; or 'events', for files of events of other programs.",
+            metavar="NAME",
+        ),
     ],
-    annotations: Annotated[Path, typer.Option(help="Folder of the published annotations.")],
     out: Out,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="With 'events': the files, such as an .eaf or an .rttm.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of the published features, such as vggish/, res152/ and r2plus1d_18/.")
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Folder of the published annotations.")] = None,
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored features.")] = "float32",
     keep_frames: Annotated[
         bool,
@@ -177,8 +188,18 @@ def import_features(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of the data set: segment_seconds=0.5.")
     ] = None,
+    format_name: FormatName = None,
+    video: VideoName = "",
+    modality: ModalityName = "",
+    frame_rate: FrameRate = None,
 ) -> None:
-    """Import published features and annotations into a feature store; a killed import continues."""
+    """Import published features into a feature store (a killed import continues), or events of other programs."""
+    if name == "events":
+        tell_import(files or [], out, format_name, given_facts(video, modality, frame_rate))
+        return
+    if features is None or annotations is None or files:
+        told = f"'import {name}' takes {files[0]} for nothing" if files else f"'import {name}' reads a data set"
+        raise UserError(f"{told}; give --features and --annotations, or import events FILE")
     from avparse.data.datasets import DATASETS
     from avparse.data.datasets.importing import import_dataset
     from avparse.foundation.settings import build, read_part

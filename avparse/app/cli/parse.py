@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from avparse.app.cli.exchange import format_names, tell_exports
 from avparse.app.cli.given_paths import check_inputs, checked_run
 from avparse.app.cli.options import Device, Limit, Out, RetryFailed, Seed, Store, Workers, read_limits, tell_left_out
 
@@ -71,9 +72,16 @@ def parse(
     workers: Workers = None,
     limit: Limit = None,
     retry_failed: RetryFailed = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Also export to these formats, into OUT/export: elan,audacity (see 'export').", metavar="NAMES"
+        ),
+    ] = None,
 ) -> None:
     """Parse videos: one JSON timeline for each, listed in index.csv, events.csv and report.html."""
     check_inputs(videos)
+    formats = format_names(to)
     if examples is None and (run is not None or classes is None):
         run = checked_run(run)
     from avparse.app.parse_files import parse_files
@@ -103,6 +111,8 @@ def parse(
     doubt = warning(source.trained_on)
     if doubt:
         print(f"{source.origin}: {doubt}")
+    if formats:
+        tell_exports([out], formats, out / "export")
     tell_left_out(left, out)
 
 

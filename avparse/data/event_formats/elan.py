@@ -13,7 +13,7 @@ from avparse.data.event_formats.event_table import EventTable, VideoEvent, Video
 from avparse.data.event_formats.xml import Element, in_xml, read_xml
 from avparse.data.made_up import made_up
 from avparse.data.vocabulary import MODALITIES
-from avparse.foundation.cells import from_line
+from avparse.foundation.cells import from_line, in_line
 from avparse.foundation.errors import UserError
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -112,7 +112,7 @@ def _tier_name(tier: Element, path: Path, given: Given) -> tuple[str, str]:
     if slash and modality in MODALITIES:
         return modality, name
     if not given.modality:
-        told = f"{path}:{tier.line}: tier '{tier_id}' is called neither audio/CLASS nor visual/CLASS"
+        told = f"{path}:{tier.line}: tier '{in_line(tier_id)}' is called neither audio/CLASS nor visual/CLASS"
         raise UserError(f"{told}; rename it in ELAN, or give --modality")
     return given.modality, tier_id
 

@@ -10,8 +10,10 @@ from itertools import groupby
 from avparse.data.made_up import MadeUp
 from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import MODALITIES
-from avparse.foundation.cells import without_controls
+from avparse.foundation.cells import in_line, without_controls
 from avparse.foundation.errors import UserError, nearest
+
+_LATEST_S = 1e9  # seconds, some thirty years
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ def checked(event: VideoEvent, where: str) -> VideoEvent:
         if not text.strip():
             raise UserError(f"{where}: no {what} is named; mend the row")
     if event.modality not in MODALITIES:
-        raise UserError(f"{where}: unknown modality '{event.modality}'{nearest(event.modality, MODALITIES)}")
-    if not (math.isfinite(event.onset) and math.isfinite(event.offset)):
-        raise UserError(f"{where}: onset or offset is not a finite number of seconds; mend the row")
+        raise UserError(f"{where}: unknown modality '{in_line(event.modality)}'{nearest(event.modality, MODALITIES)}")
+    if not (math.isfinite(event.onset) and math.isfinite(event.offset) and event.offset <= _LATEST_S):
+        raise UserError(f"{where}: onset or offset is not a sensible number of seconds; mend the row")
     if event.onset < 0:
         raise UserError(f"{where}: onset {event.onset:g} s is negative; times count from the start of the video")
     if event.onset >= event.offset:

@@ -9,8 +9,9 @@ from typing import Any
 from avparse.data.event_formats.event_format import EventFormat, Given, Needed, OutputFile, Written
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, checked
 from avparse.data.event_formats.frames import USUAL_RATE, frames_of, seconds_of, told_rate
-from avparse.data.event_formats.json_fields import read_field
+from avparse.data.event_formats.json_fields import is_number, read_field, read_numbers
 from avparse.data.made_up import made_up
+from avparse.foundation.cells import in_line
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.media.video_ids import video_id
@@ -47,9 +48,9 @@ def _read(path: Path, given: Given) -> EventTable:
     events = []
     for key, detections in labels.items():
         if not isinstance(detections, list):
-            raise UserError(f"{path}: labels of '{key}' are no list of detections; {_MEND}")
+            raise UserError(f"{path}: labels of '{in_line(key)}' are no list of detections; {_MEND}")
         for number, detection in enumerate(detections):
-            events.append(_event(detection, key, classes, given, f"{path}: labels of '{key}', {number + 1}"))
+            events.append(_event(detection, key, classes, given, f"{path}: labels of '{in_line(key)}', {number + 1}"))
     return EventTable(tuple(events))
 
 
@@ -59,7 +60,8 @@ def _event(raw: Any, key: str, classes: Any, given: Given, where: str) -> VideoE
         name = classes[name]
     if not isinstance(name, str):
         raise UserError(f"{where}: field 'label' is neither a text nor the number of a class; mend it")
-    noted = raw.get("attributes") or {}
+    noted = raw.get("attributes")
+    noted = noted if isinstance(noted, dict) else {}
     modality = given.modality or noted.get("modality")
     if modality is None:
         raise UserError(f"{where}: no attribute 'modality'; give --modality audio or --modality visual")
@@ -71,19 +73,16 @@ def _event(raw: Any, key: str, classes: Any, given: Given, where: str) -> VideoE
 
 
 def _times(raw: Any, noted: Any, given: Given, where: str) -> tuple[float, float]:
-    kind, numbers = ("support", int) if "support" in raw else ("timestamps", (int, float))
-    pair = read_field(raw, kind, list, where)
-    if len(pair) != 2 or not all(isinstance(value, numbers) for value in pair):
-        raise UserError(f"{where}: field '{kind}' is {str(pair)[:40]}, not two numbers; mend it")
+    kind = "support" if "support" in raw else "timestamps"
+    pair = read_numbers(read_field(raw, kind, list, where))
+    if pair is None:
+        raise UserError(f"{where}: field '{kind}' is {str(raw[kind])[:40]}, not two numbers; mend it")
     if kind == "timestamps":
-        return float(pair[0]), float(pair[1])
+        return pair
     rate = given.frame_rate or noted.get("frame_rate")
-    if not isinstance(rate, int | float) or rate <= 0:
+    if not is_number(rate) or rate <= 0:
         raise UserError(f"{where}: the frame rate is unknown; give --frame-rate")
-    exact = None
-    if all(isinstance(noted.get(key), int | float) for key in ("onset", "offset")):
-        exact = float(noted["onset"]), float(noted["offset"])
-    return seconds_of((pair[0], pair[1]), rate, exact)
+    return seconds_of((round(pair[0]), round(pair[1])), rate, read_numbers([noted.get("onset"), noted.get("offset")]))
 
 
 def _recognises(path: Path, head: str) -> bool:

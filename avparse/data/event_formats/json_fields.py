@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from avparse.foundation.errors import UserError
@@ -17,10 +18,22 @@ def read_field(raw: Any, key: str, kind: type | tuple[type, ...], where: str) ->
         UserError: there is no such object or key, or the value is of another kind; ``where`` names the place.
     """
     value = raw.get(key) if isinstance(raw, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or not (is_number(value) or isinstance(value, str | dict | list)):
         shown = json.dumps(value, ensure_ascii=False)[:40]
         raise UserError(f"{where}: field '{key}' is {shown}, not {_KINDS.get(kind, 'a number')}; mend it")
     return value
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value of JSON is a number that can be calculated with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_numbers(values: Any) -> tuple[float, float] | None:
+    """Return the two numbers of a list of JSON; None where it is no such list."""
+    if isinstance(values, list) and len(values) == 2 and all(map(is_number, values)):
+        return float(values[0]), float(values[1])
+    return None
 
 
 def read_pair(raw: Any, first: str, second: str, where: str) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 from avparse.data.event_formats.event_format import EventFormat, Given, Needed, OutputFile, Written
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, VideoFacts, checked, origin
 from avparse.data.event_formats.frames import USUAL_RATE, frames_of, seconds_of, told_rate
-from avparse.data.event_formats.json_fields import read_field, read_pair
+from avparse.data.event_formats.json_fields import is_number, read_field, read_numbers, read_pair
 from avparse.data.event_formats.xml import in_xml
 from avparse.data.made_up import made_up
 from avparse.foundation.cells import from_line
@@ -116,12 +116,10 @@ def _of_region(region: Any, event: VideoEvent, rate: Any, where: str) -> list[Vi
 def _times(region: Any, value: Any, kind: str, rate: Any, where: str) -> list[tuple[float, float]]:
     if kind == "labels":
         return [read_pair(value, "start", "end", where)]
-    if not isinstance(rate, int | float) or rate <= 0:
+    if not is_number(rate) or rate <= 0:
         raise UserError(f"{where}: the frame rate is unknown; give --frame-rate")
-    noted = (region.get("meta") or {}).get("seconds")
-    exact = None
-    if isinstance(noted, list) and len(noted) == 2 and all(isinstance(v, int | float) for v in noted):
-        exact = float(noted[0]), float(noted[1])
+    noted = region.get("meta")
+    exact = read_numbers(noted.get("seconds")) if isinstance(noted, dict) else None
     found = []
     for one in read_field(value, "ranges", list, where):
         first, last = read_pair(one, "start", "end", where)

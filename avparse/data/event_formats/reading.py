@@ -20,7 +20,7 @@ def read_events(path: Path, name: str | None = None, given: Given | None = None)
     Args:
         path: path of the file.
         name: name of its format, None to guess it by the content.
-        given: what is known of the file besides its content, None for nothing.
+        given: facts of the file besides its content, None for none.
 
     Raises:
         UserError: the file cannot be read, its format is unknown, or it is damaged; file, line and field are named.

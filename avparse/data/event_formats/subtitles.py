@@ -24,7 +24,7 @@ def read_cues(
     Args:
         text: text of the file.
         path: path of the file, for messages.
-        given: what is known of the file besides its content.
+        given: facts of the file besides its content.
         video: name of the video.
         unescaped: function that turns the escapes of the format back.
         trained_on: kind of data of the parser, empty for real data.
