@@ -43,6 +43,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_leap
 	$(BIN)/python -m benchmarks.bench_extractors
 	$(BIN)/python -m benchmarks.bench_unseen_classes
+	$(BIN)/python -m benchmarks.bench_review
 
 clean:
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache

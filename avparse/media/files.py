@@ -17,7 +17,7 @@ _ENDINGS = (
     ".jsonl .xml .nfo .html .htm .url .webloc .desktop .lnk .csv .tsv .xls .xlsx .ods .parquet .srt .vtt .ass .ssa "
     ".sub .idx .sup .lrc .ttml .part .ytdl .aria2 .crdownload .download .partial .tmp .temp .bak .log .yaml .yml .toml "
     ".ini .cfg .py .sh .bat .ipynb .npy .npz .pt .pth .safetensors .pkl .h5 .zip .tar .gz .bz2 .xz .zst .7z .rar .md5 "
-    ".sha1 .sha256 .torrent .db .textgrid .eaf .rttm .m3u .m3u8 .pls .cue .edl .xspf"
+    ".sha1 .sha256 .torrent .db .sqlite .sqlite-wal .sqlite-shm .textgrid .eaf .rttm .m3u .m3u8 .pls .cue .edl .xspf"
 )
 SIDECARS = frozenset(_ENDINGS.split())
 STILLS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))  # pictures that are read where they are asked for

@@ -62,6 +62,9 @@ def _command(words: list[str]) -> tuple[Any, list[str]]:
     rest = words[1:]
     while hasattr(found, "commands") and rest and not rest[0].startswith("-"):
         name, *rest = rest
+        default = getattr(found, "default", None)  # of 'avparse review STORE', which is 'avparse review open STORE'
+        if name not in found.commands and default is not None:
+            name, rest = default, [name, *rest]
         assert name in found.commands, f"no command 'avparse {name}'"
         found = found.commands[name]
     return found, rest

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from avparse import __version__
-from avparse.app.cli import data, examples, exchange, labels, parse, training, weights
+from avparse.app.cli import data, examples, exchange, labels, parse, review, training, weights
 from avparse.foundation.errors import UserError, printable
 from avparse.foundation.interrupt import Interrupted, signals_end_the_program
 from avparse.foundation.progress import showing
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (parse, exchange, training, labels, examples, data, weights):
+for group in (parse, exchange, training, labels, examples, review, data, weights):
     app.add_typer(group.app)
 
 

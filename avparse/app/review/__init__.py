@@ -1,0 +1,1 @@
+"""The review: a page in the browser where people decide about labels and events, and tables of what they decided."""
