@@ -25,7 +25,8 @@ from avparse.data.batching import epoch_order
 from avparse.data.simulation.simulate import simulate
 from avparse.data.store import FeatureStore
 from avparse.foundation.interrupt import StopRequest
-from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
+from avparse.training.denoisers.rlld import RLLDDenoiser
+from avparse.training.denoisers.rlld_learner import Learner
 from avparse.training.preparation import prepare
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
@@ -55,7 +56,7 @@ def episodes(name: str, store: FeatureStore, folder: Path, steps: int) -> Callab
     recipe = load_recipe(name, [f"training.precision={PRECISION}", f"denoiser.steps={steps}"])
     folder.mkdir()
     assert isinstance(recipe.denoiser, RLLDDenoiser.Config)
-    learner = _Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=1))
+    learner = Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=1))
     play = learner._play_labels if recipe.denoiser.explores == "label" else learner._play_classes
 
     def one() -> None:

@@ -29,7 +29,8 @@ from avparse.data.store import FeatureStore
 from avparse.evaluation.parsing import Counts
 from avparse.foundation.progress import showing, track
 from avparse.labels.reinforced.actions import sample
-from avparse.training.denoisers.rlld import RLLDDenoiser, _Learner
+from avparse.training.denoisers.rlld import RLLDDenoiser
+from avparse.training.denoisers.rlld_learner import Learner
 from avparse.training.recipe import load_recipe
 from avparse.training.workspace import Workspace
 
@@ -37,7 +38,7 @@ GROUPS = (2, 3, 4)
 Pair = tuple[Tensor, Counts, Counts]
 
 
-def play(learner: _Learner, draws: int) -> list[Pair]:
+def play(learner: Learner, draws: int) -> list[Pair]:
     """Return shifts ``[2, C]`` and the counts of an episode with each shift and with its opposite."""
     found: list[Pair] = []
     for number in track(range(draws), "pairs", unit="pair"):
@@ -52,7 +53,7 @@ def play(learner: _Learner, draws: int) -> list[Pair]:
     return found
 
 
-def estimates(learner: _Learner, pairs: list[Pair]) -> dict[str, tuple[int, Tensor]]:
+def estimates(learner: Learner, pairs: list[Pair]) -> dict[str, tuple[int, Tensor]]:
     """Return the episodes of one estimate and the estimates ``[n, 2, C]`` of each way, by its name."""
     variance = learner.config.shift.deviation**2
     found: dict[str, tuple[int, Tensor]] = {}
@@ -87,7 +88,7 @@ def main() -> None:
             shutil.copy(arguments.run / "denoised" / "warm.safetensors", folder)
         recipe, store = load_recipe("rlld", arguments.settings), FeatureStore.open(path)
         assert isinstance(recipe.denoiser, RLLDDenoiser.Config)
-        learner = _Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=0))
+        learner = Learner(recipe.denoiser, Workspace(recipe, store, folder, seed=0))
         speech = list(store.vocabulary).index("Speech")
         print("| way | episodes | signal to noise | noise of the other classes |")
         print("|---|--:|--:|--:|")

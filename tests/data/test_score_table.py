@@ -20,7 +20,7 @@ from avparse.data.teachers import TEACHERS
 from avparse.foundation.errors import UserError
 from avparse.foundation.settings import PartConfig
 from avparse.labels.pseudo import PseudoLabels
-from avparse.training.denoisers.plus import _centre_and_scale, teacher_evidence
+from avparse.training.denoisers.plus_evidence import centre_and_scale, teacher_evidence
 from avparse.training.recipe import load_recipe
 from avparse.training.run import Run
 from avparse.training.train import train
@@ -216,7 +216,7 @@ def test_a_class_that_no_teacher_can_judge_keeps_the_word_of_the_weak_label(stor
     evidence = teacher_evidence(PseudoLabels.Config.read({"audio": sides()["audio"]}, "test"), store, train_split)
     assert evidence[:, 1].isnan().all()
     assert evidence[1:, [0, 2, 3]].isfinite().all()
-    centre, scale = _centre_and_scale(evidence[:, 1])
+    centre, scale = centre_and_scale(evidence[:, 1])
     assert (centre.tolist(), scale.tolist()) == ([0, 0], [1, 1])
 
 

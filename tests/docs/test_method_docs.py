@@ -91,7 +91,8 @@ def test_the_27_ambiguities_are_numbered_as_in_the_code() -> None:
     page = next(page for page in PAGES if page.stem == "rlld").read_text(encoding="utf-8")
     numbers = [int(n) for n in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
     assert numbers == list(range(1, 28))
-    code = (Path(__file__).parents[2] / "avparse/training/denoisers/rlld.py").read_text(encoding="utf-8")
+    folder = Path(__file__).parents[2] / "avparse/training/denoisers"
+    code = "".join((folder / name).read_text(encoding="utf-8") for name in ("rlld.py", "rlld_learner.py"))
     assert {int(n) for n in re.findall(r"\[(\d+)\]", code) if int(n) > 1} <= set(numbers)
 
 

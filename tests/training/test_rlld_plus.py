@@ -23,7 +23,9 @@ from avparse.labels.statistics.prior import ClassPrior
 from avparse.models.output import ParserOutput
 from avparse.models.parsers import AnyParser, Parser
 from avparse.training.denoisers import plus
-from avparse.training.denoisers.plus import PlusDenoiser, _Annotated, _Learner, teacher_evidence
+from avparse.training.denoisers.plus import PlusDenoiser
+from avparse.training.denoisers.plus_evidence import teacher_evidence
+from avparse.training.denoisers.plus_policy import AnnotatedVideos, Learner
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe, load_recipe
 from avparse.training.workspace import Workspace
@@ -81,9 +83,9 @@ def test_learns_from_evidence_and_leaves_useless_evidence_alone(store: FeatureSt
     truth = torch.stack((given, given & (torch.rand(400, 4, generator=rng) < 0.5)))
     telling = truth[1].float() + 0.5 * torch.randn(400, 4, generator=rng)
     fold = torch.arange(400) % 4
-    learner = _Learner(PlusDenoiser.Config(penalties=(0.3, 3.0), updates=100), task_spec(store))
+    learner = Learner(PlusDenoiser.Config(penalties=(0.3, 3.0), updates=100), task_spec(store))
     for evidence, better in ((telling, True), (torch.randn(400, 4, generator=rng), False)):
-        videos = _Annotated(evidence, given, truth)
+        videos = AnnotatedVideos(evidence, given, truth)
         penalty, table = learner.choose(videos.only(fold < 3), torch.arange(300) % 4)
         (policy,) = learner.learn(videos, [(fold < 3, penalty)])
         test = videos.only(fold == 3)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -21,33 +20,28 @@ from pydantic import Field
 from torch import Tensor
 
 from avparse.data.batching import Indices, task_spec
-from avparse.data.features import Features, TaskSpec
-from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.evaluation.prediction import predict
 from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_text
-from avparse.foundation.progress import Stages, track
-from avparse.foundation.settings import PartConfig, build
-from avparse.labels.pseudo import PSEUDO_LABELS
+from avparse.foundation.progress import Stages
+from avparse.foundation.settings import PartConfig
 from avparse.labels.reinforced.actions import greedy, repair_union
-from avparse.labels.reinforced.policies import EvidencePolicy
-from avparse.labels.reinforced.rewards import InterReward, expected_label_f, label_f
-from avparse.labels.segments import SegmentTable, from_padded
-from avparse.labels.statistics.prior import ClassPrior
+from avparse.labels.reinforced.rewards import InterReward
+from avparse.labels.segments import from_padded
 from avparse.labels.target_sources import WeakLabels
 from avparse.losses.segment import SegmentCrossEntropy
 from avparse.losses.video import VideoCrossEntropy
-from avparse.models.output import ParserOutput
 from avparse.models.parsers import AnyParser
 from avparse.training.denoisers.denoiser import Leaves, Truth, split_validation
+from avparse.training.denoisers.plus_evidence import centre_and_scale, evidence, teacher_evidence
+from avparse.training.denoisers.plus_policy import NO_FEATURES, AnnotatedVideos, Learner
 from avparse.training.prepared import Prepared
 from avparse.training.recipe import Recipe
 from avparse.training.schedule import StepDecay
 from avparse.training.workspace import Workspace
 
 _log = logging.getLogger(__name__)
-_NO_FEATURES = Features({})
 _RENAMED_FOLDERS = {"apart": "unimodal", "taught": "finetuned"}  # as earlier versions named them
 _UNSMOOTHED = WeakLabels.Config(keep_audio=1.0, keep_visual=1.0)
 
@@ -111,8 +105,10 @@ class PlusDenoiser:
             raise UserError(f"rlld-plus: {len(reward)} rewarding videos for {self.config.folds} folds; set fewer folds")
         fold = torch.arange(len(reward)) % self.config.folds
         unknown, known = self._evidence(workspace, reward, fold)
-        videos = _Annotated(known, torch.from_numpy(workspace.store.weak[reward]), workspace.modality_truth(reward))
-        learner = _Learner(self.config, task_spec(workspace.store))
+        videos = AnnotatedVideos(
+            known, torch.from_numpy(workspace.store.weak[reward]), workspace.modality_truth(reward)
+        )
+        learner = Learner(self.config, task_spec(workspace.store))
         penalty, table = learner.choose(videos, fold)
         write_text(workspace.folder / "penalties.md", table)
         if penalty is None:
@@ -124,7 +120,7 @@ class PlusDenoiser:
         (policy,) = learner.learn(videos, [(torch.ones(len(reward), dtype=torch.bool), penalty)])
         given = torch.from_numpy(workspace.given)
         with torch.no_grad():
-            logits = policy(_NO_FEATURES, given.float(), unknown)
+            logits = policy(NO_FEATURES, given.float(), unknown)
         actions = repair_union(greedy(logits, given, may_empty=True), logits, given)
         labels = workspace.refined(actions.labels, logits.sigmoid(), "dropped by the policy")
         return Prepared(labels=labels, val=select)
@@ -155,7 +151,7 @@ class PlusDenoiser:
                 unseen = [torch.cat(pair, dim=-1) for pair in pairs]
             # Each part's parsers have a scale of their own, so their predictions of unseen labels are standardised.
             # A missing score of a teacher (NaN) is replaced by the teacher's mean.
-            centre, scale = _centre_and_scale(unseen[0][given[mine]])
+            centre, scale = centre_and_scale(unseen[0][given[mine]])
             training, rewarding = (((x - centre) / scale).nan_to_num(nan=0.0) for x in unseen)
             unknown.append(training)
             known.append(rewarding)
@@ -214,123 +210,9 @@ def _known_truth(workspace: Workspace, videos: Indices, held_out: Indices, parse
     return Prepared(labels=labels, segments=segments, only=videos, val=held_out, start=parser.state_dict())
 
 
-def evidence(output: ParserOutput) -> Tensor:
-    """Return the evidence of a parser's output for each class, ``[N, C, 6]``: audio and visual of three logits in turn.
-
-    The logits are those of the video, of its most probable segment, and the mean over segments.
-    """
-    segments = [_logit(x) for x in (output.audio_segments, output.visual_segments)]
-    videos = [_logit(x) for x in (output.audio, output.visual)]
-    return torch.stack([*videos, *(x.amax(dim=1) for x in segments), *(x.mean(dim=1) for x in segments)], dim=-1)
-
-
-def teacher_evidence(config: PartConfig, store: FeatureStore, videos: Indices) -> Tensor:
-    """Return the evidence of teachers for each class, ``[N, C, K]``: two values for each modality that has a teacher.
-
-    They are the highest pseudo label of a segment, and the mean over segments; NaN where a segment is unknown, and of
-    classes that the teacher cannot judge.
-    """
-    maker = build(PSEUDO_LABELS, config)
-    labels = SegmentTable(maker(store, videos), store)(torch.from_numpy(videos))
-    lengths = torch.from_numpy(store.lengths[videos])[:, None]
-    values = []
-    for side, judged in zip((side for side in labels if side is not None), maker.judged(store), strict=True):
-        told = torch.from_numpy(judged)
-        values += [x.where(told, torch.nan) for x in (side.amax(dim=1), side.sum(dim=1) / lengths)]
-    return torch.stack(values, dim=-1)
-
-
-def _centre_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation ``[K]`` of the known values ``[n, K]``, from rows without NaN where there are any."""
-    whole = values[~values.isnan().any(dim=-1)]
-    if len(whole) > 1:
-        return whole.mean(dim=0), whole.std(dim=0).clamp_min(1e-6)
-    known = [column[~column.isnan()] for column in values.unbind(dim=-1)]
-    moments = [(x.mean(), x.std()) if len(x) > 1 else (x.new_zeros(()), x.new_ones(())) for x in known]
-    centre, scale = (torch.stack(each) for each in zip(*moments, strict=True))
-    return centre, scale.clamp_min(1e-6)
-
-
-@dataclass
-class _Annotated:
-    """Videos whose truth is known: evidence ``[N, C K]``, labels ``[N, C]``, modality truth ``[2, N, C]``."""
-
-    evidence: Tensor
-    given: Tensor
-    truth: Tensor
-
-    def only(self, which: Tensor) -> _Annotated:
-        return _Annotated(self.evidence[which], self.given[which], self.truth[:, which])
-
-
-class _Learner:
-    """Ascends the expected label F of a policy, with exact gradients."""
-
-    def __init__(self, config: PlusDenoiser.Config, spec: TaskSpec) -> None:
-        self.config, self.spec = config, spec
-
-    def choose(self, videos: _Annotated, fold: Tensor) -> tuple[float | None, str]:
-        """Return the penalty with the highest reward on held-out folds, None for the prior; and a table of all."""
-        choices: list[float | None] = [None, *self.config.penalties]
-        tasks = [(penalty, number) for penalty in choices for number in range(self.config.folds)]
-        policies = self.learn(videos, [(fold != number, penalty) for penalty, number in tasks])
-        rewards = dict.fromkeys(choices, 0.0)
-        for (penalty, number), policy in zip(tasks, policies, strict=True):
-            rewards[penalty] += _greedy_reward(policy, videos.only(fold == number))
-        rewards = {p: 100 * r / (2 * len(videos.given)) for p, r in rewards.items()}
-        lines = [f"| {'prior' if p is None else p} | {r:.2f} |" for p, r in rewards.items()]
-        table = "| penalty | held-out reward (label F, percent) |\n|---|---:|\n" + "\n".join(lines) + "\n"
-        return max(choices, key=lambda p: rewards[p]), table
-
-    def learn(self, videos: _Annotated, tasks: Sequence[tuple[Tensor, float | None]]) -> list[EvidencePolicy]:
-        """Return one policy for each task, all trained at once, because a small one costs little but the calls.
-
-        Args:
-            videos: annotated videos with their evidence.
-            tasks: mask ``[N]`` of the videos that a policy is trained on, and its penalty; without a penalty it
-                is the unchanged class prior.
-        """
-        config = self.config
-        policies = [self._at_prior(videos.only(which)) for which, _ in tasks]
-        learning = [(p, which, penalty) for p, (which, penalty) in zip(policies, tasks, strict=True) if penalty]
-        if not learning:
-            return policies
-        optimizer = torch.optim.Adam([x for policy, _, _ in learning for x in policy.parameters()], lr=config.rate)
-        labels = videos.given.float()
-        share = torch.stack([which / which.sum() for _, which, _ in learning])  # [M, N], of M policies
-        for _ in track(range(config.updates), "RLLD-plus", unit="update"):
-            logits = torch.stack([p(_NO_FEATURES, labels, videos.evidence) for p, _, _ in learning])  # [M, 2, N, C]
-            reward = expected_label_f(logits, labels, videos.truth)
-            if config.inter_weight:
-                reward = reward + config.inter_weight * config.inter.expected(logits, labels, may_empty=True)
-            penalties = torch.stack([penalty * p.penalty() / which.sum() for p, which, penalty in learning])
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(penalties.sum() - (reward.mean(dim=1) * share).sum())
-            optimizer.step()
-        return policies
-
-    def _at_prior(self, videos: _Annotated) -> EvidencePolicy:
-        """Return an untrained policy, which equals the class prior of the videos."""
-        policy = EvidencePolicy(EvidencePolicy.Config(), self.spec, videos.evidence.shape[-1])
-        policy.start_from(ClassPrior.count(videos.given, videos.truth, shrinkage=2.0).keep_logits(policy.bound))
-        return policy
-
-
-@torch.no_grad()
-def _greedy_reward(policy: EvidencePolicy, videos: _Annotated) -> float:
-    """Return the sum of the label F over videos and modalities, for the labels that are kept without randomness."""
-    logits = policy(_NO_FEATURES, videos.given.float(), videos.evidence)
-    kept = greedy(logits, videos.given, may_empty=True).labels
-    return float(label_f(kept, videos.truth & videos.given).sum())
-
-
 def _in_order(groups: Sequence[Tensor], group: Tensor) -> Tensor:
     """Return the rows of all groups ``[N, ...]``: the first row of group i where ``group`` is i for the first time."""
     rows = groups[0].new_empty(len(group), *groups[0].shape[1:])
     for number, values in enumerate(groups):
         rows[group == number] = values
     return rows
-
-
-def _logit(probability: Tensor) -> Tensor:
-    return probability.clamp(1e-4, 1 - 1e-4).logit()

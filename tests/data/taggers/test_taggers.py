@@ -23,7 +23,7 @@ from avparse.media.decoding.chunks import read_chunks
 from avparse.media.networks.efficientnet_lite0 import load_classifier
 from avparse.media.towers.audio_tagger import AudioTagger
 from avparse.media.weights import find_weights
-from avparse.training.denoisers.plus import teacher_evidence
+from avparse.training.denoisers.plus_evidence import teacher_evidence
 from avparse.training.recipe import load_recipe
 from tests.audio_tagger import random_tagger
 from tests.clips import colours, tone, write_clip
