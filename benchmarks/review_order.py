@@ -38,7 +38,7 @@ from avparse.labels.reviewing.state import ReviewState, kept
 from avparse.labels.table import RefinedLabels
 
 WEAK = "weak"
-METHODS = (WEAK, "class-prior", "validation-classifier")
+METHODS = (WEAK, "jomold", "class-prior", "validation-classifier")
 STEP = 25  # decisions between two counts
 EACH, FEW = 200, 5  # the order follows each of the first decisions, and later every few, which costs less
 SHARES = (0.25, 0.5, 0.75, 0.9)
@@ -256,21 +256,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--train", type=int, default=1250)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="*", default=METHODS)
+    parser.add_argument("--methods", nargs="*", default=METHODS, help="NAME, or NAME:SEEDS for another number of them")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    curves = [c for m in arguments.methods for c in curves_of(arguments.folder, m, arguments.train, arguments.seeds)]
-    if curves:
-        heads = " | ".join(f"{100 * share:g} %" for share in SHARES)
-        print(
-            f"| method | order | undecided labels | at first, % | {heads} |\n|---|---|---|--:|" + "--:|" * len(SHARES)
-        )
-        for c in curves:
-            cells = [f"{mean:.0f} ± {spread:.0f}" for mean, spread in map(c.reach, SHARES)]
-            print(
-                f"| {c.method} | {c.order} | {c.way} | {c.wrong[:, 0].mean():.1f} | {' | '.join(cells)} |", flush=True
-            )
-    if curves and arguments.out:
+    curves = []
+    for name in arguments.methods:
+        method, _, own = name.partition(":")
+        curves += curves_of(arguments.folder, method, arguments.train, int(own or arguments.seeds))
+    heads = " | ".join(f"{100 * share:g} %" for share in SHARES)
+    print(f"| method | order | undecided labels | seeds | at first, % | {heads} |")
+    print("|---|---|---|--:|--:|" + "--:|" * len(SHARES))
+    for c in curves:
+        reached = " | ".join(f"{mean:.0f} ± {spread:.0f}" for mean, spread in map(c.reach, SHARES))
+        print(f"| {c.method} | {c.order} | {c.way} | {len(c.wrong)} | {c.wrong[:, 0].mean():.1f} | {reached} |")
+    if arguments.out:
         write_text(arguments.out.with_suffix(".csv"), as_csv(curves))
         description = store_of(arguments.folder, arguments.train, 0).manifest.description
         title = about_data("Wrong labels left during a review", [description])
