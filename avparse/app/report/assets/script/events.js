@@ -21,7 +21,7 @@ function cellsOf(item) {
   go.type = "button";
   go.setAttribute("aria-label", `Go to ${seconds(item.onset)}, ${item.name} ${SENSES[item.modality]}${item.kind ? `, ${whereOf(item)}` : ""}`);
   onset.append(go);
-  const last = item.kind ? element("td", item.kind, whereOf(item)) : element("td", "number", item.score.toFixed(2));
+  const last = item.kind ? element("td", `number ${item.kind}`, item.kind === "here" ? "here" : state.video.other.label) : element("td", "number", item.score.toFixed(2));
   return [name, sense, onset, element("td", "number", at(item.offset)), last];
 }
 function passes(item) {
@@ -75,7 +75,7 @@ function showFigures(video) {
   if (visual && truth.visual) add("seen", agreement(video, visual.on, truth.visual));
   if (audio && visual && truth.audio && truth.visual) add("both", agreement(video, and(audio.on, visual.on), and(truth.audio, truth.visual)));
   strong($("agreement"), parts.length > 1 ? parts : []);
-  strong($("compared"), state.differences ? summaryOf(video, state.differences.sum) : []);
+  strong($("compared"), state.video.other?.asked ? summaryOf(video, state.differences.sum) : []);
 }
 function refresh() {
   const video = state.video;

@@ -12,7 +12,7 @@ const sort = ["i", 1];
 const list = new LongTable($("list"), $("videos"), 30, cellsOf, open);
 function barsOf(pairs, count) {
   const cell = element("td"), bars = element("div", "bars"), sorted = [...pairs].sort((a, b) => b[1] - a[1]);
-  bars.append(element("b", "", count.toLocaleString("en")));
+  bars.append(element("b", "", grouped(count)));
   for (const [c, number] of sorted) {
     const bar = inHue(element("i"), c);
     bar.style.width = `${number / most * BAR}px`;

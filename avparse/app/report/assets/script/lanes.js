@@ -1,7 +1,7 @@
 "use strict";
 /* Two lanes a class: what is heard and what is seen. Only lanes near the window are drawn. */
 const ATTENTION_HEIGHT = 7; // pixels of its strip
-const DRAWN_AT_ONCE = 24; // rows, before it is known which are near
+const DRAWN_AT_ONCE = 8; // rows, before it is known which are near
 function attentionShown(video) { return video.attentionMost !== null && $("attention").checked; }
 function attentionTop(video) { return video.other ? 40 : 24; } // below the bars, and below those of the other
 function laneHeight(video) { return attentionTop(video) + (attentionShown(video) ? ATTENTION_HEIGHT + 1 : -2); }
@@ -17,7 +17,7 @@ function sensesShown() { return Object.keys(SENSES).filter((modality) => $(SENSE
 const near = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.target.lanes) entry.target.lanes.near = entry.isIntersecting;
   later();
-}, { rootMargin: "300px" });
+}, { rootMargin: "200px" });
 function buildRows(video) {
   const classes = wanted(video), senses = sensesShown(), key = `${classes} ${senses} ${attentionShown(video)}`;
   $("empty").hidden = classes.length > 0;

@@ -14,7 +14,8 @@ function bytes(base64) {
   return array;
 }
 function clamp(value, low, high) { return Math.min(Math.max(value, low), high); }
-function plural(count, word) { return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`; }
+function grouped(count) { return String(count).replace(/\B(?=(\d{3})+$)/g, ","); }
+function plural(count, word) { return `${grouped(count)} ${word}${count === 1 ? "" : "s"}`; }
 function readable(name) { return name.replaceAll("_", " "); }
 // Seconds as people read them: with minutes where the whole is longer than one.
 function clockTime(seconds, digits, whole) {
