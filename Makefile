@@ -44,6 +44,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_extractors
 	$(BIN)/python -m benchmarks.bench_unseen_classes
 	$(BIN)/python -m benchmarks.bench_review
+	$(BIN)/python -m benchmarks.bench_report
 
 clean:
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache

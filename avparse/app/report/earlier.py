@@ -14,18 +14,17 @@ from avparse.models.decoding import DecodingRule
 _log = logging.getLogger(__name__)
 
 
-def earlier_video(folder: Path, row: Output, rule: DecodingRule) -> ReportVideo | None:
+def earlier_video(folder: Path, row: Output) -> ReportVideo | None:
     """Return a video that an earlier call parsed; its sound is not decoded again for a waveform.
 
     Args:
         folder: folder of the results.
         row: the video's row of the index.
-        rule: decoding rule of the page.
 
     Returns:
-        The video; None if its timeline is gone, damaged, or of other classes than the thresholds of ``rule``.
+        The video; None if its timeline is gone or damaged.
     """
-    path, thresholds = folder / row.json, rule.segment_threshold
+    path = folder / row.json
     if not path.is_file():
         return None
     try:
@@ -33,7 +32,11 @@ def earlier_video(folder: Path, row: Output, rule: DecodingRule) -> ReportVideo 
     except UserError as error:
         _log.warning("%s; it is not in the report", error)
         return None
-    if not isinstance(thresholds, float | int) and len(thresholds) != len(timeline.classes):
-        return None
     media = row.path if row.path.is_file() else None
     return ReportVideo(timeline=timeline, media=media, note="Parsed by an earlier call.")
+
+
+def suits(rule: DecodingRule, video: ReportVideo) -> bool:
+    """Return whether a rule can be that of a video: it has one threshold, or one for each of the video's classes."""
+    thresholds = (rule.segment_threshold, rule.audio_gate_threshold, rule.visual_gate_threshold)
+    return all(not isinstance(one, tuple) or len(one) == len(video.timeline.classes) for one in thresholds)

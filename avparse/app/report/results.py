@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from avparse.app.output_index import OutputIndex
 from avparse.app.report.csv import count_events
-from avparse.app.report.earlier import earlier_video
+from avparse.app.report.earlier import earlier_video, suits
 from avparse.app.report.folder import REPORT, PageFolder
 from avparse.app.report.index_page import IndexRow, write_index
 from avparse.app.report.page import write_report
@@ -30,8 +30,8 @@ def write_single_page(
         UserError: the page cannot be written.
     """
     rows = index.rows()
-    earlier = (earlier_video(index.folder, row, rule) for row in rows if row.json not in now)
-    shown = [*videos, *(video for video in earlier if video is not None)]
+    earlier = (earlier_video(index.folder, row) for row in rows if row.json not in now)
+    shown = [*videos, *(video for video in earlier if video is not None and suits(rule, video))]
     title = "avparse" if len(shown) >= len(rows) else f"avparse: {len(shown)} of {len(rows)} videos"
     write_report(index.folder / REPORT, shown, title=title, rule=rule)
 
@@ -45,7 +45,7 @@ def write_pages_index(
         index: table of the results of all calls.
         pages: the pages; those of this call are written.
         now: names of the files of the timelines of this call.
-        rule: decoding rule of the pages that are written here.
+        rule: decoding rule of the pages that are written here, where it suits their classes.
         classes: class names in the order of this call's timelines.
 
     Raises:
@@ -54,10 +54,10 @@ def write_pages_index(
     counts, rows = count_events(index.folder / "events.csv"), list[IndexRow]()
     for row in index.rows():
         if row.json not in now and not pages.is_current(row.json):
-            video = earlier_video(index.folder, row, rule)
+            video = earlier_video(index.folder, row)
             if video is None:
                 continue
-            pages.write(row.json, video, rule)
+            pages.write(row.json, video, rule if suits(rule, video) else None)
             index.add(row.path, video.timeline)
     index.write()  # with the durations that an earlier version did not write
     for row in index.rows():
