@@ -106,6 +106,14 @@ def test_two_runs_are_compared_by_the_names_of_their_videos(stored: Path, comman
     assert report_stored(one, stored / "pair", against=other).compared == 1
 
 
+def test_the_rule_of_a_run_gives_its_thresholds(stored: Path, tiny_run: Path, command: Command) -> None:
+    for options, gate, thresholds in (((), "", None), (("--run", tiny_run), "own", [0.0] * len(CLASSES))):
+        assert command("report", stored / "mine" / "a.json", *options, "-o", stored / "out")[0] == 0
+        (video,) = Page(stored / "out" / "report.html").data["videos"]
+        assert (video["gate"], thresholds in (None, video["thresholds"])) == (gate, True)
+    assert command("report", stored / "mine", "--run", stored / "mine", "-o", stored / "out")[0] == 2
+
+
 def test_the_truth_is_a_table_of_events(stored: Path) -> None:
     timeline = Timeline.load(stored / "mine" / "a.json")
     cat = Event("Cat", "audio", 0.0, 1.0)

@@ -131,12 +131,20 @@ def report(
     media: Annotated[
         Path | None, typer.Option(help="Folder of the videos, where they are not where 'parse' found them.")
     ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run that parsed the videos, for its thresholds.")
+    ] = None,
 ) -> None:
     """Write report pages of timelines, alone or beside another run or the truth, with what differs."""
     from avparse.app.report.from_stored import report_stored
     from avparse.data.made_up import warning
 
-    done = report_stored(timelines, out, against=against, truth=truth, media=media)
+    rule = None
+    if run is not None:
+        from avparse.models.trained import TrainedParser
+
+        rule = TrainedParser.open(checked_run(run)).rule
+    done = report_stored(timelines, out, against=against, truth=truth, media=media, rule=rule)
     print(done)
     for kind in done.made_up:
         print(f"{timelines}: {warning(kind)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from avparse.app.report.page import write_report
+from avparse.app.report.page import write_listed_page
 from avparse.app.report.template import check_own, page_head
 from avparse.app.report.video import ReportVideo
 from avparse.foundation.files import sha256_of
@@ -58,12 +58,5 @@ class PageFolder:
         """
         path, page, title = self.folder / timeline, self.folder / self.page(timeline), video.timeline.video
         check_own(page)
-        write_report(
-            page,
-            [video],
-            title=title,
-            rule=rule,
-            embed_limit_bytes=-1,
-            home=f"../{REPORT}#video={quote(title, safe='')}",
-            digest=sha256_of(path) if path.is_file() else "",
-        )
+        digest = sha256_of(path) if path.is_file() else ""
+        write_listed_page(page, video, rule, home=f"../{REPORT}#video={quote(title, safe='')}", digest=digest)

@@ -24,6 +24,7 @@ from avparse.foundation.files import writing
 from avparse.media.decoding.problems import MediaError
 from avparse.media.decoding.still import is_still
 from avparse.media.decoding.waveform import waveform_peaks
+from avparse.models.decoding import DecodingRule
 
 _log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
@@ -57,7 +58,13 @@ class Reported:
 
 
 def report_stored(
-    timelines: Path, out: Path, *, against: Path | None = None, truth: Path | None = None, media: Path | None = None
+    timelines: Path,
+    out: Path,
+    *,
+    against: Path | None = None,
+    truth: Path | None = None,
+    media: Path | None = None,
+    rule: DecodingRule | None = None,
 ) -> Reported:
     """Write report pages of timelines on disk into ``out``: one page while they are few, else an index and a page each.
 
@@ -67,6 +74,7 @@ def report_stored(
         against: path of other timelines to compare with, of the same kinds.
         truth: path of a table of true events to compare with, ``video,class,modality,onset,offset``.
         media: folder in which the videos lie; None for where the index of ``parse`` says.
+        rule: decoding rule of ``timelines``; None if it is not known, so that events are shown as they were stored.
 
     Raises:
         UserError: there is no timeline, none has a counterpart, both ``against`` and ``truth`` are given, or ``out``
@@ -84,10 +92,10 @@ def report_stored(
     done = Reported(out / REPORT, label="" if other is None else other.label)
     title = f"avparse: {stored.given.name}" + (f" against {other.label}" if other else "")
     if len(stored) > MOST_ON_ONE_PAGE:
-        _write_pages(stored, other, done, title)
+        _write_pages(stored, other, done, title, rule)
     else:
         videos = [_video(found, other, done, waveform=True) for found in stored]
-        write_report(done.page, videos, title=title, rule=None)
+        write_report(done.page, videos, title=title, rule=rule)
     return done
 
 
@@ -101,12 +109,14 @@ def _other(stored: StoredTimelines, against: Path | None, truth: Path | None) ->
     return other
 
 
-def _write_pages(stored: StoredTimelines, other: Against | None, done: Reported, title: str) -> None:
+def _write_pages(
+    stored: StoredTimelines, other: Against | None, done: Reported, title: str, rule: DecodingRule | None
+) -> None:
     """Write the pages one after the other, with one video in memory, then their index."""
     pages, rows, classes = PageFolder(done.page.parent), list[IndexRow](), dict[str, None]()
     for found in stored:
         video = _video(found, other, done, waveform=False)
-        pages.write(found.path.name, video, None)
+        pages.write(found.path.name, video, rule)
         classes |= dict.fromkeys(found.timeline.classes)
         rows.append(_row(found.timeline, pages.page(found.path.name), video))
     write_index(done.page, rows, title=title, classes=list(classes), label=done.label, simulated=bool(done.made_up))

@@ -62,10 +62,8 @@ def write_report(
     rule: DecodingRule | None,
     scores: ScoreTable | None = None,
     embed_limit_bytes: int = EMBED_LIMIT_BYTES,
-    home: str = "",
-    digest: str = "",
 ) -> None:
-    """Write the page at ``path``, atomically.
+    """Write the page of one or a few videos at ``path``, atomically.
 
     Args:
         path: path of the HTML file.
@@ -76,8 +74,6 @@ def write_report(
         scores: table that is shown under the timelines.
         embed_limit_bytes: size above which a file is linked instead of embedded; files that would make the page larger
             than four times this are linked too.
-        home: link to the index of the videos, with the name of this one after ``#video=``; empty for a page on its own.
-        digest: hash of the file of the timeline, by which the page is known to show it; empty for none.
 
     Raises:
         UserError: a video file is missing or unreadable, the rule is for another number of classes, or the page cannot
@@ -85,27 +81,47 @@ def write_report(
     """
     if not videos:
         raise ValueError("a report shows at least one video")
-    folder, room = Path(path).parent, PAGE_LIMIT_FACTOR * embed_limit_bytes
+    _write(Path(path), videos, rule, embed_limit_bytes, title=title, scores=scores, home="", digest="")
+
+
+def write_listed_page(path: Path, video: ReportVideo, rule: DecodingRule | None, *, home: str, digest: str) -> None:
+    """Write the page of a video that an index lists; its media file is linked, so that it does not lie there twice.
+
+    Args:
+        path: path of the HTML file.
+        video: timeline, media and notes of the video.
+        rule: decoding rule of the timeline, None if it is not known.
+        home: link to the index, with the name of the video after ``#video=``.
+        digest: hash of the file of the timeline, by which the page is known to show it; empty for none.
+
+    Raises:
+        UserError: the video file is missing, the rule is for another number of classes, or the page cannot be written.
+    """
+    _write(path, [video], rule, -1, title=video.timeline.video, scores=None, home=home, digest=digest)
+
+
+def _write(
+    path: Path, videos: Sequence[ReportVideo], rule: DecodingRule | None, embed_limit_bytes: int, **values: Any
+) -> None:
+    room = PAGE_LIMIT_FACTOR * embed_limit_bytes
     entries: list[dict[str, Any]] = []
     embedded: list[tuple[int, Path, float]] = []
     for number, video in enumerate(videos):
-        media = media_entry(video.media, folder, min(embed_limit_bytes, room))
+        media = media_entry(video.media, path.parent, min(embed_limit_bytes, room))
         if video.media is not None and media is not None and media["embedded"]:
             room -= media["bytes"]
             embedded.append((number, video.media, video.timeline.media_start))
         entries.append({**video_entry(video, rule), "media": media})
     write_page(
-        Path(path),
+        path,
         "page.html",
         styles=_STYLES,
         scripts=_SCRIPTS,
-        title=title,
-        page={"videos": entries, "home": home},
+        page={"videos": entries, "home": values["home"]},
         keys=_KEYS,
-        digest=digest,
         attention=any(video.timeline.attention is not None for video in videos),
         compared=any(entry["other"] is not None for entry in entries),
-        scores=scores,
         simulated=any(video.timeline.trained_on for video in videos),
         media=data_uris(embedded),
+        **values,
     )
