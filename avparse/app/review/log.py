@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from avparse.labels.reviewing.decision import Decision, Verdict, settled
+from avparse.labels.reviewing.decision import Decision, Verdict, other_modality, verdict_on
 
 SKIP, UNDO = "skip", "undo"
 VERDICTS = frozenset(verdict.value for verdict in Verdict)
@@ -69,42 +69,68 @@ def last_of(actions: Iterable[Action], author: str) -> Action | None:
     return next(own, None)
 
 
-@dataclass
 class Standing:
     """What stands of a log: the last action of each author about each item that is not undone.
 
     Attributes:
-        verdicts: verdicts in the order in which they were given.
         authors: authors of verdicts about each item, by key.
         skipped: items that an author has passed over last, by author, in that order.
         settled: whether each item is right, by key, as far as the verdicts say.
     """
 
-    verdicts: list[Action] = field(default_factory=list)
-    authors: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    skipped: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
-    settled: dict[str, bool] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.authors: dict[str, set[str]] = defaultdict(set)
+        self.skipped: dict[str, dict[str, None]] = defaultdict(dict)
+        self.settled: dict[str, bool] = {}
+        self._last: dict[tuple[str, str], Action] = {}
+        self._decisions: dict[str, Decision] = {}
 
     @classmethod
     def of(cls, actions: Iterable[Action]) -> Standing:
         """Return what stands of all actions of a log."""
-        actions = list(actions)
+        actions, found = list(actions), cls()
         undone = {action.undoes for action in actions}
-        last: dict[tuple[str, str], Action] = {}
         for action in actions:
             if action.action != UNDO and action.number not in undone:
-                last.pop((action.author, action.key), None)  # so that the order is that of the last ones
-                last[action.author, action.key] = action
-        found = cls()
-        for action in last.values():
-            if action.decides:
-                found.verdicts.append(action)
-                found.authors[action.key].add(action.author)
-            elif action.action == SKIP:
-                found.skipped[action.author][action.key] = None
-        found.settled = settled(found.decisions())
+                found.add(action)
         return found
+
+    def add(self, action: Action) -> None:
+        """Take a verdict or that an item was passed over; it replaces an earlier one of its author about the item."""
+        slot = (action.author, action.key)
+        self._last.pop(slot, None)  # so that the order is that of the last ones
+        self._last[slot] = action
+        if action.decides:
+            self.authors[action.key].add(action.author)
+            self.skipped[action.author].pop(action.key, None)
+            self._decisions[action.key] = action.decision()
+        else:
+            self.authors[action.key].discard(action.author)
+            self.skipped[action.author][action.key] = None
+            self._decisions.pop(action.key, None)
+            others = [a for a in self._last.values() if a.key == action.key and a.decides]
+            self._decisions.update({a.key: a.decision() for a in others})
+        self._settle(action.key)
+
+    @property
+    def verdicts(self) -> list[Action]:
+        """Verdicts in the order in which they were given."""
+        return [action for action in self._last.values() if action.decides]
 
     def decisions(self) -> list[Decision]:
         """Return the verdicts as decisions, in the order in which they were given."""
         return [action.decision() for action in self.verdicts]
+
+    def several(self) -> list[Decision]:
+        """Return the decisions about items that several authors have decided about."""
+        return [action.decision() for action in self.verdicts if len(self.authors[action.key]) > 1]
+
+    def _settle(self, key: str) -> None:
+        """Note what the decisions say of an item and of its twin in the other modality."""
+        for one in (key, other_modality(key)):
+            if one is not None:
+                right = verdict_on(one, self._decisions)
+                if right is None:
+                    self.settled.pop(one, None)
+                else:
+                    self.settled[one] = right

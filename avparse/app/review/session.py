@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from avparse.app.review.database import Database
 from avparse.app.review.log import SKIP, UNDO, Action, Standing, append, last_of, read_since
 from avparse.app.review.media import MediaFiles
 from avparse.app.review.queue import Queue, Wish
-from avparse.app.review.shown import Shown, progress
+from avparse.app.review.shown import Shown, noise, progress
 from avparse.app.review.source import ReviewSource
 from avparse.foundation.errors import UserError
+from avparse.labels.reviewing.decision import Decision
 from avparse.labels.reviewing.noise_left import NoiseLeft, noise_left
 
-_NOISE_S = 2.0  # the estimate of the noise is made anew at most as often
+# The estimate of the noise is made anew after a pause, at least this long and this many times what it took.
+_NOISE_S, _NOISE_SHARE = 2.0, 10.0
 
 
 class Review:
@@ -93,8 +95,10 @@ class Review:
         with self._lock:
             with self._database.reading() as connection:
                 self._read(connection)
-            standing, number = self._standing, self._actions[-1].number if self._actions else 0
-        return progress(self.source.rows, standing, author, self._noise_left(standing, number))
+            number = self._actions[-1].number if self._actions else 0
+            decisions = self._standing.decisions()
+            found = progress(self.source.rows, self._standing, author)
+        return {**found, "noise": noise(self._noise_left(decisions, number))}
 
     def counts(self) -> tuple[int, int]:
         """Return the numbers of settled items and of all items."""
@@ -107,16 +111,21 @@ class Review:
         new = read_since(connection, self._actions[-1].number if self._actions else 0)
         if new:
             self._actions += new
-            known = [action for action in self._actions if action.key in self._rows]
-            self._standing = Standing.of(known)
+            new = [action for action in new if action.key in self._rows]
+            if any(action.undoes is not None for action in new):
+                self._standing = Standing.of(action for action in self._actions if action.key in self._rows)
+            else:
+                for action in new:
+                    self._standing.add(action)
             self._queue.update(self._standing, new)
 
-    def _noise_left(self, standing: Standing, number: int) -> NoiseLeft:
+    def _noise_left(self, decisions: Sequence[Decision], number: int) -> NoiseLeft:
         now, before = time.monotonic(), self._noise
-        if before is not None and (before[1] == number or now - before[0] < _NOISE_S):
+        if before is not None and (before[1] == number or now < before[0]):
             return before[2]
-        found = noise_left(self._items, standing.decisions(), propagate=False)
-        self._noise = (time.monotonic(), number, found)
+        found = noise_left(self._items, decisions, propagate=False)
+        after = time.monotonic()
+        self._noise = (after + max(_NOISE_S, _NOISE_SHARE * (after - now)), number, found)
         return found
 
     def _check_edges(self, action: Action) -> None:

@@ -69,33 +69,37 @@ class Shown:
         ]
 
 
-def progress(rows: Sequence[Row], standing: Standing, author: str, noise: NoiseLeft) -> dict[str, Any]:
-    """Return how far a review is, how fast a reviewer decides, what noise is left and how far reviewers agree.
+def progress(rows: Sequence[Row], standing: Standing, author: str) -> dict[str, Any]:
+    """Return how far a review is, how fast a reviewer decides, and how far reviewers agree.
 
     Args:
         rows: all items of the review.
         standing: verdicts of the log that stand.
         author: name of the reviewer who asks.
-        noise: estimate of the noise that is left.
     """
-    own = [action.at for action in standing.verdicts if action.author == author]
+    verdicts = standing.verdicts
+    own = [action.at for action in verdicts if action.author == author]
     return {
         "items": len(rows),
         "decided": sum(row.item.key in standing.settled for row in rows),
         "mine": len(own),
         "rate": decisions_a_minute(own),
-        "reviewers": dict(Counter(action.author for action in standing.verdicts).most_common()),
-        "noise": {
-            where: {"value": of.value, "low": of.low, "high": of.high}
-            for where, of in noise.kept.items()
-            if _finite(of.value)
-        },
+        "reviewers": dict(Counter(action.author for action in verdicts).most_common()),
         "agreement": _agreement(standing),
     }
 
 
+def noise(left: NoiseLeft) -> dict[str, dict[str, float]]:
+    """Return the share of wrong labels among those that are kept, in percent, by modality and for both."""
+    return {
+        where: {"value": of.value, "low": of.low, "high": of.high}
+        for where, of in left.kept.items()
+        if _finite(of.value)
+    }
+
+
 def _agreement(standing: Standing) -> dict[str, Any]:
-    found = kappa(standing.decisions())
+    found = kappa(standing.several())
     groups = [
         {"class": name, "modality": modality, **_numbers(one)} for (name, modality), one in found.by_group.items()
     ]
