@@ -122,20 +122,6 @@ def describe_labels(labels: RefinedLabels, store: FeatureStore, per_class: bool 
     return f"{labels}\n\n{_quality(labels, store, per_class)}"
 
 
-def load_labels(path: str | Path, store: FeatureStore) -> RefinedLabels:
-    """Read a table of refined labels that fits a store.
-
-    Raises:
-        UserError: the file is not such a table, or it was made for other classes, videos or weak labels.
-    """
-    labels = RefinedLabels.load(path, store.vocabulary)
-    try:
-        labels.rows(store.videos, store.weak)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return labels
-
-
 def method_recipe(store: FeatureStore, method: str, recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Return a recipe with the denoiser ``method``, with the recipe's own settings if it has that denoiser already.
 

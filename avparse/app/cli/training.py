@@ -39,7 +39,7 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a recipe on a feature store and score it on the test split."""
-    from avparse.app.denoising import load_labels
+    from avparse.app.labels_of_store import load_labels
     from avparse.app.recommended import recipe_for
     from avparse.data.store import FeatureStore
     from avparse.training.run import Run

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from avparse.app.denoising import load_labels
+from avparse.app.labels_of_store import load_labels
 from avparse.app.review.evidence import against_label
 from avparse.app.review.segment_scores import SegmentScores
 from avparse.app.review.source import Kind, Lanes, ReviewedVideo, Row, digest

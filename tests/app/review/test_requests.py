@@ -43,7 +43,7 @@ def status_of(client: Client, text: bytes) -> str:
             connection.sendall(text)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536).split()
-        except ConnectionError:
+        except OSError:
             return "closed"
     return answer[1].decode() if answer else "closed"
 
