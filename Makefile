@@ -39,6 +39,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_memory
 	$(BIN)/python -m benchmarks.bench_data
+	$(BIN)/python -m benchmarks.bench_formats
 	$(BIN)/python -m benchmarks.bench_denoisers
 	$(BIN)/python -m benchmarks.bench_leap
 	$(BIN)/python -m benchmarks.bench_extractors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from avparse.foundation.errors import UserError
 from avparse.foundation.files import write_json
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.media.decoding.problems import MediaWarning
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 _SHOWN = 20  # events in the text of a timeline: one screen
 
@@ -123,6 +127,32 @@ class Timeline:
         more += [f"     {judges}"] if judges else []
         return "\n".join([head, *lines, *more, *(f"     warning: {warning}" for warning in self._all_warnings())])
 
+    def _repr_html_(self) -> str:
+        """Return the picture that a notebook shows."""
+        from avparse.data.notebook.lanes import lanes_html  # noqa: PLC0415 - it reads timelines
+
+        return lanes_html(self)
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the events as a table of pandas, as :func:`avparse.data.notebook.frame.to_dataframe` makes it.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        from avparse.data.notebook.frame import to_dataframe  # noqa: PLC0415 - it reads timelines
+
+        return to_dataframe(self)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the events with Matplotlib, as :func:`avparse.data.notebook.plot.plot` does, and return the axes.
+
+        Raises:
+            UserError: Matplotlib is not installed.
+        """
+        from avparse.data.notebook.plot import plot  # noqa: PLC0415 - it reads timelines
+
+        return plot(self, axes)
+
     def unjudged(self) -> dict[str, tuple[str, ...]]:
         """Return the classes that the parser could not judge, by modality; none in a modality that the video lacks."""
         return {
@@ -135,10 +165,13 @@ class Timeline:
         return [*map(str, self.warnings), *filter(None, [warning(self.trained_on)])]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form; probabilities are rounded to four decimals, or None where unknown; seconds to three."""
+        """Return the JSON form; probabilities are rounded to four decimals, or None where unknown.
+
+        Seconds are rounded to three decimals; the duration, of which formats of several files make sums, to six.
+        """
         return {
             "video": self.video,
-            "duration": round(self.duration, 3),
+            "duration": round(self.duration, 6),
             "segment_seconds": self.segment_seconds,
             "classes": list(self.classes),
             "segments": _rounded(self.segments),

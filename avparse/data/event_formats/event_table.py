@@ -78,9 +78,7 @@ class EventTable:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        events = tuple(
-            replace(e, video=without_controls(e.video), class_name=without_controls(e.class_name)) for e in self.events
-        )
+        events = tuple(map(_writable, self.events))
         known = {without_controls(name): facts for name, facts in self.videos.items()}
         object.__setattr__(self, "events", events)
         object.__setattr__(self, "videos", known | {e.video: VideoFacts() for e in events if e.video not in known})
@@ -113,6 +111,11 @@ class EventTable:
         return replace(self, videos={**self.videos, **{name: facts[name] for name in self.videos if name in facts}})
 
 
+def _writable(event: VideoEvent) -> VideoEvent:
+    video, name = without_controls(event.video), without_controls(event.class_name)
+    return event if (video, name) == (event.video, event.class_name) else replace(event, video=video, class_name=name)
+
+
 def checked(event: VideoEvent, where: str) -> VideoEvent:
     """Return an event that was read, its class without blanks around it.
 
@@ -135,7 +138,8 @@ def checked(event: VideoEvent, where: str) -> VideoEvent:
         )
     if event.score is not None and not 0 <= event.score <= 1:
         raise UserError(f"{where}: score {event.score:g} is not between 0 and 1; mend the row")
-    return replace(event, class_name=event.class_name.strip())
+    name = event.class_name.strip()
+    return event if name == event.class_name else replace(event, class_name=name)
 
 
 def origin(events: Iterable[VideoEvent]) -> MadeUp:

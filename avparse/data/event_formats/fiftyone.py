@@ -28,7 +28,7 @@ def _write(table: EventTable) -> Written:
         key = facts.media or video_id(video) or video
         rate = facts.frame_rate or USUAL_RATE
         labels[key if key not in labels else video] = [_detection(event, rate) for event in events]
-    text = json.dumps({"labels": labels}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps({"labels": labels}, ensure_ascii=False, allow_nan=False) + "\n"
     return Written((OutputFile("labels.json", text.encode("utf-8")),), told_rate(unknown))
 
 

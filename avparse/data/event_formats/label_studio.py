@@ -29,7 +29,7 @@ _MODEL = "avparse"
 def _write(table: EventTable) -> Written:
     tasks = [_task(video, table.videos[video], events) for video, events in table.by_video().items()]
     unknown = sum(facts.frame_rate is None for facts in table.videos.values())
-    text = json.dumps(tasks, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = "[\n" + ",\n".join(json.dumps(task, ensure_ascii=False, allow_nan=False) for task in tasks) + "\n]\n"
     config = OutputFile("labelling_config.xml", _config(table.events).encode("utf-8"))
     return Written((OutputFile("tasks.json", text.encode("utf-8")), config), told_rate(unknown))
 
