@@ -11,9 +11,10 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from avparse.data.event_formats import EVENT_FORMATS
+from avparse.data.event_formats import EVENT_FORMATS, EventFormat
 from avparse.data.event_formats.event_format import Given, OutputFile
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, VideoFacts
 from avparse.data.vocabulary import LLP_CLASSES, MODALITIES
@@ -32,8 +33,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             paths = [saved(file, Path(folder)) for file in files]
             paths = [path for path in paths if path.name not in _NOT_EVENTS]
-            writing = least(lambda known=known: known.write(table))
-            reading = least(lambda known=known, paths=paths: [known.read(path, Given()) for path in paths])
+            writing = least(partial(known.write, table))
+            reading = least(partial(read_all, known, paths))
         print(f"| `{name}` | {len(files)} | {size / 1e6:.2f} | {1000 * writing:.0f} | {1000 * reading:.0f} |")
 
 
@@ -48,6 +49,12 @@ def events() -> EventTable:
         name = rng.choice(LLP_CLASSES)
         found.append(VideoEvent(video, name, modality, onset, onset + rng.randrange(500, 9000) / 1000, rng.random()))
     return EventTable(tuple(found), videos)
+
+
+def read_all(known: EventFormat, paths: list[Path]) -> None:
+    """Read files one after the other."""
+    for path in paths:
+        known.read(path, Given())
 
 
 def saved(file: OutputFile, folder: Path) -> Path:

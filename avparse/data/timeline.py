@@ -11,6 +11,9 @@ import numpy as np
 
 from avparse.data.judged import told_judges
 from avparse.data.made_up import MadeUp, made_up, warning
+from avparse.data.notebook.frame import events_frame
+from avparse.data.notebook.lanes import lanes_html
+from avparse.data.notebook.plot import draw_lanes
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.arrays import BoolArray, Float32Array
 from avparse.foundation.cells import without_controls
@@ -129,29 +132,23 @@ class Timeline:
 
     def _repr_html_(self) -> str:
         """Return the picture that a notebook shows."""
-        from avparse.data.notebook.lanes import lanes_html  # noqa: PLC0415 - it reads timelines
-
         return lanes_html(self)
 
     def to_dataframe(self) -> DataFrame:
-        """Return the events as a table of pandas, as :func:`avparse.data.notebook.frame.to_dataframe` makes it.
+        """Return the events as a table of pandas, as :func:`avparse.data.notebook.frame.events_frame` makes it.
 
         Raises:
             UserError: pandas is not installed.
         """
-        from avparse.data.notebook.frame import to_dataframe  # noqa: PLC0415 - it reads timelines
-
-        return to_dataframe(self)
+        return events_frame(self)
 
     def plot(self, axes: Axes | None = None) -> Axes:
-        """Draw the events with Matplotlib, as :func:`avparse.data.notebook.plot.plot` does, and return the axes.
+        """Draw the events with Matplotlib, as :func:`avparse.data.notebook.plot.draw_lanes` does, and return the axes.
 
         Raises:
             UserError: Matplotlib is not installed.
         """
-        from avparse.data.notebook.plot import plot  # noqa: PLC0415 - it reads timelines
-
-        return plot(self, axes)
+        return draw_lanes(self, axes)
 
     def unjudged(self) -> dict[str, tuple[str, ...]]:
         """Return the classes that the parser could not judge, by modality; none in a modality that the video lacks."""

@@ -45,8 +45,11 @@ def _event(line: str, where: str) -> VideoEvent:
 
 
 def _recognises(path: Path, head: str) -> bool:
-    first = head.partition("\n")[0]
-    return first.startswith("{") and first.rstrip().endswith("}") and all(f'"{k}"' in first for k in ("video", "onset"))
+    try:
+        first = json.loads(head.partition("\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and {"video", "onset"} <= first.keys()
 
 
 FORMAT = EventFormat("JSON Lines", _write, _read, _recognises)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from avparse.data.timeline import Timeline
+from avparse.data.notebook.shown import ShownTimeline
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.extras import library
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def to_dataframe(timeline: Timeline) -> DataFrame:
+def events_frame(timeline: ShownTimeline) -> DataFrame:
     """Return the events of a timeline as a table, a row an event, with the columns of ``events.csv``.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from avparse.data.made_up import warning
-from avparse.data.timeline import Event, Timeline
+from avparse.data.notebook.shown import ShownEvent, ShownTimeline, shown_classes
 from avparse.data.vocabulary import MODALITIES
 
 COLOURS = {"audio": "#2f80d0", "visual": "#d9822b"}  # told apart with any colour vision, on white and on black
@@ -22,10 +22,9 @@ _NAMES = "flex:0 0 11em;overflow:hidden;text-overflow:ellipsis;white-space:nowra
 _LANE = "position:relative;height:7px;margin:1px 0;background:rgba(128,128,128,.16)"
 
 
-def lanes_html(timeline: Timeline) -> str:
+def lanes_html(timeline: ShownTimeline) -> str:
     """Return the picture of a timeline; classes without events are named below it."""
-    names = [name for name in timeline.classes if any(e.class_name == name for e in timeline.events)]
-    names += sorted({e.class_name for e in timeline.events} - set(names))
+    names = shown_classes(timeline)
     end = max([timeline.duration, *(e.offset for e in timeline.events)]) or 1.0
     bins = max(_FEWEST_A_LANE, min(_MOST_A_LANE, _BARS // max(1, len(names) * len(MODALITIES))))
     rows = [_row(name, [e for e in timeline.events if e.class_name == name], end, bins) for name in names]
@@ -40,7 +39,7 @@ def lanes_html(timeline: Timeline) -> str:
     return f'<div style="max-width:60em;line-height:1.35">{title} {_legend()}{body}{notes}</div>'
 
 
-def _row(name: str, events: Sequence[Event], end: float, bins: int) -> str:
+def _row(name: str, events: Sequence[ShownEvent], end: float, bins: int) -> str:
     lanes = "".join(
         f'<div style="{_LANE}">{_bars([e for e in events if e.modality == modality], end, bins)}</div>'
         for modality in MODALITIES
@@ -49,7 +48,7 @@ def _row(name: str, events: Sequence[Event], end: float, bins: int) -> str:
     return f'<div style="display:flex;align-items:center;margin:2px 0">{label}<div style="flex:1">{lanes}</div></div>'
 
 
-def _bars(events: Sequence[Event], end: float, bins: int) -> str:
+def _bars(events: Sequence[ShownEvent], end: float, bins: int) -> str:
     """Return the bars of a lane; events that begin in one of the ``bins`` of a lane are one bar."""
     parts = []
     for _, group in groupby(sorted(events, key=lambda e: e.onset), key=lambda e: int(bins * e.onset / end)):

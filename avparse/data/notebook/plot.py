@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from avparse.data.notebook.lanes import COLOURS, WORDS
-from avparse.data.timeline import Timeline
+from avparse.data.notebook.shown import ShownTimeline, shown_classes
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.extras import library
 
@@ -16,7 +16,7 @@ _ROW, _TOP = 0.3, 1.0  # inches of a class, and of all else
 _LANE = 0.38  # share of a class's row that a lane covers
 
 
-def plot(timeline: Timeline, axes: Axes | None = None) -> Axes:
+def draw_lanes(timeline: ShownTimeline, axes: Axes | None = None) -> Axes:
     """Draw the lanes of a timeline; classes without events are left out.
 
     Args:
@@ -30,8 +30,7 @@ def plot(timeline: Timeline, axes: Axes | None = None) -> Axes:
         UserError: Matplotlib is not installed.
     """
     library("matplotlib", "plot", "plots of timelines")
-    names = [name for name in timeline.classes if any(e.class_name == name for e in timeline.events)]
-    names += sorted({e.class_name for e in timeline.events} - set(names))
+    names = shown_classes(timeline)
     drawn: Any = axes
     if drawn is None:
         from matplotlib import pyplot  # noqa: PLC0415 - an optional library
