@@ -54,7 +54,8 @@ def noise_left(
         decided or not, and independently of each other: the order may choose items by score, class and earlier
         decisions, but a reviewer must not pass over the hard ones; (3) the logit of that probability is linear in the
         logit of the score, with deviations between classes of the size that
-        :mod:`avparse.labels.reviewing.calibration` expects.
+        :mod:`avparse.labels.reviewing.calibration` expects. Where scores level off instead, the interval is too narrow
+        (``docs/results/reviewing.md``): count a random sample of the labels beside it.
 
     Args:
         items: all items that may be decided about.
