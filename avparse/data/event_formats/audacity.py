@@ -44,6 +44,8 @@ def _read(path: Path, given: Given) -> EventTable:
 
 
 def _recognises(path: Path, head: str) -> bool:
+    if not head.strip():  # a track without labels
+        return path.suffix.lower() == ".txt"
     cells = head.partition("\n")[0].split("\t")
     return len(cells) == 3 and all(_is_number(cell) for cell in cells[:2])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 from itertools import groupby
 from pathlib import Path, PurePath
 from xml.sax.saxutils import escape, quoteattr
@@ -62,7 +63,7 @@ def _header(video: str, facts: VideoFacts, events: list[VideoEvent]) -> list[str
     properties = {_VIDEO: video, **({_ORIGIN: kind} if kind else {}), "lastUsedAnnotationId": str(len(events))}
     media = []
     if facts.media:
-        place = f"MEDIA_URL={_quoted(PurePath(facts.media).as_uri())}"
+        place = f"MEDIA_URL={_quoted(Path(os.path.abspath(facts.media)).as_uri())}"
         beside = f"RELATIVE_MEDIA_URL={_quoted('./' + PurePath(facts.media).name)}"
         kind_of_file = mimetypes.guess_type(PurePath(facts.media).name)[0] or "unknown"
         media = [f'        <MEDIA_DESCRIPTOR {place} MIME_TYPE="{kind_of_file}" {beside}/>']

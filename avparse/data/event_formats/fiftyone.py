@@ -11,7 +11,7 @@ from avparse.data.event_formats.event_table import EventTable, VideoEvent, check
 from avparse.data.event_formats.frames import USUAL_RATE, frames_of, seconds_of, told_rate
 from avparse.data.event_formats.json_fields import is_number, read_field, read_numbers
 from avparse.data.made_up import made_up
-from avparse.foundation.cells import in_line
+from avparse.foundation.cells import in_line, without_controls
 from avparse.foundation.errors import UserError
 from avparse.foundation.reading import RECORDS, read_json
 from avparse.media.video_ids import video_id
@@ -25,7 +25,7 @@ def _write(table: EventTable) -> Written:
     for video, events in table.by_video().items():
         facts = table.videos[video]
         unknown += facts.frame_rate is None
-        key = facts.media or video_id(video) or video
+        key = without_controls(facts.media) or video_id(video) or video
         rate = facts.frame_rate or USUAL_RATE
         labels[key if key not in labels else video] = [_detection(event, rate) for event in events]
     text = json.dumps({"labels": labels}, ensure_ascii=False, allow_nan=False) + "\n"

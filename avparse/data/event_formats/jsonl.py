@@ -45,6 +45,8 @@ def _event(line: str, where: str) -> VideoEvent:
 
 
 def _recognises(path: Path, head: str) -> bool:
+    if not head.strip():
+        return path.suffix.lower() == ".jsonl"
     try:
         first = json.loads(head.partition("\n")[0])
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ seconds of a range stand beside it and count as long as nobody has moved it.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,7 +48,7 @@ def _config(events: tuple[VideoEvent, ...]) -> str:
 
 def _task(video: str, facts: VideoFacts, events: list[VideoEvent]) -> dict[str, Any]:
     rate = facts.frame_rate or USUAL_RATE
-    place = f"/data/local-files/?d={quote(facts.media.lstrip('/'))}" if facts.media else video
+    place = f"/data/local-files/?d={quote(os.fsencode(facts.media.lstrip('/')))}" if facts.media else video
     kind = origin(events)
     scores = [event.score for event in events if event.score is not None]
     prediction = {

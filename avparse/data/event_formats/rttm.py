@@ -61,6 +61,8 @@ def _read(path: Path, given: Given) -> EventTable:
 
 def _recognises(path: Path, head: str) -> bool:
     lines = [line for line in head.split("\n")[:20] if line.strip() and not line.startswith(";;")]
+    if not head.strip():
+        return path.suffix.lower() == ".rttm"
     return bool(lines) and lines[0].startswith(("SPEAKER ", "SPKR-INFO ")) and len(lines[0].split()) in (9, 10)
 
 

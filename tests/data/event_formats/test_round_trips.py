@@ -18,6 +18,8 @@ from tests.data.event_formats.tables import HOSTILE, hostile, in_order, park, re
 
 FORMATS = list(EVENT_FORMATS)
 WHOLE_SECONDS = {"llp"}
+NO_EVENTS = ("durations.tsv", "labelling_config.xml")
+PAGE = Path(__file__).parents[3] / "docs" / "howto" / "export.md"
 
 names = st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=12)).filter(lambda text: text.strip())
 scores = st.one_of(st.none(), st.integers(0, 10_000).map(lambda n: n / 10_000))
@@ -45,7 +47,7 @@ def expected(table: EventTable, name: str) -> list[VideoEvent]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_events_come_back_to_the_millisecond(name: str, data: st.DataObject) -> None:
     table = data.draw(tables(1000 if name in WHOLE_SECONDS else 1))
@@ -66,14 +68,15 @@ def test_hostile_names_come_back(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_empty_table_is_a_file_that_reads_as_empty(name: str, tmp_path: Path) -> None:
     table = EventTable((), {"quiet.mp4": VideoFacts(3.0)})
-    assert write(table, name, tmp_path)
+    paths = write(table, name, tmp_path)
+    assert {guessed_format(path) for path in paths if path.name not in NO_EVENTS} == {name}
     assert read_back(table, name, tmp_path) == []
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_format_of_a_file_is_guessed(name: str, tmp_path: Path) -> None:
     for path in write(park(), name, tmp_path):
-        if path.stat().st_size and path.name not in ("durations.tsv", "labelling_config.xml"):
+        if path.name not in NO_EVENTS:
             assert guessed_format(path) == name
 
 
@@ -86,3 +89,14 @@ def test_the_origin_of_the_parser_is_kept(name: str, tmp_path: Path) -> None:
 def test_the_same_events_give_the_same_bytes(name: str) -> None:
     first, second = (EVENT_FORMATS[name].write(park()).files for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_path_that_is_no_text_is_written(name: str, tmp_path: Path) -> None:
+    facts = VideoFacts(3.0, "/videos/\udce9 & b.mp4", 8000.0, 25.0)
+    table = EventTable((VideoEvent("b", "Dog", "visual", 1.0, 2.0),), {"b": facts})
+    assert len(read_back(table, name, tmp_path)) == 1
+
+
+def test_the_page_names_every_format() -> None:
+    assert [name for name in FORMATS if f"| `{name}` |" not in PAGE.read_text(encoding="utf-8")] == []
