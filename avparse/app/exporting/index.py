@@ -70,6 +70,7 @@ class ExportIndex:
                     raise UserError(f"{self._path}:{line}: not a row that 'export' wrote; remove or rename the table")
                 key = (row["format"], row["input"], row["ending"])
                 self._rows[key] = _Row(row["video"], row["file"], row["sha256"])
+        self._taken = {same_name(row.file) for row in self._rows.values()}
 
     def write(self, exports: Sequence[Export]) -> list[Path]:
         """Write files, each in the place that it has or in one that is free, and the table; return the paths.
@@ -83,6 +84,7 @@ class ExportIndex:
         for export in exports:
             if export.key not in self._rows:
                 self._rows[export.key] = _Row(export.video, self._free(export))
+                self._taken.add(same_name(self._rows[export.key].file))
             self._check_unchanged(export)
         self._write_table()
         for export in exports:
@@ -102,7 +104,6 @@ class ExportIndex:
 
     def _free(self, export: Export) -> str:
         """Return the first name that no row and no other file has."""
-        taken = {same_name(row.file) for row in self._rows.values()}
         if not export.video:
             file = f"{export.format_name}/{export.ending}"
             if os.path.lexists(self.folder / file):
@@ -112,7 +113,7 @@ class ExportIndex:
 
         def free(stem: str) -> bool:
             file = f"{export.format_name}/{stem}{export.ending}"
-            return same_name(file) not in taken and not os.path.lexists(self.folder / file)
+            return same_name(file) not in self._taken and not os.path.lexists(self.folder / file)
 
         return f"{export.format_name}/{first_free(_stem(export.video), free)}{export.ending}"
 
