@@ -35,7 +35,7 @@ from avparse.models.source import ParserSource
 _log = logging.getLogger(__name__)
 _WAVEFORM_BINS = 2000
 _SILENT = np.zeros((0, 2), dtype=np.float32)  # waveform of a file without sound
-_SAVED_AT_ONCE = 32  # timelines for each writing of the index
+_SAVED_AT_ONCE, _SAVED_AT_ONCE_S = 32, 3600.0  # timelines, and their seconds, for each writing of the index
 
 
 def parse_files(
@@ -119,7 +119,8 @@ class _Saved:
             parsed = replace(result, timeline=replace(result.timeline, video=titles[path]))
             self.names[path] = self._index.add(path, parsed.timeline)
             self._waiting.append(parsed)
-            if len(self._waiting) == _SAVED_AT_ONCE:
+            seconds = sum(one.timeline.duration for one in self._waiting)
+            if len(self._waiting) == _SAVED_AT_ONCE or seconds > _SAVED_AT_ONCE_S:
                 self._save()
         if self._waiting:
             self._save()
