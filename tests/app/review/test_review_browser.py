@@ -142,6 +142,7 @@ def test_names_are_text_and_without_videos_there_are_lanes(show: Any, tmp_path: 
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+@pytest.mark.slow
 def test_a_decision_that_is_not_kept_is_told_and_asked_again(show: Any, tmp_path: Path) -> None:
     write_timeline(tmp_path / "a.json")
     with served(Given([tmp_path])) as client:
