@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +14,7 @@ from avparse.labels.reinforced.actions import greedy
 from avparse.labels.reinforced.policies import EvidencePolicy
 from avparse.labels.reinforced.rewards import expected_label_f, label_f
 from avparse.labels.statistics.prior import ClassPrior
-
-if TYPE_CHECKING:
-    from avparse.training.denoisers.plus import PlusDenoiser
+from avparse.training.denoisers.plus_settings import PlusSettings
 
 NO_FEATURES = Features({})
 
@@ -38,7 +35,7 @@ class AnnotatedVideos:
 class Learner:
     """Ascends the expected label F of a policy, with exact gradients."""
 
-    def __init__(self, config: PlusDenoiser.Config, spec: TaskSpec) -> None:
+    def __init__(self, config: PlusSettings, spec: TaskSpec) -> None:
         self.config, self.spec = config, spec
 
     def choose(self, videos: AnnotatedVideos, fold: Tensor) -> tuple[float | None, str]:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -35,12 +34,10 @@ from avparse.training.checkpoint import capture, load_checkpoint, restore, save_
 from avparse.training.denoisers.denoiser import split_validation
 from avparse.training.denoisers.environment import Environment
 from avparse.training.denoisers.reward_check import check_reward, known_labels
+from avparse.training.denoisers.rlld_settings import RLLDSettings
 from avparse.training.denoisers.sampled_quality import SampledQuality
 from avparse.training.logs import JsonLines
 from avparse.training.workspace import Workspace
-
-if TYPE_CHECKING:
-    from avparse.training.denoisers.rlld import RLLDDenoiser
 
 _log = logging.getLogger(__name__)
 _EPISODES = 0xE915  # separates the random streams of episodes from those that order the epochs
@@ -66,7 +63,7 @@ class _Played:
 class Learner:
     """The state of the training, from episode to episode."""
 
-    def __init__(self, config: RLLDDenoiser.Config, workspace: Workspace) -> None:
+    def __init__(self, config: RLLDSettings, workspace: Workspace) -> None:
         self.config, self.workspace = config, workspace
         store = workspace.store
         self.reward_videos, _ = split_validation(workspace, config.val_split)
