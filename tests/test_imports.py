@@ -85,6 +85,7 @@ from avparse.training.workspace import Workspace
 """
 
 
+@pytest.mark.slow
 def test_the_denoiser_of_the_page_goes_into_the_package_as_a_file_and_a_line(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "avparse", ignore=shutil.ignore_patterns("__pycache__"))
     (block,) = [b for b in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL) if "MemoryDenoiser" in b]

@@ -139,9 +139,15 @@ def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def is_file(name: str | Path) -> bool:
+    """Return whether ``name`` means a YAML file and no shipped recipe."""
+    path = Path(name)
+    return path.suffix in {".yaml", ".yml"} or path.is_file()
+
+
 def _read_yaml(name: str | Path) -> dict[str, Any]:
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
+    if is_file(name):
         if not path.is_file():
             raise UserError(f"{path}: no such recipe file")
         text = read_text(path, SETTINGS.size, "give a YAML file")

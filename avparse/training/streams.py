@@ -10,7 +10,7 @@ from pathlib import Path
 from avparse.data.store import FeatureStore
 from avparse.data.vocabulary import MODALITIES
 from avparse.foundation.errors import UserError
-from avparse.training.recipe import Recipe, load_recipe
+from avparse.training.recipe import Recipe, is_file, load_recipe
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ def streams_by_modality(store: FeatureStore) -> dict[str, list[str]]:
 
 
 def recipe_on(store: FeatureStore, name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe for a store: a stem whose streams the store lacks reads those that it has.
+    """Read a recipe for a store: the stem of a shipped one whose streams the store lacks reads those that it has.
 
-    That is told. Streams that ``changes`` name are kept, so that a misspelt one is an error.
+    That is told. Streams that ``changes`` or a YAML file name are kept, so that a misspelt one is an error.
 
     Args:
         store: feature store that the recipe will be trained on.
@@ -56,7 +56,7 @@ def recipe_on(store: FeatureStore, name: str | Path, changes: Sequence[str] = ()
     given = {change.partition("=")[0] for change in changes}
     own = [m for m in MODALITIES if not {f"parser.stem.{m}", "parser.stem", "parser"} & given]
     lacking = [m for m in own if set(getattr(stem, m, ())) - set(store.manifest.streams)]
-    if not lacking:
+    if not lacking or is_file(name):
         return recipe
     found = streams_by_modality(store)
     changed = [f"parser.stem.{m}={json.dumps(found[m])}" for m in lacking]

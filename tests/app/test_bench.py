@@ -191,6 +191,7 @@ def test_a_changed_recipe_is_another_run(store: FeatureStore, tmp_path: Path) ->
     assert _plan(tmp_path / "a.yaml", store, out)[0].path == folder
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_told_and_stops_no_other(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,6 +315,7 @@ def test_an_attempt_without_end_lasted_until_its_last_sign_of_life(store: Featur
         Attempts.load(run)
 
 
+@pytest.mark.slow
 def test_the_simulated_store_is_made_once(tmp_path: Path) -> None:
     source = Table.read(
         {
@@ -330,6 +332,7 @@ def test_the_simulated_store_is_made_once(tmp_path: Path) -> None:
     assert (again.path / "manifest.json").stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 def test_teachers_of_the_simulated_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def table(**teachers: object) -> Table:
         data = {"simulate": {"train": 30, "val": 10, "test": 10, **({"teachers": teachers} if teachers else {})}}

@@ -418,6 +418,7 @@ def unwilling_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[t
     subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_is_one_line(work: Path, unwilling_disk: tuple[Path, str], command: Command) -> None:
     disk, message = unwilling_disk
     videos = sorted((work / "corpus/videos").glob("*.mp4"))[:2]

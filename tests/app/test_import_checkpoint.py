@@ -69,6 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 # --- a run like any other -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_golden_weights_become_a_run(tmp_path: Path, command: Command) -> None:
     network = golden.network("han")
     state, features = network.state, network.features()
@@ -277,6 +278,7 @@ def test_the_data_must_fit(checkpoint: Path, tmp_path: Path, store: FeatureStore
         import_checkpoint(checkpoint, "han", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_frames_kept_apart_or_averaged(tmp_path: Path, command: Command) -> None:
     """CMPAE reads eight frames a segment; its weights serve averaged frames too, where one says so."""
     torch.save(golden.network("cmpae_ca").state, tmp_path / "cmpae.pt")

@@ -51,6 +51,7 @@ def _history(steps: Sequence[int], values: Sequence[float]) -> History:
     return History({"loss": (list(steps), list(values))})
 
 
+@pytest.mark.slow
 def test_files_are_whole_pictures(runs: list[Path], tmp_path: Path) -> None:
     some = ["loss", "val/segment_type", "reward_audio"]
     files = plot(runs, tmp_path / "out", some)
@@ -84,6 +85,7 @@ def test_runs_of_a_recipe_are_a_mean_and_a_band() -> None:
     assert (panel.get_xlabel(), panel.get_ylabel(), panel.get_title(loc="left")) == ("epoch", "nats", "training loss")
 
 
+@pytest.mark.slow
 def test_every_logged_number_has_a_panel(runs: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sheets = []
 

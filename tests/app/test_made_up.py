@@ -55,6 +55,7 @@ def test_every_result_of_such_a_parser_says_so(
     assert (doubt in repr(avparse.parse(clip, run=run, workers=0))) == bool(kind)
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_synthetic_corpus_marks_its_labels(tmp_path: Path, command: Command) -> None:
     code, _, err = command("synth", tmp_path / "corpus", "--videos", "4", "--workers", "0")
     assert code == 0, err

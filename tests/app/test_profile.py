@@ -206,6 +206,7 @@ print(cost.peak_bytes / (4 * cost.parameters))
 """
 
 
+@pytest.mark.slow
 def test_memory_of_a_step_is_weights_gradients_and_two_moments() -> None:
     """The products of one segment are nothing beside them. In a process of its own, as above."""
     done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True)

@@ -62,6 +62,7 @@ def test_help_loads_no_library_of_the_work() -> None:
     assert not loaded & {"torch", "numpy", "av", "yaml", "tqdm", *UNUSED}
 
 
+@pytest.mark.slow
 def test_training_loads_no_library_that_it_does_not_use() -> None:
     code = "import sys, avparse.training.train; print(*sys.modules); import torchmetrics; torchmetrics.MeanMetric"
     loaded = set(

@@ -20,6 +20,7 @@ from tests.conftest import Command
 from tests.toy import toy_store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_command_with_its_code_and_a_way_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
     toy_store(tmp_path / "toy", videos=40)

@@ -258,6 +258,7 @@ def test_a_style_of_ones_own_is_a_file(tmp_path: Path) -> None:
         prompt_style(str(tmp_path / "absent.yaml"))
 
 
+@pytest.mark.slow
 def test_labels_read_scores_without_the_networks_of_teachers() -> None:
     heavy = "'data.teachers' in m or 'towers.cl' in m or m == 'transformers'"
     code = f"import sys, avparse.labels.pseudo; print(*(m for m in sys.modules if {heavy}))"

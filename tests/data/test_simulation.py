@@ -276,6 +276,7 @@ def test_bad_knobs_are_refused() -> None:
 # The store
 
 
+@pytest.mark.slow
 def test_store_is_equal_whatever_the_number_of_workers(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -305,6 +306,7 @@ def test_store_is_equal_whatever_the_number_of_workers(tmp_path: Path) -> None:
     assert np.isfinite(store.stream("frames")).all()
 
 
+@pytest.mark.slow
 def test_a_split_does_not_depend_on_the_size_of_others(tmp_path: Path) -> None:
     simulate(tmp_path / "a", train=30, val=0, test=20, dtype="float16", segments=4)
     simulate(tmp_path / "b", train=50, val=10, test=20, dtype="float16", segments=4)
@@ -317,6 +319,7 @@ def test_a_split_does_not_depend_on_the_size_of_others(tmp_path: Path) -> None:
     assert (np.array(a.stream("clips")) != np.array(FeatureStore.open(tmp_path / "c").stream("clips"))).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_official_tables_are_kept_and_train_truth_is_drawn(shared: Path, tmp_path: Path) -> None:
     tables = read_llp(shared / "data" / "llp")
     simulate(tmp_path / "store", train=300, val=40, test=50, annotations=shared / "data" / "llp", dtype="float16")

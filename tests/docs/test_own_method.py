@@ -176,6 +176,7 @@ def test_the_command_line_knows_them(
     assert "| parser |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_table_of_runs_knows_them(program: dict[str, Any], tmp_path: Path) -> None:
     """Its runs are processes of the script that was started."""
     parts = [block for block in _blocks("python") if re.search(r"^[A-Z]+\[", block, re.MULTILINE)]

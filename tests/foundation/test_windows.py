@@ -98,6 +98,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="the emulation looks into /proc")
 def test_stores_checkpoints_logs_and_locks_do_with_what_windows_has(tmp_path: Path) -> None:
     call = [sys.executable, "-c", SCRIPT, str(tmp_path)]

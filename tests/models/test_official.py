@@ -215,6 +215,7 @@ def test_a_reference_of_coleaf_is_called_so_and_learns_its_own_modality(tmp_path
 # --- two files ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_two_halves_of_dhhn_become_one_run(
     tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_second_file_is_of_the_same_kind_and_of_a_system_that_has_two(tmp_path
 # --- what tensors do not show ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "recipe", "changes", "lacks"),
     [

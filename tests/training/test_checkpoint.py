@@ -87,6 +87,7 @@ def test_names_that_are_none_of_a_checkpoint_are_left_alone(tmp_path: Path) -> N
     assert (tmp_path / "1-notes").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Killed, OSError])
 def test_whatever_file_call_fails_a_whole_checkpoint_is_left(error: type[BaseException], tmp_path: Path) -> None:
     """Between any two calls a kill, or an error of the disk in any call."""

@@ -132,6 +132,7 @@ def test_what_rewards_by_validation_truth_refuses_where_there_is_none(name: str,
         workspace.val_truth()
 
 
+@pytest.mark.slow
 def test_the_informed_know_more_than_the_weak_labels(tmp_path: Path) -> None:
     """On data this plain, parsers taught the truth tell right labels from wrong; the other two beat keeping all."""
     big = toy_store(tmp_path / "big", videos=500)
@@ -222,6 +223,7 @@ train(load_recipe("ma", sys.argv[3:]), FeatureStore.open(sys.argv[1]), sys.argv[
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_base_training(store: FeatureStore, tmp_path: Path) -> None:
     changes = [*SMALL, "denoiser.epochs=40"]
 

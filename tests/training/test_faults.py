@@ -90,6 +90,7 @@ def _train_under_faults(error: type[BaseException], store: FeatureStore, tmp_pat
     raise AssertionError("faults() does not end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ERRORS)
 def test_whatever_file_call_fails_a_resumed_training_ends_with_equal_weights(
     error: type[BaseException], store: FeatureStore, tmp_path: Path

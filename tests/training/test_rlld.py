@@ -231,6 +231,7 @@ def test_paired_episodes_differ_by_the_draws_of_the_policy_alone(store: FeatureS
     assert len(rewards[1]) > 1
 
 
+@pytest.mark.slow
 def test_exploration_by_class_finds_that_speech_is_seldom_seen(tmp_path: Path) -> None:
     """As in LLP: three in four labels of Speech are wrong in the picture, and hardly any of another class."""
     simulate(tmp_path / "store", seed=0, train=600, val=200, test=20)

@@ -122,6 +122,7 @@ train(recipe, FeatureStore.open(sys.argv[1]), sys.argv[2], seed=2, resume=True, 
 """
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_bit_equal(store: FeatureStore, tmp_path: Path) -> None:
     changes = [*SMALL, "training.epochs=40"]
 
