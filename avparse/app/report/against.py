@@ -12,6 +12,7 @@ from avparse.app.report.other import OtherEvents
 from avparse.app.report.stored import StoredTimelines, key_of
 from avparse.data.datasets.annotations import covers_middle
 from avparse.data.datasets.tables import EventRow, read_event_table
+from avparse.data.event_columns import NEEDED_COLUMNS
 from avparse.data.timeline import Timeline
 from avparse.data.vocabulary import MODALITIES, Vocabulary
 from avparse.foundation.arrays import BoolArray
@@ -87,8 +88,7 @@ class TruthTable:
     label = "truth"
 
     def __init__(self, path: Path) -> None:
-        columns = ("video", "class", "modality", "onset", "offset")
-        classes = dict.fromkeys(row["class"].strip() for _, row in read_rows(path, columns))
+        classes = dict.fromkeys(row["class"].strip() for _, row in read_rows(path, NEEDED_COLUMNS))
         if not classes:
             raise UserError(f"{path}: has no event; give a table with a row for each")
         self.names: Mapping[str, Sequence[EventRow]] = read_event_table(path, Vocabulary(tuple(classes)))

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from avparse.data.event_columns import EVENT_COLUMNS
 from avparse.data.timeline import Timeline
 from avparse.foundation.cells import without_controls
 from avparse.foundation.errors import UserError
 from avparse.foundation.rows import read_rows, write_rows
-
-EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset", "score", "trained_on")
 
 
 def kept_rows(path: Path, videos: Collection[str]) -> Iterator[list[str]]:

@@ -12,10 +12,10 @@ from avparse.app.review.decided_labels import decided_labels
 from avparse.app.review.log import Action, Standing, read_since
 from avparse.app.review.resolving import Resolved, Rule, resolve
 from avparse.app.review.reviewed import Reviewed, read_reviewed
+from avparse.data.event_columns import NEEDED_COLUMNS
 from avparse.foundation.errors import UserError
 from avparse.foundation.rows import write_rows
 
-EVENT_COLUMNS = ("video", "class", "modality", "onset", "offset")
 _RULES = {
     "latest": "the latest decision counts",
     "majority": "the decision of most reviewers counts, of equally many the latest",
@@ -68,7 +68,7 @@ def export(
     if choices.propagate:
         raise UserError("--propagate is about labels; an event that nobody decided about stays as it was parsed")
     found = decided_events(reviewed, resolved, choices.only_decided)
-    write_rows(events, EVENT_COLUMNS, found.rows)
+    write_rows(events, NEEDED_COLUMNS, found.rows)
     return [*_told(reviewed, resolved, choices.rule), *found.notes, str(events)]
 
 

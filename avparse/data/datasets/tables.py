@@ -19,6 +19,7 @@ from pydantic import Field
 from avparse.data.datasets.annotations import AnnotatedVideo, Annotations
 from avparse.data.datasets.feature_folders import FeatureFolder, find_folders
 from avparse.data.datasets.splits import draw_splits
+from avparse.data.event_columns import NEEDED_COLUMNS
 from avparse.data.store.block import check_id
 from avparse.data.store.format import SPLITS
 from avparse.data.timeline import Event
@@ -189,7 +190,7 @@ def read_event_table(path: str | Path, vocabulary: Vocabulary) -> dict[str, list
             negative, or not before its offset; file and line are named.
     """
     events: dict[str, list[EventRow]] = {}
-    for line, row in read_rows(path, ("video", "class", "modality", "onset", "offset")):
+    for line, row in read_rows(path, NEEDED_COLUMNS):
         where, video, modality = f"{path}:{line}", video_id(row["video"]), row["modality"].strip()
         if not video:
             raise UserError(f"{where}: no video is named; mend the row")

@@ -6,15 +6,13 @@ import csv
 import io
 from pathlib import Path
 
+from avparse.data.event_columns import EVENT_COLUMNS, NEEDED_COLUMNS
 from avparse.data.event_formats.event_format import EventFormat, Given, Held, OutputFile, Written
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, checked
 from avparse.data.made_up import made_up
 from avparse.foundation.cells import guarded, without_controls
 from avparse.foundation.errors import UserError
 from avparse.foundation.rows import read_rows, seconds
-
-COLUMNS = ("video", "class", "modality", "onset", "offset", "score", "trained_on")
-_NEEDED = COLUMNS[:5]
 
 
 def event_row(event: VideoEvent) -> tuple[str, ...]:
@@ -39,14 +37,14 @@ def read_score(cell: str, where: str) -> float | None:
 def _write(table: EventTable) -> Written:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(EVENT_COLUMNS)
     writer.writerows([guarded(without_controls(cell)) for cell in event_row(event)] for event in table.events)
     return Written((OutputFile("events.csv", text.getvalue().encode("utf-8")),))
 
 
 def _read(path: Path, given: Given) -> EventTable:
     events = []
-    for line, row in read_rows(path, _NEEDED, COLUMNS[len(_NEEDED) :]):
+    for line, row in read_rows(path, NEEDED_COLUMNS, EVENT_COLUMNS[len(NEEDED_COLUMNS) :]):
         where = f"{path}:{line}"
         event = VideoEvent(
             row["video"],
@@ -63,7 +61,7 @@ def _read(path: Path, given: Given) -> EventTable:
 
 def _recognises(path: Path, head: str) -> bool:
     first = head.partition("\n")[0]
-    return not first.startswith("{") and all(name in first for name in _NEEDED)
+    return not first.startswith("{") and all(name in first for name in NEEDED_COLUMNS)
 
 
 FORMAT = EventFormat("events.csv", _write, _read, _recognises, frozenset(Held) - {Held.PRECISION})
