@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avparse.app.output_index import INDEX, OutputIndex
+from avparse.app.output_index import INDEX
+from avparse.app.timeline_files import timeline_files
 from avparse.data.event_formats.event_format import Given, Needed
 from avparse.data.event_formats.event_table import EventTable, VideoEvent, VideoFacts
 from avparse.data.event_formats.reading import read_events
@@ -104,15 +105,12 @@ def _inputs(path: Path) -> Iterable[_Result | Path]:
     if path.is_dir():
         if not (path / INDEX).is_file():
             raise UserError(f"{path}: no folder of results ({INDEX} is missing); give the OUT of 'avparse parse'")
-        rows = OutputIndex(path, ()).rows()
-        return [_Result(Timeline.load(path / row.json), path_cell(row.path), str(row.path)) for row in rows]
-    if not _is_timeline(path):
+    elif not _is_timeline(path):
         return [path]
-    if (path.parent / INDEX).is_file():
-        for row in OutputIndex(path.parent, ()).rows():
-            if row.json == path.name:
-                return [_Result(Timeline.load(path), path_cell(row.path), str(row.path))]
-    return [_Result(Timeline.load(path), path_cell(path), "")]
+    return [
+        _Result(Timeline.load(file), path_cell(source or file), str(source or ""))
+        for file, source in timeline_files(path).items()
+    ]
 
 
 def _is_timeline(path: Path) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avparse.app.output_index import INDEX, OutputIndex
+from avparse.app.output_index import OutputIndex
+from avparse.app.timeline_files import timeline_files
 from avparse.data.timeline import Timeline
 from avparse.foundation.errors import UserError
 from avparse.media.files import files_in
@@ -86,11 +87,9 @@ class StoredTimelines:
         return names
 
     def _of_folder(self) -> list[Path]:
-        if not (self.given / INDEX).is_file():
-            return sorted(path for path in self.given.glob("*.json") if path.is_file())
-        rows = OutputIndex(self.given, []).rows()
-        self._inputs = {row.json: row.path for row in rows}
-        return [path for row in rows if (path := self.given / row.json).is_file()]
+        found = timeline_files(self.given)
+        self._inputs = {path.name: source for path, source in found.items() if source is not None}
+        return list(found)
 
     def _read(self, path: Path) -> StoredTimeline | None:
         """Return a timeline with its media; None for a file of a folder that holds none, which is told."""

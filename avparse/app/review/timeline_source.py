@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from avparse.app.output_index import INDEX, OutputIndex
+from avparse.app.output_index import INDEX
 from avparse.app.review.evidence import against_event
 from avparse.app.review.source import Kind, Lanes, ReviewedVideo, Row, digest
+from avparse.app.timeline_files import timeline_files
 from avparse.data.made_up import MadeUp
 from avparse.data.timeline import Event, Timeline
 from avparse.data.vocabulary import MODALITIES
@@ -90,8 +91,8 @@ def _found(paths: Sequence[Path]) -> Iterator[tuple[Path, Path | None, Timeline]
         if not path.is_dir():
             yield path, None, Timeline.load(path)
         elif (path / INDEX).is_file():
-            for row in OutputIndex(path, []).rows():
-                yield path / row.json, row.path, Timeline.load(path / row.json)
+            for file, source in timeline_files(path).items():
+                yield file, source, Timeline.load(file)
         else:
             yield from _of_folder(path)
 
